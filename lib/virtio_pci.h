@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtio-pci transports (legacy and modern) behind one interface.
+ *
+ * Nothing here knows the driver framework, maps memory or allocates: every
+ * register access goes through VIRTIO_PCI_IO, a table of functions that the
+ * caller supplies. The same code therefore runs in a KMDF driver, in a unit
+ * test against a device model, and in a host process against QEMU.
+ *
+ * Call order (Virtio 1.2, 3.1.1):
+ *
+ *   VirtioPciInit
+ *   VirtioPciReset
+ *   VirtioPciNegotiate            ACKNOWLEDGE, DRIVER, features, FEATURES_OK
+ *   VirtioPciSetConfigVector      when MSI-X is in use
+ *   VirtioPciQueueMaxSize, VirtioPciQueueSetup    for each queue
+ *   VirtioPciDriverOk
+ *   VirtioPciNotify, VirtioPciReadIsr, VirtioPciReadConfig ...
+ *   VirtioPciReset                before the memory of the queues is freed
+ *
+ * IRQL: Notify, ReadIsr, GetStatus at any IRQL at which the register table may
+ * be called; Reset and ReadConfig may stall, so <= DISPATCH_LEVEL, best
+ * PASSIVE_LEVEL. Calls on one device are serialized by the caller, except
+ * Notify and ReadIsr.
+ */
+#ifndef VIRTIO_PCI_H_
+#define VIRTIO_PCI_H_
+
+#include "virtio_osdep.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* PCI identity (4.1.2): vendor, and the two device id ranges. */
+#define VIRTIO_PCI_VENDOR_ID 0x1AF4
+#define VIRTIO_PCI_DEVICE_ID_TRANSITIONAL_FIRST 0x1000
+#define VIRTIO_PCI_DEVICE_ID_TRANSITIONAL_LAST 0x103F
+#define VIRTIO_PCI_DEVICE_ID_MODERN_FIRST 0x1040
+#define VIRTIO_PCI_DEVICE_ID_MODERN_LAST 0x107F
+
+/* Device status bits (2.1). */
+#define VIRTIO_STATUS_ACKNOWLEDGE 0x01
+#define VIRTIO_STATUS_DRIVER 0x02
+#define VIRTIO_STATUS_DRIVER_OK 0x04
+#define VIRTIO_STATUS_FEATURES_OK 0x08
+#define VIRTIO_STATUS_DEVICE_NEEDS_RESET 0x40
+#define VIRTIO_STATUS_FAILED 0x80
+
+/* Device-independent feature bits (6). */
+#define VIRTIO_F_NOTIFY_ON_EMPTY_BIT 24
+#define VIRTIO_F_ANY_LAYOUT_BIT 27
+#define VIRTIO_F_RING_INDIRECT_DESC_BIT 28
+#define VIRTIO_F_RING_EVENT_IDX_BIT 29
+#define VIRTIO_F_VERSION_1_BIT 32
+#define VIRTIO_F_ACCESS_PLATFORM_BIT 33
+#define VIRTIO_FEATURE(bit) ((UINT64)1 << (bit))
+
+/* ISR status bits (4.1.4.5). */
+#define VIRTIO_PCI_ISR_QUEUE 0x01
+#define VIRTIO_PCI_ISR_CONFIG 0x02
+
+#define VIRTIO_PCI_NO_VECTOR 0xFFFF
+
+#define VIRTIO_PCI_BAR_COUNT 6
+#define VIRTIO_PCI_MAX_QUEUES 64
+
+/* Which transport to use on a device that offers a choice. */
+typedef enum _VIRTIO_PCI_MODE {
+    VirtioPciModeAuto = 0, /* modern where the device has it, else legacy */
+    VirtioPciModeLegacy = 1,
+    VirtioPciModeModern = 2
+} VIRTIO_PCI_MODE;
+
+/*
+ * Register access, supplied by the caller. `bar` is the PCI BAR number, 0..5;
+ * `offset` is in bytes from the start of that BAR. Registers are accessed with
+ * exactly the width named (4.1.3.1). BarLength gives 0 for a BAR that is
+ * absent or not mapped; the library never touches a byte outside it.
+ * ConfigRead* read PCI configuration space and are called from VirtioPciInit
+ * alone (at the caller's IRQL, PASSIVE_LEVEL in a WDF driver).
+ */
+typedef struct _VIRTIO_PCI_IO {
+    UINT8 (*ConfigRead8)(void *context, UINT16 offset);
+    UINT16 (*ConfigRead16)(void *context, UINT16 offset);
+    UINT32 (*ConfigRead32)(void *context, UINT16 offset);
+    UINT64 (*BarLength)(void *context, UINT8 bar);
+    UINT8 (*Read8)(void *context, UINT8 bar, UINT32 offset);
+    UINT16 (*Read16)(void *context, UINT8 bar, UINT32 offset);
+    UINT32 (*Read32)(void *context, UINT8 bar, UINT32 offset);
+    VOID (*Write8)(void *context, UINT8 bar, UINT32 offset, UINT8 value);
+    VOID (*Write16)(void *context, UINT8 bar, UINT32 offset, UINT16 value);
+    VOID (*Write32)(void *context, UINT8 bar, UINT32 offset, UINT32 value);
+    /* Waits at least this many microseconds (at most 1000 are asked for). */
+    VOID (*Stall)(void *context, UINT32 microseconds);
+} VIRTIO_PCI_IO;
+
+/* One region of a modern device (4.1.4): inside a BAR, checked at Init. */
+typedef struct _VIRTIO_PCI_REGION {
+    UINT8 bar;
+    BOOLEAN present;
+    UINT32 offset;
+    UINT32 length;
+} VIRTIO_PCI_REGION;
+
+struct _VIRTIO_PCI_OPS; /* virtio_pci_private.h */
+
+/* A device. Opaque but for the fields marked readable. */
+typedef struct _VIRTIO_PCI_DEVICE {
+    /* readable */
+    BOOLEAN modern;            /* transport in use */
+    BOOLEAN msix;              /* MSI-X capability enabled, as the caller said */
+    UINT16 vendor_id;          /* PCI config space */
+    UINT16 pci_device_id;
+    UINT16 device_type;        /* virtio device type (5), e.g. 2 = block */
+    UINT16 num_queues;         /* as the device says, bounded by MAX_QUEUES;
+                                  legacy: counted */
+    UINT64 device_features;    /* what the device offered at Negotiate */
+    UINT64 driver_features;    /* what was accepted */
+    /* private */
+    const struct _VIRTIO_PCI_OPS *ops;
+    const VIRTIO_PCI_IO *io;
+    void *io_context;
+    VIRTIO_PCI_REGION common;
+    VIRTIO_PCI_REGION notify;
+    VIRTIO_PCI_REGION isr;
+    VIRTIO_PCI_REGION config;
+    UINT32 notify_off_multiplier;
+    UINT32 queue_notify_offset[VIRTIO_PCI_MAX_QUEUES];
+} VIRTIO_PCI_DEVICE;
+
+/*
+ * Finds the transport and its registers. Touches configuration space only,
+ * and no device register but none at all in the legacy case.
+ *
+ *   msix   whether MSI-X is enabled in the device's capability: it moves the
+ *          legacy device configuration (4.1.4.8) and allows vectors.
+ *
+ * STATUS_SUCCESS
+ * STATUS_INVALID_PARAMETER      a null argument or unknown mode
+ * STATUS_NOT_SUPPORTED          not a virtio-pci device (vendor, device id)
+ * STATUS_DEVICE_CONFIGURATION_ERROR  modern asked for or needed, and the
+ *                               capability list is malformed (loop, out of
+ *                               range, region outside its BAR, short region,
+ *                               misaligned, bad multiplier)
+ * STATUS_NOT_FOUND              the transport asked for is not offered
+ */
+NTSTATUS VirtioPciInit(VIRTIO_PCI_DEVICE *device, const VIRTIO_PCI_IO *io, void *io_context,
+                       VIRTIO_PCI_MODE mode, BOOLEAN msix);
+
+/*
+ * Writes 0 to the status and waits until it reads back 0 (4.1.4.3.2), for at
+ * most timeout_ms milliseconds. STATUS_IO_TIMEOUT: the device still owns its
+ * queues, whose memory must not be reused. STATUS_DEVICE_DOES_NOT_EXIST: reads give all ones
+ * (surprise removal).
+ */
+NTSTATUS VirtioPciReset(VIRTIO_PCI_DEVICE *device, UINT32 timeout_ms);
+
+/*
+ * ACKNOWLEDGE, DRIVER, feature selection, FEATURES_OK and its re-read (3.1.1
+ * steps 2-6). Accepts (offered & wanted); VERSION_1 is added for modern.
+ * STATUS_NOT_SUPPORTED: a bit of `required` isn't offered, or the device did
+ * not keep FEATURES_OK; FAILED is set in the status then.
+ */
+NTSTATUS VirtioPciNegotiate(VIRTIO_PCI_DEVICE *device, UINT64 wanted, UINT64 required);
+
+VOID VirtioPciDriverOk(VIRTIO_PCI_DEVICE *device);
+VOID VirtioPciFail(VIRTIO_PCI_DEVICE *device);
+UINT8 VirtioPciGetStatus(VIRTIO_PCI_DEVICE *device);
+
+/*
+ * Largest size of a queue; for legacy it is the only size. STATUS_NOT_FOUND:
+ * the queue does not exist (size 0); STATUS_DEVICE_CONFIGURATION_ERROR: not
+ * a power of two on legacy, or above 32768.
+ */
+NTSTATUS VirtioPciQueueMaxSize(VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 *size);
+
+/*
+ * Gives the device the queue's memory and vector, and enables it. Legacy
+ * takes desc_pa alone: 4096-aligned, contiguous layout with ring_align 4096,
+ * page frame number within 32 bits.
+ * STATUS_INVALID_PARAMETER; STATUS_DEVICE_BUSY: already enabled;
+ * STATUS_INSUFFICIENT_RESOURCES: the device refused the vector (4.1.5.1.2.1);
+ * STATUS_DEVICE_CONFIGURATION_ERROR: notify offset outside its region.
+ */
+NTSTATUS VirtioPciQueueSetup(VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 size, UINT64 desc_pa,
+                             UINT64 avail_pa, UINT64 used_pa, UINT16 vector);
+
+/* STATUS_INSUFFICIENT_RESOURCES: refused by the device. */
+NTSTATUS VirtioPciSetConfigVector(VIRTIO_PCI_DEVICE *device, UINT16 vector);
+
+/* Available buffer notification (4.1.5.2). The queue must be set up. */
+VOID VirtioPciNotify(VIRTIO_PCI_DEVICE *device, UINT16 queue);
+
+/* Reads and so acknowledges the ISR status; INTx only (4.1.4.5). */
+UINT8 VirtioPciReadIsr(VIRTIO_PCI_DEVICE *device);
+
+/*
+ * Device configuration, `length` bytes at `offset`, read again until the
+ * generation holds still (2.5.1), a bounded number of times:
+ * STATUS_DEVICE_DATA_ERROR where it never does; STATUS_BUFFER_OVERFLOW: outside
+ * the region, nothing read.
+ */
+NTSTATUS VirtioPciReadConfig(VIRTIO_PCI_DEVICE *device, UINT32 offset, void *buffer,
+                             UINT32 length);
+NTSTATUS VirtioPciWriteConfig(VIRTIO_PCI_DEVICE *device, UINT32 offset, const void *buffer,
+                              UINT32 length);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* VIRTIO_PCI_H_ */
