@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+# Functions that add PE images with PDBs: Windows drivers, the kernel modules
+# of ntcompat, and programs. Everything is freestanding: no C runtime.
+
+set(VQ7_PE_COMPILE_OPTIONS
+    -ffreestanding
+    -fno-builtin-printf
+    -fno-stack-protector
+    -fno-ident
+    -g -gcodeview
+    -O2
+    -Wall -Wextra -Werror
+    -Wno-unknown-pragmas
+    $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions>
+    $<$<COMPILE_LANGUAGE:CXX>:-fno-rtti>
+    $<$<COMPILE_LANGUAGE:CXX>:-fno-threadsafe-statics>)
+
+# Kernel mode: the DDK headers as system headers (their warnings aren't ours),
+# and on x86 no floating-point or vector registers.
+set(VQ7_KERNEL_COMPILE_OPTIONS
+    ${VQ7_PE_COMPILE_OPTIONS}
+    -isystem /usr/${VQ7_TRIPLE}/include/ddk
+    -D__INTRINSIC_DEFINED_InterlockedBitTestAndSet
+    -D__INTRINSIC_DEFINED_InterlockedBitTestAndReset
+    -D_WIN32_WINNT=0x0601 -DWINVER=0x0601 -DNTDDI_VERSION=0x06010000)
+if(VQ7_ARCH STREQUAL "x86")
+  list(APPEND VQ7_KERNEL_COMPILE_OPTIONS -march=i686 -mno-sse -mno-mmx -mno-80387)
+endif()
+
+# vq7_pe(name SUFFIX .sys ENTRY symbol SUBSYSTEM native TYPE EXE|DLL
+#        OPTIONS compile options  LIBS libraries  SOURCES files
+#        [LINK extra linker arguments])
+# Makes ${VQ7_OUT}/<name><suffix> and its .pdb.
+function(vq7_pe name)
+  cmake_parse_arguments(PE "" "SUFFIX;ENTRY;SUBSYSTEM;STANDARD" "OPTIONS;LIBS;SOURCES;LINK" ${ARGN})
+  if(NOT PE_STANDARD)
+    set(PE_STANDARD 20)
+  endif()
+  add_executable(${name} ${PE_SOURCES})
+  set_target_properties(${name} PROPERTIES
+    SUFFIX ${PE_SUFFIX}
+    CXX_STANDARD ${PE_STANDARD} CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF
+    RUNTIME_OUTPUT_DIRECTORY ${VQ7_OUT})
+  target_compile_options(${name} PRIVATE ${PE_OPTIONS})
+  target_link_libraries(${name} PRIVATE ${PE_LIBS})
+  set(entry ${PE_ENTRY})
+  target_link_options(${name} PRIVATE
+    -fuse-ld=lld -nostdlib -nostartfiles
+    LINKER:--subsystem,${PE_SUBSYSTEM}
+    LINKER:--entry,${entry}
+    LINKER:--pdb=${VQ7_OUT}/${name}.pdb
+    LINKER:--dynamicbase,--nxcompat
+    LINKER:--exclude-all-symbols
+    ${PE_LINK})
+endfunction()
