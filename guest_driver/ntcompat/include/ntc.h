@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+//
+// What the folders of ntcompat say to each other beside NT's exported functions.
+// Everything exported has the name, signature and rules that NT documents.
+#ifndef NTC_H_
+#define NTC_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+// The defining module must not see its own exports as imports.
+#include "ntc_ddk.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// ---- boot -> ntoskrnl.exe ---------------------------------------------------
+
+#define NTC_DIRECT_MAP_BASE 0xFFFF800000000000ull
+#define NTC_IMAGE_BASE 0xFFFFF80000000000ull
+#define NTC_SYSTEM_PTE_BASE 0xFFFFF88000000000ull
+#define NTC_POOL_BASE 0xFFFFFA8000000000ull
+
+#define NTC_MAX_RANGES 64
+#define NTC_MAX_BOOT_MODULES 4
+
+typedef struct _NTC_MEMORY_RANGE {
+    uint64_t base;   // physical, page-aligned
+    uint64_t length; // bytes
+} NTC_MEMORY_RANGE;
+
+typedef struct _NTC_BOOT_MODULE {
+    char name[32];      // "ntoskrnl.exe", "hal.dll"
+    uint64_t base;      // virtual, NTC_IMAGE_BASE + x
+    uint64_t size;      // SizeOfImage
+    uint64_t physical;  // its pages are contiguous here
+    uint64_t entry;     // virtual, 0: none
+} NTC_BOOT_MODULE;
+
+// Lives in the direct map; the kernel's only argument.
+typedef struct _NTC_LOADER_BLOCK {
+    uint32_t size;     // sizeof(NTC_LOADER_BLOCK)
+    uint32_t range_count;
+    NTC_MEMORY_RANGE ranges[NTC_MAX_RANGES]; // usable RAM, without anything the
+                                             // loader, the archive or the boot
+                                             // images occupy
+    uint64_t highest_physical; // end of the direct map
+    uint64_t page_table_root;  // physical address of the PML4 in use
+    uint64_t archive;          // virtual (direct map): the cpio archive
+    uint64_t archive_size;
+    uint64_t rsdp;             // physical, 0: unknown
+    uint64_t free_image_va;    // first unused address of the image range
+    uint32_t module_count;
+    NTC_BOOT_MODULE modules[NTC_MAX_BOOT_MODULES];
+    char command_line[1024];
+} NTC_LOADER_BLOCK;
+
+extern NTC_LOADER_BLOCK *KeLoaderBlock;
+
+// ---- start of each subsystem, in this order, on the idle thread's stack -----
+
+void KdInitSystem(NTC_LOADER_BLOCK *block);  // kd: debug port, usable at once
+void MmInitSystem(NTC_LOADER_BLOCK *block);  // mm: page database, page tables, pool
+void KiInitSystem(NTC_LOADER_BLOCK *block);  // ke: IDT, APICs, clock, scheduler
+void ObInitSystem(void);                     // ob
+void CmInitSystem(NTC_LOADER_BLOCK *block);  // cm: registry from the command line
+void IoInitSystem(NTC_LOADER_BLOCK *block);  // io, pnp: on the first system thread,
+                                             // PASSIVE_LEVEL: loads the drivers of
+                                             // the archive and starts the devices
+
+// ---- mm ---------------------------------------------------------------------
+
+// Pages of RAM. Returns a page frame number; 0 when none is left.
+uint64_t MiAllocatePage(void);
+uint64_t MiAllocateContiguousPages(size_t count, uint64_t highest_pfn, uint64_t boundary_pages);
+void MiFreePages(uint64_t first_pfn, size_t count);
+// Maps pages in the system address space; both fail with a bug check on misuse.
+void MiMapPage(uint64_t va, uint64_t pfn, BOOLEAN writable, BOOLEAN executable,
+               MEMORY_CACHING_TYPE caching);
+void MiUnmapPage(uint64_t va);
+// Page-aligned room in the system PTE range, with an unmapped page on each side.
+uint64_t MiReserveSystemPtes(size_t pages);
+void MiReleaseSystemPtes(uint64_t va, size_t pages);
+// Walks the page tables: 0 where va is not mapped. Any IRQL.
+uint64_t MiPhysicalAddress(uint64_t va);
+// A kernel stack with guard pages; returns its top.
+void *MmCreateKernelStack(void);
+void MmDeleteKernelStack(void *top);
+// Bytes and blocks of nonpaged pool in use by this tag; for leak checks at unload.
+void ExQueryPoolTag(ULONG tag, size_t *blocks, size_t *bytes);
+// Called by ldr when an image is unloaded: pool that the image allocated and did not
+// free is a DRIVER_LEFT... bug check 0xC4, naming tag and size.
+void ExCheckPoolOfImage(uint64_t base, uint64_t size);
+
+// ---- ldr --------------------------------------------------------------------
+
+typedef struct _NTC_IMAGE {
+    LIST_ENTRY links;
+    uint64_t base;
+    uint64_t size;
+    uint64_t entry;
+    LONG references;
+    WCHAR name[32]; // "vq7test.sys"
+} NTC_IMAGE;
+
+// Finds the file in the archive, maps, relocates, resolves imports (loading the
+// images they name), and protects sections. An import that doesn't exist is
+// bound to a thunk which stops the guest when called, with its name:
+// bug check 0xC000_0263-like DRIVER_ENTRYPOINT_NOT_FOUND is logged at load.
+NTSTATUS LdrLoadSystemImage(const WCHAR *name, NTC_IMAGE **image);
+// Drops a reference; the last one unmaps the image and those it had loaded.
+void LdrUnloadSystemImage(NTC_IMAGE *image);
+NTC_IMAGE *LdrFindImage(uint64_t address);
+void *LdrFindExport(NTC_IMAGE *image, const char *name);
+// File of the boot archive: direct-map address and size; FALSE: none.
+BOOLEAN LdrFindFile(const char *name, const void **data, size_t *size);
+// Name of the index-th file, NULL past the end.
+const char *LdrFileName(size_t index);
+
+// ---- kd ---------------------------------------------------------------------
+
+// Formats to the debug port, and to COM1 once the guest is stopping. Any IRQL.
+void KdPrint_(const char *format, ...);
+// Stops with a bug check that names an unimplemented function or case:
+// code 0x5 (INVALID_PROCESS_ATTACH...) is never reused; this is 0xDEAD0001
+// UNIMPLEMENTED, with the name printed.
+DECLSPEC_NORETURN void KdUnimplemented(const char *what);
+// A documented rule broken by `caller`: bug check 0xC4 (DRIVER_VERIFIER_DETECTED_VIOLATION)
+// or the code given, with text.
+DECLSPEC_NORETURN void KdViolation(ULONG code, const char *rule, uint64_t p1, uint64_t p2,
+                                   uint64_t p3, uint64_t p4);
+
+// ---- ke / hal ---------------------------------------------------------------
+
+typedef BOOLEAN (*NTC_VECTOR_ROUTINE)(void *context);
+// Vector allocation for devices: lines (IOAPIC pin; level or edge) and messages.
+NTSTATUS HalAllocateLineVector(ULONG pin, BOOLEAN level, ULONG *vector, KIRQL *irql);
+NTSTATUS HalAllocateMessageVectors(ULONG count, ULONG *first_vector, KIRQL *irql);
+void HalReleaseVectors(ULONG first_vector, ULONG count);
+void HalMessageAddress(ULONG vector, uint64_t *address, ULONG *data);
+// Routines of a vector are called in turn at its IRQL; a level-triggered vector
+// stops at the first that returns TRUE, and many unclaimed ones are a bug check.
+NTSTATUS KiConnectVector(ULONG vector, NTC_VECTOR_ROUTINE routine, void *context);
+void KiDisconnectVector(ULONG vector, NTC_VECTOR_ROUTINE routine, void *context);
+DECLSPEC_NORETURN void HalStopMachine(void);  // after a bug check: halts for ever
+DECLSPEC_NORETURN void HalRebootMachine(void);
+DECLSPEC_NORETURN void HalPowerOffMachine(void);
+
+// ---- pnp, for the agent: exported by ntoskrnl.exe beside NT's own names ------
+
+// Removes every device of the service (query-remove, remove) and unloads its
+// driver; loads it and starts its devices again. PASSIVE_LEVEL.
+__declspec(dllexport) NTSTATUS NtcDisableService(const WCHAR *service);
+__declspec(dllexport) NTSTATUS NtcEnableService(const WCHAR *service);
+// Shuts down: power IRPs to the devices, then off or reset. Does not return.
+__declspec(dllexport) NTSTATUS NtcShutdown(BOOLEAN reboot);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif // NTC_H_
