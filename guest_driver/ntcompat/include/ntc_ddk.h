@@ -21,11 +21,16 @@
 #ifndef NTC_DDK_H_
 #define NTC_DDK_H_
 
+// ntdef.h says what "imported" means; the headers that follow expand it.
+#define NT_INCLUDED
+#define _CTYPE_DISABLE_MACROS
+#include <excpt.h>
+#include <ntdef.h>
 #if defined(NTC_KERNEL_IMAGE) // set for ntoskrnl.exe and HAL.dll by CMakeLists.txt
+#undef DECLSPEC_IMPORT
 #define DECLSPEC_IMPORT __declspec(dllexport)
 #endif
 
-// Pool calls keep their tags; no ExAllocatePool -> ExAllocatePoolWithTag macro.
 #include <ntifs.h>
 
 #ifdef __cplusplus
