@@ -14,6 +14,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+#include "ntc_ddk.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -22,6 +24,14 @@ extern "C" {
 // when size > 0. Returns the length the whole text has.
 size_t RtlpFormat(char *buffer, size_t size, const char *format, va_list arguments);
 size_t RtlpFormatWide(wchar_t *buffer, size_t size, const wchar_t *format, va_list arguments);
+
+// Exports of the C runtime that the freestanding headers don't declare.
+__declspec(dllexport) int _vsnprintf(char *buffer, size_t count, const char *format,
+                                     va_list arguments);
+__declspec(dllexport) int _snprintf(char *buffer, size_t count, const char *format, ...);
+__declspec(dllexport) int _snwprintf(wchar_t *buffer, size_t count, const wchar_t *format, ...);
+__declspec(dllexport) int _vsnwprintf(wchar_t *buffer, size_t count, const wchar_t *format,
+                                      va_list arguments);
 
 #ifdef __cplusplus
 }
