@@ -54,6 +54,7 @@ extern "C" {
 #define VIRTIO_F_RING_EVENT_IDX_BIT 29
 #define VIRTIO_F_VERSION_1_BIT 32
 #define VIRTIO_F_ACCESS_PLATFORM_BIT 33
+#define VIRTIO_F_ORDER_PLATFORM_BIT 36
 #define VIRTIO_FEATURE(bit) ((UINT64)1 << (bit))
 
 /* ISR status bits (4.1.4.5). */
@@ -113,10 +114,10 @@ typedef struct _VIRTIO_PCI_DEVICE {
     UINT16 vendor_id;          /* PCI config space */
     UINT16 pci_device_id;
     UINT16 device_type;        /* virtio device type (5), e.g. 2 = block */
-    UINT16 num_queues;         /* as the device says, bounded by MAX_QUEUES;
-                                  legacy: counted */
-    UINT64 device_features;    /* what the device offered at Negotiate */
-    UINT64 driver_features;    /* what was accepted */
+    UINT16 num_queues;         /* set by Negotiate: as the device says, bounded by
+                                  MAX_QUEUES; legacy: counted */
+    UINT64 device_features;    /* set by Negotiate: what the device offered */
+    UINT64 driver_features;    /* set by Negotiate: what was accepted */
     /* private */
     const struct _VIRTIO_PCI_OPS *ops;
     const VIRTIO_PCI_IO *io;
@@ -130,8 +131,8 @@ typedef struct _VIRTIO_PCI_DEVICE {
 } VIRTIO_PCI_DEVICE;
 
 /*
- * Finds the transport and its registers. Touches configuration space only,
- * and no device register but none at all in the legacy case.
+ * Finds the transport and its registers. Reads configuration space and
+ * BarLength only; no device register is touched.
  *
  *   msix   whether MSI-X is enabled in the device's capability: it moves the
  *          legacy device configuration (4.1.4.8) and allows vectors.
@@ -150,17 +151,25 @@ NTSTATUS VirtioPciInit(VIRTIO_PCI_DEVICE *device, const VIRTIO_PCI_IO *io, void 
 
 /*
  * Writes 0 to the status and waits until it reads back 0 (4.1.4.3.2), for at
- * most timeout_ms milliseconds. STATUS_IO_TIMEOUT: the device still owns its
- * queues, whose memory must not be reused. STATUS_DEVICE_DOES_NOT_EXIST: reads give all ones
- * (surprise removal).
+ * most timeout_ms milliseconds. All queues are forgotten: Notify does nothing
+ * until they are set up again.
+ * STATUS_INVALID_DEVICE_STATE    VirtioPciInit has not succeeded
+ * STATUS_IO_TIMEOUT              the device still owns its queues, whose memory
+ *                                must not be reused
+ * STATUS_DEVICE_DOES_NOT_EXIST   reads give all ones (surprise removal)
  */
 NTSTATUS VirtioPciReset(VIRTIO_PCI_DEVICE *device, UINT32 timeout_ms);
 
 /*
  * ACKNOWLEDGE, DRIVER, feature selection, FEATURES_OK and its re-read (3.1.1
- * steps 2-6). Accepts (offered & wanted); VERSION_1 is added for modern.
- * STATUS_NOT_SUPPORTED: a bit of `required` isn't offered, or the device did
- * not keep FEATURES_OK; FAILED is set in the status then.
+ * steps 2-6). Accepts what is offered and wanted or required; VERSION_1 is added
+ * for modern, and transport features which this library has no code for (packed
+ * ring, in-order, notification data, queue reset ...) are left out. Call it once
+ * after each VirtioPciReset.
+ * STATUS_INVALID_DEVICE_STATE    VirtioPciInit has not succeeded
+ * STATUS_NOT_SUPPORTED           a bit of `required` isn't offered (or left out
+ *                                as above), or the device did not keep
+ *                                FEATURES_OK; FAILED is set in the status
  */
 NTSTATUS VirtioPciNegotiate(VIRTIO_PCI_DEVICE *device, UINT64 wanted, UINT64 required);
 
@@ -179,17 +188,26 @@ NTSTATUS VirtioPciQueueMaxSize(VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 *
  * Gives the device the queue's memory and vector, and enables it. Legacy
  * takes desc_pa alone: 4096-aligned, contiguous layout with ring_align 4096,
  * page frame number within 32 bits.
- * STATUS_INVALID_PARAMETER; STATUS_DEVICE_BUSY: already enabled;
- * STATUS_INSUFFICIENT_RESOURCES: the device refused the vector (4.1.5.1.2.1);
- * STATUS_DEVICE_CONFIGURATION_ERROR: notify offset outside its region.
+ * STATUS_INVALID_PARAMETER       size (a power of two, at most the maximum;
+ *                                legacy: the maximum), address 0 or misaligned,
+ *                                vector without MSI-X, legacy layout
+ * STATUS_NOT_FOUND               no such queue
+ * STATUS_DEVICE_BUSY             already enabled
+ * STATUS_INSUFFICIENT_RESOURCES  the device refused the vector (4.1.5.1.2.1)
+ * STATUS_DEVICE_CONFIGURATION_ERROR  notify offset outside its region, a maximum
+ *                                above 32768, or the size not taken
  */
 NTSTATUS VirtioPciQueueSetup(VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 size, UINT64 desc_pa,
                              UINT64 avail_pa, UINT64 used_pa, UINT16 vector);
 
-/* STATUS_INSUFFICIENT_RESOURCES: refused by the device. */
+/*
+ * Vector of configuration change interrupts (4.1.5.1.2).
+ * STATUS_INVALID_PARAMETER: a vector without MSI-X;
+ * STATUS_INSUFFICIENT_RESOURCES: refused by the device.
+ */
 NTSTATUS VirtioPciSetConfigVector(VIRTIO_PCI_DEVICE *device, UINT16 vector);
 
-/* Available buffer notification (4.1.5.2). The queue must be set up. */
+/* Available buffer notification (4.1.5.2). Does nothing for a queue not set up. */
 VOID VirtioPciNotify(VIRTIO_PCI_DEVICE *device, UINT16 queue);
 
 /* Reads and so acknowledges the ISR status; INTx only (4.1.4.5). */
@@ -197,9 +215,11 @@ UINT8 VirtioPciReadIsr(VIRTIO_PCI_DEVICE *device);
 
 /*
  * Device configuration, `length` bytes at `offset`, read again until the
- * generation holds still (2.5.1), a bounded number of times:
- * STATUS_DEVICE_DATA_ERROR where it never does; STATUS_BUFFER_OVERFLOW: outside
- * the region, nothing read.
+ * generation holds still (2.5.3; legacy, 2.5.4: until two readings agree), a
+ * bounded number of times. One field a call: 2, 4 and 8 bytes at their natural
+ * alignment are read by width (8 as two halves), all else byte by byte (4.1.3.1).
+ * STATUS_BUFFER_OVERFLOW         outside the region, nothing read
+ * STATUS_DEVICE_DATA_ERROR       it never held still; the buffer is zeroed
  */
 NTSTATUS VirtioPciReadConfig(VIRTIO_PCI_DEVICE *device, UINT32 offset, void *buffer,
                              UINT32 length);
