@@ -22,18 +22,15 @@ const UINT64 TransportFeatureRange =
 // configuration faster than that is broken.
 const UINT32 ConfigAttempts = 64;
 
-BOOLEAN IoIsComplete(const VIRTIO_PCI_IO *io)
-{
+BOOLEAN IoIsComplete(const VIRTIO_PCI_IO *io) {
     return io->ConfigRead8 != NULL && io->ConfigRead16 != NULL && io->ConfigRead32 != NULL &&
-           io->BarLength != NULL && io->Read8 != NULL && io->Read16 != NULL &&
-           io->Read32 != NULL && io->Write8 != NULL && io->Write16 != NULL &&
-           io->Write32 != NULL && io->Stall != NULL;
+           io->BarLength != NULL && io->Read8 != NULL && io->Read16 != NULL && io->Read32 != NULL &&
+           io->Write8 != NULL && io->Write16 != NULL && io->Write32 != NULL && io->Stall != NULL;
 }
 
 // 4.1.2.1: the type is in the device id of a modern device, and in the
 // subsystem id of a transitional one.
-BOOLEAN Identify(VIRTIO_PCI_DEVICE *device)
-{
+BOOLEAN Identify(VIRTIO_PCI_DEVICE *device) {
     const VIRTIO_PCI_IO *io = device->io;
     void *context = device->io_context;
 
@@ -52,28 +49,24 @@ BOOLEAN Identify(VIRTIO_PCI_DEVICE *device)
     return TRUE;
 }
 
-VOID ForgetQueues(VIRTIO_PCI_DEVICE *device)
-{
+VOID ForgetQueues(VIRTIO_PCI_DEVICE *device) {
     UINT32 i;
     for (i = 0; i < VIRTIO_PCI_MAX_QUEUES; i++) {
         device->queue_notify_offset[i] = VIRTIO_PCI_NOTIFY_NONE;
     }
 }
 
-VOID AddStatus(VIRTIO_PCI_DEVICE *device, UINT8 bits)
-{
+VOID AddStatus(VIRTIO_PCI_DEVICE *device, UINT8 bits) {
     device->ops->SetStatus(device, (UINT8)(device->ops->GetStatus(device) | bits));
 }
 
-BOOLEAN IsPowerOfTwo(UINT16 value)
-{
+BOOLEAN IsPowerOfTwo(UINT16 value) {
     return value != 0 && (value & (value - 1)) == 0;
 }
 
 // A field of 2, 4 or 8 bytes at its natural alignment is read by its width, 8
 // as two halves; anything else is a field of bytes (4.1.3.1).
-UINT32 AccessWidth(UINT32 offset, UINT32 length)
-{
+UINT32 AccessWidth(UINT32 offset, UINT32 length) {
     if (length == 8 && (offset & 3) == 0) {
         return 4;
     }
@@ -83,8 +76,7 @@ UINT32 AccessWidth(UINT32 offset, UINT32 length)
     return 1;
 }
 
-VOID ReadOnce(VIRTIO_PCI_DEVICE *device, UINT32 offset, UINT8 *out, UINT32 length)
-{
+VOID ReadOnce(VIRTIO_PCI_DEVICE *device, UINT32 offset, UINT8 *out, UINT32 length) {
     UINT32 width = AccessWidth(offset, length);
     UINT32 i;
     UINT32 j;
@@ -105,8 +97,7 @@ VOID ReadOnce(VIRTIO_PCI_DEVICE *device, UINT32 offset, UINT8 *out, UINT32 lengt
 
 // Legacy has no generation: two readings that agree have to do (2.5.4).
 BOOLEAN ReadsTheSameAgain(VIRTIO_PCI_DEVICE *device, UINT32 offset, const UINT8 *out,
-                          UINT32 length)
-{
+                          UINT32 length) {
     UINT32 width = AccessWidth(offset, length);
     UINT8 again[8];
     UINT32 i;
@@ -122,8 +113,7 @@ BOOLEAN ReadsTheSameAgain(VIRTIO_PCI_DEVICE *device, UINT32 offset, const UINT8 
     return TRUE;
 }
 
-BOOLEAN ConfigHolds(VIRTIO_PCI_DEVICE *device, UINT32 offset, UINT32 length)
-{
+BOOLEAN ConfigHolds(VIRTIO_PCI_DEVICE *device, UINT32 offset, UINT32 length) {
     return device->config.present && offset <= device->config.length &&
            length <= device->config.length - offset;
 }
@@ -131,13 +121,11 @@ BOOLEAN ConfigHolds(VIRTIO_PCI_DEVICE *device, UINT32 offset, UINT32 length)
 } // namespace
 
 NTSTATUS VirtioPciInit(VIRTIO_PCI_DEVICE *device, const VIRTIO_PCI_IO *io, void *io_context,
-                       VIRTIO_PCI_MODE mode, BOOLEAN msix)
-{
+                       VIRTIO_PCI_MODE mode, BOOLEAN msix) {
     NTSTATUS status = STATUS_NOT_FOUND;
 
     if (device == NULL || io == NULL || !IoIsComplete(io) ||
-        (mode != VirtioPciModeAuto && mode != VirtioPciModeLegacy &&
-         mode != VirtioPciModeModern)) {
+        (mode != VirtioPciModeAuto && mode != VirtioPciModeLegacy && mode != VirtioPciModeModern)) {
         return STATUS_INVALID_PARAMETER;
     }
     VirtioZeroMemory(device, sizeof(*device));
@@ -153,15 +141,13 @@ NTSTATUS VirtioPciInit(VIRTIO_PCI_DEVICE *device, const VIRTIO_PCI_IO *io, void 
     }
     // Auto falls back only where the device offers no modern interface at all:
     // one that offers a malformed one is refused.
-    if (mode == VirtioPciModeLegacy ||
-        (mode == VirtioPciModeAuto && status == STATUS_NOT_FOUND)) {
+    if (mode == VirtioPciModeLegacy || (mode == VirtioPciModeAuto && status == STATUS_NOT_FOUND)) {
         status = VirtioPciLegacyInit(device);
     }
     return status;
 }
 
-NTSTATUS VirtioPciReset(VIRTIO_PCI_DEVICE *device, UINT32 timeout_ms)
-{
+NTSTATUS VirtioPciReset(VIRTIO_PCI_DEVICE *device, UINT32 timeout_ms) {
     UINT32 waited = 0;
 
     if (device->ops == NULL) {
@@ -186,8 +172,7 @@ NTSTATUS VirtioPciReset(VIRTIO_PCI_DEVICE *device, UINT32 timeout_ms)
     }
 }
 
-NTSTATUS VirtioPciNegotiate(VIRTIO_PCI_DEVICE *device, UINT64 wanted, UINT64 required)
-{
+NTSTATUS VirtioPciNegotiate(VIRTIO_PCI_DEVICE *device, UINT64 wanted, UINT64 required) {
     UINT64 accepted;
 
     if (device->ops == NULL) {
@@ -226,23 +211,19 @@ NTSTATUS VirtioPciNegotiate(VIRTIO_PCI_DEVICE *device, UINT64 wanted, UINT64 req
     return STATUS_SUCCESS;
 }
 
-VOID VirtioPciDriverOk(VIRTIO_PCI_DEVICE *device)
-{
+VOID VirtioPciDriverOk(VIRTIO_PCI_DEVICE *device) {
     AddStatus(device, VIRTIO_STATUS_DRIVER_OK);
 }
 
-VOID VirtioPciFail(VIRTIO_PCI_DEVICE *device)
-{
+VOID VirtioPciFail(VIRTIO_PCI_DEVICE *device) {
     AddStatus(device, VIRTIO_STATUS_FAILED);
 }
 
-UINT8 VirtioPciGetStatus(VIRTIO_PCI_DEVICE *device)
-{
+UINT8 VirtioPciGetStatus(VIRTIO_PCI_DEVICE *device) {
     return device->ops->GetStatus(device);
 }
 
-NTSTATUS VirtioPciQueueMaxSize(VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 *size)
-{
+NTSTATUS VirtioPciQueueMaxSize(VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 *size) {
     UINT16 value;
 
     *size = 0;
@@ -263,8 +244,7 @@ NTSTATUS VirtioPciQueueMaxSize(VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 *
 }
 
 NTSTATUS VirtioPciQueueSetup(VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 size, UINT64 desc_pa,
-                             UINT64 avail_pa, UINT64 used_pa, UINT16 vector)
-{
+                             UINT64 avail_pa, UINT64 used_pa, UINT16 vector) {
     UINT16 max_size;
     NTSTATUS status = VirtioPciQueueMaxSize(device, queue, &max_size);
 
@@ -280,16 +260,14 @@ NTSTATUS VirtioPciQueueSetup(VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 siz
     return device->ops->EnableQueue(device, queue, size, desc_pa, avail_pa, used_pa, vector);
 }
 
-NTSTATUS VirtioPciSetConfigVector(VIRTIO_PCI_DEVICE *device, UINT16 vector)
-{
+NTSTATUS VirtioPciSetConfigVector(VIRTIO_PCI_DEVICE *device, UINT16 vector) {
     if (!device->msix) {
         return vector == VIRTIO_PCI_NO_VECTOR ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
     }
     return device->ops->SetConfigVector(device, vector);
 }
 
-VOID VirtioPciNotify(VIRTIO_PCI_DEVICE *device, UINT16 queue)
-{
+VOID VirtioPciNotify(VIRTIO_PCI_DEVICE *device, UINT16 queue) {
     UINT32 offset;
 
     if (queue >= VIRTIO_PCI_MAX_QUEUES) {
@@ -301,13 +279,12 @@ VOID VirtioPciNotify(VIRTIO_PCI_DEVICE *device, UINT16 queue)
     }
 }
 
-UINT8 VirtioPciReadIsr(VIRTIO_PCI_DEVICE *device)
-{
+UINT8 VirtioPciReadIsr(VIRTIO_PCI_DEVICE *device) {
     return VirtioPciRegionRead8(device, &device->isr, 0);
 }
 
-NTSTATUS VirtioPciReadConfig(VIRTIO_PCI_DEVICE *device, UINT32 offset, void *buffer, UINT32 length)
-{
+NTSTATUS VirtioPciReadConfig(VIRTIO_PCI_DEVICE *device, UINT32 offset, void *buffer,
+                             UINT32 length) {
     UINT8 *out = (UINT8 *)buffer;
     UINT32 attempt;
 
@@ -329,8 +306,7 @@ NTSTATUS VirtioPciReadConfig(VIRTIO_PCI_DEVICE *device, UINT32 offset, void *buf
 }
 
 NTSTATUS VirtioPciWriteConfig(VIRTIO_PCI_DEVICE *device, UINT32 offset, const void *buffer,
-                              UINT32 length)
-{
+                              UINT32 length) {
     const UINT8 *in = (const UINT8 *)buffer;
     UINT32 width = AccessWidth(offset, length);
     UINT32 i;

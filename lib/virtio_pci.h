@@ -109,15 +109,15 @@ struct _VIRTIO_PCI_OPS; /* virtio_pci_private.h */
 /* A device. Opaque but for the fields marked readable. */
 typedef struct _VIRTIO_PCI_DEVICE {
     /* readable */
-    BOOLEAN modern;            /* transport in use */
-    BOOLEAN msix;              /* MSI-X capability enabled, as the caller said */
-    UINT16 vendor_id;          /* PCI config space */
+    BOOLEAN modern;   /* transport in use */
+    BOOLEAN msix;     /* MSI-X capability enabled, as the caller said */
+    UINT16 vendor_id; /* PCI config space */
     UINT16 pci_device_id;
-    UINT16 device_type;        /* virtio device type (5), e.g. 2 = block */
-    UINT16 num_queues;         /* set by Negotiate: as the device says, bounded by
-                                  MAX_QUEUES; legacy: counted */
-    UINT64 device_features;    /* set by Negotiate: what the device offered */
-    UINT64 driver_features;    /* set by Negotiate: what was accepted */
+    UINT16 device_type;     /* virtio device type (5), e.g. 2 = block */
+    UINT16 num_queues;      /* set by Negotiate: as the device says, bounded by
+                               MAX_QUEUES; legacy: counted */
+    UINT64 device_features; /* set by Negotiate: what the device offered */
+    UINT64 driver_features; /* set by Negotiate: what was accepted */
     /* private */
     const struct _VIRTIO_PCI_OPS *ops;
     const VIRTIO_PCI_IO *io;
@@ -221,8 +221,7 @@ UINT8 VirtioPciReadIsr(VIRTIO_PCI_DEVICE *device);
  * STATUS_BUFFER_OVERFLOW         outside the region, nothing read
  * STATUS_DEVICE_DATA_ERROR       it never held still; the buffer is zeroed
  */
-NTSTATUS VirtioPciReadConfig(VIRTIO_PCI_DEVICE *device, UINT32 offset, void *buffer,
-                             UINT32 length);
+NTSTATUS VirtioPciReadConfig(VIRTIO_PCI_DEVICE *device, UINT32 offset, void *buffer, UINT32 length);
 NTSTATUS VirtioPciWriteConfig(VIRTIO_PCI_DEVICE *device, UINT32 offset, const void *buffer,
                               UINT32 length);
 

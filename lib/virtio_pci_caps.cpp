@@ -22,8 +22,7 @@ struct Capability {
 // more of them than this is a loop.
 const UINT32 MaxCapabilities = (PCI_CFG_SPACE_LENGTH - PCI_CFG_HEADER_LENGTH) / 4;
 
-VIRTIO_PCI_REGION *RegionOfType(VIRTIO_PCI_DEVICE *device, UINT8 type)
-{
+VIRTIO_PCI_REGION *RegionOfType(VIRTIO_PCI_DEVICE *device, UINT8 type) {
     switch (type) {
     case VIRTIO_PCI_CAP_COMMON_CFG:
         return &device->common;
@@ -42,8 +41,7 @@ VIRTIO_PCI_REGION *RegionOfType(VIRTIO_PCI_DEVICE *device, UINT8 type)
 
 // Least length and alignment of a structure (4.1.4.1: natural alignment of
 // its widest field; 4.1.4.4.1: notify offsets are 2-byte aligned at least).
-VOID Needs(UINT8 type, UINT32 *length, UINT32 *alignment)
-{
+VOID Needs(UINT8 type, UINT32 *length, UINT32 *alignment) {
     switch (type) {
     case VIRTIO_PCI_CAP_COMMON_CFG:
         *length = VIRTIO_PCI_COMMON_LENGTH;
@@ -65,13 +63,11 @@ VOID Needs(UINT8 type, UINT32 *length, UINT32 *alignment)
 }
 
 // 4.1.4.4.1: notify_off_multiplier is 0 or an even power of two.
-BOOLEAN MultiplierIsValid(UINT32 multiplier)
-{
+BOOLEAN MultiplierIsValid(UINT32 multiplier) {
     return multiplier != 1 && (multiplier & (multiplier - 1)) == 0;
 }
 
-NTSTATUS ReadCapability(VIRTIO_PCI_DEVICE *device, UINT16 at, Capability *cap)
-{
+NTSTATUS ReadCapability(VIRTIO_PCI_DEVICE *device, UINT16 at, Capability *cap) {
     const VIRTIO_PCI_IO *io = device->io;
     void *context = device->io_context;
     UINT32 needed = VIRTIO_PCI_CAP_SIZE;
@@ -99,8 +95,7 @@ NTSTATUS ReadCapability(VIRTIO_PCI_DEVICE *device, UINT16 at, Capability *cap)
 }
 
 // Takes the capability if it is the first usable one of its type (4.1.4.1).
-NTSTATUS TakeCapability(VIRTIO_PCI_DEVICE *device, const Capability *cap)
-{
+NTSTATUS TakeCapability(VIRTIO_PCI_DEVICE *device, const Capability *cap) {
     VIRTIO_PCI_REGION *region = RegionOfType(device, cap->type);
     UINT64 bar_length;
     UINT32 least;
@@ -116,9 +111,8 @@ NTSTATUS TakeCapability(VIRTIO_PCI_DEVICE *device, const Capability *cap)
         return STATUS_SUCCESS;
     }
     Needs(cap->type, &least, &alignment);
-    if (cap->length < least || (cap->offset & (alignment - 1)) != 0 ||
-        cap->offset > bar_length || cap->length > bar_length - cap->offset ||
-        cap->length - 1 > 0xFFFFFFFFu - cap->offset) {
+    if (cap->length < least || (cap->offset & (alignment - 1)) != 0 || cap->offset > bar_length ||
+        cap->length > bar_length - cap->offset || cap->length - 1 > 0xFFFFFFFFu - cap->offset) {
         return STATUS_DEVICE_CONFIGURATION_ERROR;
     }
     if (cap->type == VIRTIO_PCI_CAP_NOTIFY_CFG) {
@@ -136,8 +130,7 @@ NTSTATUS TakeCapability(VIRTIO_PCI_DEVICE *device, const Capability *cap)
 
 } // namespace
 
-NTSTATUS VirtioPciFindCapabilities(VIRTIO_PCI_DEVICE *device)
-{
+NTSTATUS VirtioPciFindCapabilities(VIRTIO_PCI_DEVICE *device) {
     const VIRTIO_PCI_IO *io = device->io;
     void *context = device->io_context;
     UINT32 seen = 0;

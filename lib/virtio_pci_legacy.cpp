@@ -7,37 +7,31 @@
 
 namespace {
 
-UINT8 LegacyGetStatus(VIRTIO_PCI_DEVICE *device)
-{
+UINT8 LegacyGetStatus(VIRTIO_PCI_DEVICE *device) {
     return VirtioPciRegionRead8(device, &device->common, VIRTIO_PCI_LEGACY_STATUS);
 }
 
-VOID LegacySetStatus(VIRTIO_PCI_DEVICE *device, UINT8 status)
-{
+VOID LegacySetStatus(VIRTIO_PCI_DEVICE *device, UINT8 status) {
     VirtioPciRegionWrite8(device, &device->common, VIRTIO_PCI_LEGACY_STATUS, status);
 }
 
-UINT64 LegacyGetFeatures(VIRTIO_PCI_DEVICE *device)
-{
+UINT64 LegacyGetFeatures(VIRTIO_PCI_DEVICE *device) {
     return VirtioPciRegionRead32(device, &device->common, VIRTIO_PCI_LEGACY_DEVICE_FEATURES);
 }
 
-VOID LegacySetFeatures(VIRTIO_PCI_DEVICE *device, UINT64 features)
-{
+VOID LegacySetFeatures(VIRTIO_PCI_DEVICE *device, UINT64 features) {
     VirtioPciRegionWrite32(device, &device->common, VIRTIO_PCI_LEGACY_DRIVER_FEATURES,
                            (UINT32)features);
 }
 
-UINT16 LegacySelectQueue(VIRTIO_PCI_DEVICE *device, UINT16 queue)
-{
+UINT16 LegacySelectQueue(VIRTIO_PCI_DEVICE *device, UINT16 queue) {
     VirtioPciRegionWrite16(device, &device->common, VIRTIO_PCI_LEGACY_QUEUE_SELECT, queue);
     return VirtioPciRegionRead16(device, &device->common, VIRTIO_PCI_LEGACY_QUEUE_SIZE);
 }
 
 // Legacy has no count; queue numbers may have gaps (optional queues that were
 // not negotiated), so the last queue of non-zero size tells.
-UINT16 LegacyCountQueues(VIRTIO_PCI_DEVICE *device)
-{
+UINT16 LegacyCountQueues(VIRTIO_PCI_DEVICE *device) {
     UINT16 count = 0;
     UINT16 queue;
     for (queue = 0; queue < VIRTIO_PCI_MAX_QUEUES; queue++) {
@@ -49,8 +43,7 @@ UINT16 LegacyCountQueues(VIRTIO_PCI_DEVICE *device)
 }
 
 NTSTATUS LegacyEnableQueue(VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 size, UINT64 desc_pa,
-                           UINT64 avail_pa, UINT64 used_pa, UINT16 vector)
-{
+                           UINT64 avail_pa, UINT64 used_pa, UINT16 vector) {
     VIRTIO_PCI_REGION *common = &device->common;
     UINT64 pfn = desc_pa >> VIRTIO_PCI_LEGACY_PAGE_SHIFT;
 
@@ -76,34 +69,28 @@ NTSTATUS LegacyEnableQueue(VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 size,
     return STATUS_SUCCESS;
 }
 
-NTSTATUS LegacySetConfigVector(VIRTIO_PCI_DEVICE *device, UINT16 vector)
-{
+NTSTATUS LegacySetConfigVector(VIRTIO_PCI_DEVICE *device, UINT16 vector) {
     VirtioPciRegionWrite16(device, &device->common, VIRTIO_PCI_LEGACY_CONFIG_VECTOR, vector);
-    if (VirtioPciRegionRead16(device, &device->common, VIRTIO_PCI_LEGACY_CONFIG_VECTOR) !=
-        vector) {
+    if (VirtioPciRegionRead16(device, &device->common, VIRTIO_PCI_LEGACY_CONFIG_VECTOR) != vector) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     return STATUS_SUCCESS;
 }
 
-UINT8 LegacyConfigGeneration(VIRTIO_PCI_DEVICE *device)
-{
+UINT8 LegacyConfigGeneration(VIRTIO_PCI_DEVICE *device) {
     (void)device;
     return 0;
 }
 
-const VIRTIO_PCI_OPS LegacyOps = {LegacyGetStatus,   LegacySetStatus,   LegacyGetFeatures,
-                                  LegacySetFeatures, LegacyCountQueues, LegacySelectQueue,
-                                  LegacyEnableQueue, LegacySetConfigVector,
-                                  LegacyConfigGeneration};
+const VIRTIO_PCI_OPS LegacyOps = {LegacyGetStatus,   LegacySetStatus,       LegacyGetFeatures,
+                                  LegacySetFeatures, LegacyCountQueues,     LegacySelectQueue,
+                                  LegacyEnableQueue, LegacySetConfigVector, LegacyConfigGeneration};
 
 } // namespace
 
-NTSTATUS VirtioPciLegacyInit(VIRTIO_PCI_DEVICE *device)
-{
+NTSTATUS VirtioPciLegacyInit(VIRTIO_PCI_DEVICE *device) {
     UINT64 length = device->io->BarLength(device->io_context, VIRTIO_PCI_LEGACY_BAR);
-    UINT32 config =
-        device->msix ? VIRTIO_PCI_LEGACY_CONFIG_MSIX : VIRTIO_PCI_LEGACY_CONFIG_NO_MSIX;
+    UINT32 config = device->msix ? VIRTIO_PCI_LEGACY_CONFIG_MSIX : VIRTIO_PCI_LEGACY_CONFIG_NO_MSIX;
     UINT8 revision = device->io->ConfigRead8(device->io_context, PCI_CFG_REVISION_ID);
 
     // Transitional ids with revision 0 have the legacy interface (4.1.2.1,

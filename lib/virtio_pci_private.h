@@ -83,8 +83,9 @@ struct _VIRTIO_PCI_OPS {
     UINT16 (*CountQueues)(VIRTIO_PCI_DEVICE *device);
     /* Selects the queue and gives its size; 0: there is none. */
     UINT16 (*SelectQueue)(VIRTIO_PCI_DEVICE *device, UINT16 queue);
-    NTSTATUS (*EnableQueue)(VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 size, UINT64 desc_pa,
-                            UINT64 avail_pa, UINT64 used_pa, UINT16 vector);
+    NTSTATUS (*EnableQueue)
+    (VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 size, UINT64 desc_pa, UINT64 avail_pa,
+     UINT64 used_pa, UINT16 vector);
     NTSTATUS (*SetConfigVector)(VIRTIO_PCI_DEVICE *device, UINT16 vector);
     /* 0 where the transport has no generation (legacy). */
     UINT8 (*ConfigGeneration)(VIRTIO_PCI_DEVICE *device);
@@ -104,38 +105,32 @@ NTSTATUS VirtioPciFindCapabilities(VIRTIO_PCI_DEVICE *device);
 
 /* Register access at `offset` of a region; the caller keeps it inside. */
 static __inline UINT8 VirtioPciRegionRead8(VIRTIO_PCI_DEVICE *d, const VIRTIO_PCI_REGION *r,
-                                           UINT32 offset)
-{
+                                           UINT32 offset) {
     return d->io->Read8(d->io_context, r->bar, r->offset + offset);
 }
 
 static __inline UINT16 VirtioPciRegionRead16(VIRTIO_PCI_DEVICE *d, const VIRTIO_PCI_REGION *r,
-                                             UINT32 offset)
-{
+                                             UINT32 offset) {
     return d->io->Read16(d->io_context, r->bar, r->offset + offset);
 }
 
 static __inline UINT32 VirtioPciRegionRead32(VIRTIO_PCI_DEVICE *d, const VIRTIO_PCI_REGION *r,
-                                             UINT32 offset)
-{
+                                             UINT32 offset) {
     return d->io->Read32(d->io_context, r->bar, r->offset + offset);
 }
 
 static __inline VOID VirtioPciRegionWrite8(VIRTIO_PCI_DEVICE *d, const VIRTIO_PCI_REGION *r,
-                                           UINT32 offset, UINT8 value)
-{
+                                           UINT32 offset, UINT8 value) {
     d->io->Write8(d->io_context, r->bar, r->offset + offset, value);
 }
 
 static __inline VOID VirtioPciRegionWrite16(VIRTIO_PCI_DEVICE *d, const VIRTIO_PCI_REGION *r,
-                                            UINT32 offset, UINT16 value)
-{
+                                            UINT32 offset, UINT16 value) {
     d->io->Write16(d->io_context, r->bar, r->offset + offset, value);
 }
 
 static __inline VOID VirtioPciRegionWrite32(VIRTIO_PCI_DEVICE *d, const VIRTIO_PCI_REGION *r,
-                                            UINT32 offset, UINT32 value)
-{
+                                            UINT32 offset, UINT32 value) {
     d->io->Write32(d->io_context, r->bar, r->offset + offset, value);
 }
 

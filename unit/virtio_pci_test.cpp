@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: MIT
+//
+// What both transports share: choice, status protocol, negotiation, device
+// configuration. Runs on both where it says so.
+#include <gtest/gtest.h>
+
+#include "virtio_pci_model.h"
+
+using model::PciDevice;
+
+namespace {
+
+constexpr UINT64 Version1 = UINT64(1) << 32;
+constexpr UINT64 EventIdx = UINT64(1) << 29;
+constexpr UINT64 Indirect = UINT64(1) << 28;
+constexpr UINT64 Packed = UINT64(1) << 34;
+
+struct Started {
+    PciDevice d;
+    VIRTIO_PCI_DEVICE dev;
+    explicit Started(PciDevice device, BOOLEAN msix = FALSE) : d(device) {
+        d.msix = msix != FALSE;
+        EXPECT_EQ(VirtioPciInit(&dev, model::io(), &d, VirtioPciModeAuto, msix), STATUS_SUCCESS);
+    }
+    ~Started() {
+        EXPECT_TRUE(d.violations.empty()) << d.violations.front();
+    }
+};
+
+NTSTATUS initWith(PciDevice &d, VIRTIO_PCI_MODE mode, VIRTIO_PCI_DEVICE *dev) {
+    return VirtioPciInit(dev, model::io(), &d, mode, FALSE);
+}
+
+TEST(VirtioPciInit, ModeChoosesTheTransport) // 4.1.2.1, 4.1.2.3
+{
+    struct {
+        PciDevice d;
+        VIRTIO_PCI_MODE mode;
+        NTSTATUS status;
+        bool modern;
+    } rows[] = {
+        {PciDevice::transitional(), VirtioPciModeAuto, STATUS_SUCCESS, true},
+        {PciDevice::transitional(), VirtioPciModeLegacy, STATUS_SUCCESS, false},
+        {PciDevice::transitional(), VirtioPciModeModern, STATUS_SUCCESS, true},
+        {PciDevice::legacy(), VirtioPciModeAuto, STATUS_SUCCESS, false},
+        {PciDevice::legacy(), VirtioPciModeModern, STATUS_NOT_FOUND, false},
+        {PciDevice::modern(), VirtioPciModeAuto, STATUS_SUCCESS, true},
+        {PciDevice::modern(), VirtioPciModeLegacy, STATUS_NOT_FOUND, false},
+    };
+    for (auto &row : rows) {
+        VIRTIO_PCI_DEVICE dev;
+        EXPECT_EQ(initWith(row.d, row.mode, &dev), row.status);
+        if (row.status == STATUS_SUCCESS) {
+            EXPECT_EQ(dev.modern != FALSE, row.modern);
+            EXPECT_EQ(dev.device_type, 2);
+        }
+    }
+}
+
+TEST(VirtioPciInit, RefusesWhatIsNotVirtio) {
+    VIRTIO_PCI_DEVICE dev;
+    for (auto id : {0x0FFF, 0x1080}) {
+        PciDevice d = PciDevice::transitional();
+        d.putCfg(2, id, 2);
+        EXPECT_EQ(initWith(d, VirtioPciModeAuto, &dev), STATUS_NOT_SUPPORTED) << id;
+    }
+    PciDevice d = PciDevice::transitional();
+    d.putCfg(0, 0x8086, 2);
+    EXPECT_EQ(initWith(d, VirtioPciModeAuto, &dev), STATUS_NOT_SUPPORTED);
+}
+
+TEST(VirtioPciInit, RefusesBadArguments) {
+    PciDevice d = PciDevice::modern();
+    VIRTIO_PCI_DEVICE dev;
+    VIRTIO_PCI_IO holes = *model::io();
+    holes.Stall = nullptr;
+    EXPECT_EQ(VirtioPciInit(nullptr, model::io(), &d, VirtioPciModeAuto, FALSE),
+              STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(VirtioPciInit(&dev, nullptr, &d, VirtioPciModeAuto, FALSE), STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(VirtioPciInit(&dev, &holes, &d, VirtioPciModeAuto, FALSE), STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(VirtioPciInit(&dev, model::io(), &d, VIRTIO_PCI_MODE(3), FALSE),
+              STATUS_INVALID_PARAMETER);
+}
+
+TEST(VirtioPciInit, LegacyNeedsRevisionZeroAndItsRegisters) {
+    VIRTIO_PCI_DEVICE dev;
+    PciDevice revision = PciDevice::legacy();
+    revision.cfg[8] = 1;
+    EXPECT_EQ(initWith(revision, VirtioPciModeLegacy, &dev), STATUS_NOT_FOUND);
+    PciDevice unmapped = PciDevice::legacy();
+    unmapped.barLength[0] = 19;
+    EXPECT_EQ(initWith(unmapped, VirtioPciModeLegacy, &dev), STATUS_NOT_FOUND);
+}
+
+TEST(VirtioPciInit, CallsBeforeSuccessAreRefused) {
+    PciDevice d = PciDevice::legacy();
+    VIRTIO_PCI_DEVICE dev;
+    ASSERT_EQ(initWith(d, VirtioPciModeModern, &dev), STATUS_NOT_FOUND);
+    EXPECT_EQ(VirtioPciReset(&dev, 10), STATUS_INVALID_DEVICE_STATE);
+    EXPECT_EQ(VirtioPciNegotiate(&dev, 0, 0), STATUS_INVALID_DEVICE_STATE);
+}
+
+struct Both : testing::TestWithParam<bool> {
+    PciDevice make() {
+        return GetParam() ? PciDevice::modern() : PciDevice::legacy();
+    }
+};
+INSTANTIATE_TEST_SUITE_P(Transports, Both, testing::Values(false, true),
+                         [](const auto &i) { return std::string(i.param ? "modern" : "legacy"); });
+
+TEST_P(Both, ResetWaitsForStatusZero) // 4.1.4.3.2
+{
+    Started s(make());
+    s.d.status = 0x0F;
+    s.d.resetReads = 5;
+    EXPECT_EQ(VirtioPciReset(&s.dev, 100), STATUS_SUCCESS);
+    EXPECT_EQ(s.d.resetReads, 0);
+    EXPECT_EQ(s.d.stalled, 5000u);
+}
+
+TEST_P(Both, ResetGivesUpAfterItsTime) {
+    Started s(make());
+    s.d.status = 0x0F;
+    s.d.resetReads = 1 << 20;
+    EXPECT_EQ(VirtioPciReset(&s.dev, 50), STATUS_IO_TIMEOUT);
+    EXPECT_EQ(s.d.stalled, 50000u);
+}
+
+TEST_P(Both, ResetOfARemovedDeviceSaysSo) {
+    Started s(make());
+    s.d.gone = true;
+    EXPECT_EQ(VirtioPciReset(&s.dev, 1000), STATUS_DEVICE_DOES_NOT_EXIST);
+    EXPECT_EQ(s.d.stalled, 0u);
+}
+
+TEST_P(Both, NegotiateAcceptsWhatIsOfferedAndWanted) // 2.2, 3.1.1
+{
+    Started s(make());
+    UINT64 v1 = GetParam() ? Version1 : 0;
+    s.d.features = v1 | EventIdx | 0x0206;
+    ASSERT_EQ(VirtioPciReset(&s.dev, 10), STATUS_SUCCESS);
+    ASSERT_EQ(VirtioPciNegotiate(&s.dev, EventIdx | Indirect | 0x0204, 0x0002), STATUS_SUCCESS);
+    EXPECT_EQ(s.d.driverFeatures, v1 | EventIdx | 0x0206);
+    EXPECT_EQ(s.dev.driver_features, s.d.driverFeatures);
+    EXPECT_EQ(s.dev.device_features, s.d.features);
+    EXPECT_EQ(s.d.status, GetParam() ? 0x0B : 0x03);
+    VirtioPciDriverOk(&s.dev);
+    EXPECT_EQ(VirtioPciGetStatus(&s.dev), GetParam() ? 0x0F : 0x07);
+}
+
+TEST_P(Both, NegotiateFailsWithoutARequiredFeature) {
+    Started s(make());
+    EXPECT_EQ(VirtioPciNegotiate(&s.dev, 0, 1 << 5), STATUS_NOT_SUPPORTED);
+    EXPECT_EQ(s.d.status & 0x88, 0x80); // FAILED, no FEATURES_OK
+    EXPECT_EQ(s.d.driverFeatures, 0u);
+}
+
+TEST(VirtioPciNegotiate, LeavesOutTransportFeaturesItHasNoCodeFor) // 6
+{
+    Started s(PciDevice::modern());
+    s.d.features = ~UINT64(0);
+    ASSERT_EQ(VirtioPciNegotiate(&s.dev, ~UINT64(0), 0), STATUS_SUCCESS);
+    // Device types' own bits (0-23, 50-127) and the known ones stay.
+    EXPECT_EQ(s.d.driverFeatures & Packed, 0u);
+    EXPECT_EQ(s.d.driverFeatures & (UINT64(1) << 35 | UINT64(1) << 37 | UINT64(1) << 38 |
+                                    UINT64(1) << 40 | UINT64(1) << 41),
+              0u);
+    EXPECT_EQ(s.d.driverFeatures & (Version1 | EventIdx | Indirect),
+              Version1 | EventIdx | Indirect);
+    EXPECT_EQ(s.d.driverFeatures & 0xFFFFFF, 0xFFFFFFu);
+    EXPECT_NE(s.d.driverFeatures & (UINT64(1) << 50), 0u);
+
+    Started again(PciDevice::modern());
+    again.d.features = ~UINT64(0);
+    EXPECT_EQ(VirtioPciNegotiate(&again.dev, 0, Packed), STATUS_NOT_SUPPORTED);
+}
+
+TEST(VirtioPciNegotiate, ModernNeedsVersion1) // 6.1
+{
+    Started s(PciDevice::modern());
+    s.d.features = EventIdx;
+    EXPECT_EQ(VirtioPciNegotiate(&s.dev, EventIdx, 0), STATUS_NOT_SUPPORTED);
+}
+
+TEST(VirtioPciNegotiate, FeaturesOkIsReadAgain) // 3.1.1 step 6
+{
+    Started s(PciDevice::modern());
+    s.d.refuseFeaturesOk = true;
+    EXPECT_EQ(VirtioPciNegotiate(&s.dev, EventIdx, 0), STATUS_NOT_SUPPORTED);
+    EXPECT_NE(s.d.status & 0x80, 0);
+    EXPECT_EQ(s.dev.driver_features, 0u);
+}
+
+TEST(VirtioPciNegotiate, LegacyTakes32BitsOnly) {
+    Started s(PciDevice::legacy());
+    s.d.features = EventIdx;
+    ASSERT_EQ(VirtioPciNegotiate(&s.dev, ~UINT64(0), 0), STATUS_SUCCESS);
+    EXPECT_EQ(s.dev.driver_features, EventIdx);
+    Started again(PciDevice::legacy());
+    EXPECT_EQ(VirtioPciNegotiate(&again.dev, 0, Version1), STATUS_NOT_SUPPORTED);
+}
+
+TEST_P(Both, ConfigFieldsAreReadByTheirWidth) // 4.1.3.1
+{
+    Started s(make());
+    for (int i = 0; i < 64; i++) {
+        s.d.config[i] = UINT8(0xA0 + i);
+    }
+    struct {
+        UINT32 offset, length;
+        int width;
+    } rows[] = {{0, 8, 4}, {12, 8, 4}, {8, 4, 4}, {2, 2, 2},
+                {1, 1, 1}, {3, 6, 1},  {1, 2, 1}, {2, 4, 1}};
+    for (auto &row : rows) {
+        UINT8 out[8] = {};
+        s.d.log.clear();
+        ASSERT_EQ(VirtioPciReadConfig(&s.dev, row.offset, out, row.length), STATUS_SUCCESS);
+        EXPECT_EQ(memcmp(out, &s.d.config[row.offset], row.length), 0) << row.offset;
+        UINT32 base = GetParam() ? 0x2000 : 20;
+        for (auto &a : s.d.log) {
+            if (a.offset >= base) {
+                EXPECT_EQ(a.width, row.width) << row.offset << '+' << row.length;
+            }
+        }
+    }
+}
+
+TEST_P(Both, ConfigOutsideItsRegionIsRefused) {
+    Started s(make());
+    UINT32 length = s.dev.config.length;
+    UINT8 out[16] = {9};
+    s.d.log.clear();
+    EXPECT_EQ(VirtioPciReadConfig(&s.dev, length, out, 1), STATUS_BUFFER_OVERFLOW);
+    EXPECT_EQ(VirtioPciReadConfig(&s.dev, length - 3, out, 4), STATUS_BUFFER_OVERFLOW);
+    EXPECT_EQ(VirtioPciReadConfig(&s.dev, 0xFFFFFFFF, out, 2), STATUS_BUFFER_OVERFLOW);
+    EXPECT_EQ(VirtioPciWriteConfig(&s.dev, length - 3, out, 4), STATUS_BUFFER_OVERFLOW);
+    EXPECT_EQ(out[0], 9);
+    EXPECT_TRUE(s.d.log.empty());
+}
+
+TEST(VirtioPciReadConfig, ReadsAgainWhenTheGenerationMoves) // 2.5.3
+{
+    Started s(PciDevice::modern());
+    memset(s.d.config.data(), 0x11, 8);
+    int reads = 0;
+    s.d.onConfigRead = [&] {
+        // The device changes between the two halves of the first reading.
+        if (++reads == 1) {
+            memset(s.d.config.data(), 0x22, 8);
+            s.d.generation++;
+        }
+    };
+    UINT64 value = 0;
+    ASSERT_EQ(VirtioPciReadConfig(&s.dev, 0, &value, 8), STATUS_SUCCESS);
+    EXPECT_EQ(value, 0x2222222222222222u);
+}
+
+TEST(VirtioPciReadConfig, LegacyReadsUntilTwoReadingsAgree) // 2.5.4
+{
+    Started s(PciDevice::legacy());
+    memset(s.d.config.data(), 0x11, 8);
+    int reads = 0;
+    s.d.onConfigRead = [&] {
+        if (++reads == 1) {
+            memset(s.d.config.data(), 0x22, 8);
+        }
+    };
+    UINT64 value = 0;
+    ASSERT_EQ(VirtioPciReadConfig(&s.dev, 0, &value, 8), STATUS_SUCCESS);
+    EXPECT_EQ(value, 0x2222222222222222u);
+}
+
+TEST_P(Both, AConfigurationThatNeverHoldsStillIsAnError) {
+    Started s(make());
+    int reads = 0;
+    s.d.onConfigRead = [&] {
+        s.d.config[0]++;
+        s.d.generation++;
+        reads++;
+    };
+    UINT64 value = 1;
+    EXPECT_EQ(VirtioPciReadConfig(&s.dev, 0, &value, 8), STATUS_DEVICE_DATA_ERROR);
+    EXPECT_EQ(value, 0u);
+    EXPECT_LT(reads, 1000);
+}
+
+TEST_P(Both, ConfigIsWritten) {
+    Started s(make());
+    UINT32 value = 0x01020304;
+    ASSERT_EQ(VirtioPciWriteConfig(&s.dev, 32, &value, 4), STATUS_SUCCESS);
+    UINT16 half = 0xBEEF;
+    ASSERT_EQ(VirtioPciWriteConfig(&s.dev, 36, &half, 2), STATUS_SUCCESS);
+    UINT8 bytes[3] = {1, 2, 3};
+    ASSERT_EQ(VirtioPciWriteConfig(&s.dev, 40, bytes, 3), STATUS_SUCCESS);
+    EXPECT_EQ(memcmp(&s.d.config[32], "\x04\x03\x02\x01\xEF\xBE", 6), 0);
+    EXPECT_EQ(memcmp(&s.d.config[40], bytes, 3), 0);
+}
+
+TEST_P(Both, IsrIsReadOnce) // 4.1.4.5: reading clears it
+{
+    Started s(make());
+    s.d.isr = 3;
+    EXPECT_EQ(VirtioPciReadIsr(&s.dev), 3);
+    EXPECT_EQ(VirtioPciReadIsr(&s.dev), 0);
+}
+
+} // namespace
