@@ -162,6 +162,7 @@ typedef struct _VIRTQ_SPLIT {
     UINT32 published;          /* free-running count of publishes */
     UINT32 published_prepared; /* the same at the last KickPrepare */
     BOOLEAN interrupts_off;    /* shadow of what the device was told */
+    BOOLEAN event_unfenced;    /* used_event moved since the last full fence */
     BOOLEAN kick_when_full;
     BOOLEAN was_full;
 
@@ -411,7 +412,7 @@ UINT16 VirtqSplitMaxChain(const VIRTQ_SPLIT *vq);
 BOOLEAN VirtqSplitIsBroken(const VIRTQ_SPLIT *vq);
 /* Why it is broken; STATUS_SUCCESS: it is not. */
 NTSTATUS VirtqSplitBrokenStatus(const VIRTQ_SPLIT *vq);
-/* Publishes and resets that were refused since Init or Reset. */
+/* Publishes and resets that were refused since Init. */
 UINT32 VirtqSplitMisuseCount(const VIRTQ_SPLIT *vq);
 NTSTATUS VirtqSplitLastMisuse(const VIRTQ_SPLIT *vq);
 
