@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+# The front door. `make help` lists the targets; CMake and the rig do the work.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON := /usr/bin/python3
+RIG := cd e2e && $(PYTHON) -m vq7rig
+# Below `make`, CMake's own output is only wanted when something fails.
+QUIET := ci/quiet.sh
+
+.PHONY: help e2e test guest guest-x64 guest-x86 unit check format rig-test smoke clean \
+	vm-modern vm-legacy vm-transitional nightly setup-build setup-rig setup-check
+
+help:
+	@echo 'VQ7: virtio for Windows 7, and the rig that proves it'
+	@echo
+	@echo '  make e2e              the main job: build the guest, boot it in QEMU with legacy,'
+	@echo '                        transitional and modern virtio devices, drive I/O, judge it'
+	@echo '  make test             what CI runs: checks, unit tests, rig tests, an e2e smoke'
+	@echo
+	@echo '  make vm-modern        boot one machine and talk to the guest (quit with Ctrl-])'
+	@echo '  make vm-legacy        the same with a legacy-only device'
+	@echo '  make vm-transitional  the same with a transitional device'
+	@echo
+	@echo '  make guest            the driver, the agent and ntcompat: build/guest/x64, x86'
+	@echo '  make unit             unit tests of the library and the agent on the host'
+	@echo '  make check            formatting and lint;  make format  formats'
+	@echo '  make nightly          the long e2e suite'
+	@echo '  make clean            removes build/'
+	@echo
+	@echo 'Options: E2E_ARGS="-k reset"  passes arguments to pytest;  VQ7_NO_SETUP=1  installs'
+	@echo 'nothing;  MACHINE=q35  for vm-*.  Missing Debian packages are installed first.'
+
+setup-%:
+	@[ -n "$(VQ7_NO_SETUP)" ] || ci/setup.sh $*
+
+# ---- guest -------------------------------------------------------------------
+
+guest: guest-x64 guest-x86
+
+guest-%: setup-build
+	@$(QUIET) guest-$* cmake -S guest_driver -B build/guest/$*/obj -G Ninja \
+		-DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/guest_driver/cmake/$*.cmake \
+		-DCMAKE_BUILD_TYPE=None -DVQ7_OUT=$(CURDIR)/build/guest/$*
+	@$(QUIET) guest-$* cmake --build build/guest/$*/obj
+
+# ---- host tests ----------------------------------------------------------------
+
+unit: setup-build
+	@$(QUIET) unit cmake -S . -B build/unit -G Ninja
+	@$(QUIET) unit cmake --build build/unit
+	@ctest --test-dir build/unit --output-on-failure -j2
+
+check: setup-check
+	@ci/check.sh
+
+format: setup-check
+	@ci/check.sh --fix
+
+rig-test: setup-rig
+	@cd e2e && $(PYTHON) -m pytest -q rig_tests
+
+# ---- end to end ----------------------------------------------------------------
+
+e2e: setup-rig guest
+	@$(RIG) run $(E2E_ARGS)
+
+smoke: setup-rig guest
+	@$(RIG) run -m smoke $(E2E_ARGS)
+
+nightly: setup-rig guest
+	@$(RIG) run -m "nightly or not nightly" $(E2E_ARGS)
+
+vm-modern vm-legacy vm-transitional: vm-%: setup-rig guest-x64
+	@$(RIG) vm $* $(if $(MACHINE),--machine $(MACHINE))
+
+# One after the other: a failure shows its own output last.
+test:
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory guest
+	@$(MAKE) --no-print-directory rig-test
+	@$(MAKE) --no-print-directory smoke
+
+clean:
+	@[ ! -d e2e/vq7rig ] || ! [ -x $(PYTHON) ] || { $(RIG) clean 2>/dev/null || true; }
+	rm -rf build
