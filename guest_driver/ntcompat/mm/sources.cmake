@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+list(APPEND NTC_KERNEL_SOURCES
+  ${CMAKE_CURRENT_LIST_DIR}/init.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/pagetable.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/physical.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/pool_large.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/pool_small.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/vaspace.cpp)
