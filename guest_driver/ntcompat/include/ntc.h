@@ -67,6 +67,8 @@ typedef struct _NTC_IMAGE {
     WCHAR name[32]; // "vq7test.sys"
 } NTC_IMAGE;
 
+void LdrInitSystem(NTC_LOADER_BLOCK *block); // after MmInitSystem
+
 // Finds the file in the archive, maps, relocates, resolves imports (loading the
 // images they name), and protects sections. An import that doesn't exist is
 // bound to a thunk which stops the guest when called, with its name:
@@ -106,6 +108,33 @@ void HalMessageAddress(ULONG vector, uint64_t *address, ULONG *data);
 // stops at the first that returns TRUE, and many unclaimed ones are a bug check.
 NTSTATUS KiConnectVector(ULONG vector, NTC_VECTOR_ROUTINE routine, void *context);
 void KiDisconnectVector(ULONG vector, NTC_VECTOR_ROUTINE routine, void *context);
+// Interrupt object, kept by ke; io makes it for IoConnectInterrupt(Ex). The
+// routine runs at SynchronizeIrql with Lock held: `routine`, or for a message
+// `message_routine` with `message_id`. KeSynchronizeExecution and
+// KeAcquireInterruptSpinLock use the same lock and IRQL.
+struct _KINTERRUPT {
+    SHORT Type;
+    SHORT Size;
+    PKSPIN_LOCK Lock; // &SpinLock, or one that several interrupts share
+    KSPIN_LOCK SpinLock;
+    ULONG Vector;
+    KIRQL Irql;
+    KIRQL SynchronizeIrql;
+    BOOLEAN Connected;
+    PKSERVICE_ROUTINE Routine;
+    PKMESSAGE_SERVICE_ROUTINE MessageRoutine;
+    ULONG MessageId;
+    PVOID Context;
+};
+// lock NULL: the object's own. SynchronizeIrql below Irql is STATUS_INVALID_PARAMETER.
+NTSTATUS KiInitializeInterrupt(struct _KINTERRUPT *interrupt, PKSERVICE_ROUTINE routine,
+                               PKMESSAGE_SERVICE_ROUTINE message_routine, ULONG message_id,
+                               PVOID context, PKSPIN_LOCK lock, ULONG vector, KIRQL irql,
+                               KIRQL synchronize_irql);
+NTSTATUS KiConnectInterrupt(struct _KINTERRUPT *interrupt);
+// Returns when the routine is not running and will not be called again.
+void KiDisconnectInterrupt(struct _KINTERRUPT *interrupt);
+
 DECLSPEC_NORETURN void HalStopMachine(void);  // after a bug check: halts for ever
 DECLSPEC_NORETURN void HalRebootMachine(void);
 DECLSPEC_NORETURN void HalPowerOffMachine(void);
