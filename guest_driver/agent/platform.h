@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+//
+// All that the agent's core needs of the system it runs on. Each back end
+// (win32/, ntcompat/, and the fake of the unit tests) defines these functions.
+// All are called by one thread, the command thread, at PASSIVE_LEVEL.
+// A status is an NTSTATUS as an unsigned number; 0 is success.
+#ifndef VQ7_AGENT_PLATFORM_H_
+#define VQ7_AGENT_PLATFORM_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace platform {
+
+// ---- console: COM1 ----------------------------------------------------------
+
+// Waits until at least one byte has come or timeout_ms (0: don't wait) is over,
+// and hands out at most `size` bytes. Returns their number; 0: none came.
+size_t ConsoleRead(uint8_t *buffer, size_t size, uint32_t timeout_ms);
+// Returns when all bytes are with the system. There is nobody to tell when the
+// console itself fails, so it reports nothing.
+void ConsoleWrite(const uint8_t *bytes, size_t size);
+
+// ---- the driver's devices ---------------------------------------------------
+
+struct Device; // an open device
+
+constexpr uint32_t kMaxDevices = 64;
+
+// Number of devices that offer the VQ7 interface now; looks each time. At most
+// kMaxDevices. The order of the devices stays the same while the set does.
+uint32_t DeviceCount();
+// Opens device `index` (below the last DeviceCount()). On success *device is to
+// be closed; otherwise it isn't changed.
+uint32_t DeviceOpen(uint32_t index, Device **device);
+// No request of it may be in flight. Drops every reference to the device.
+void DeviceClose(Device *device);
+
+// One I/O control request. The caller owns it and all it points at until
+// WaitRequest() returns it.
+struct Request {
+    uint32_t code;       // IOCTL
+    const void *input;   // or null
+    uint32_t input_size; // bytes
+    void *buffer;        // output buffer, or the data of a direct transfer; or null
+    uint32_t buffer_size;
+    void *context; // the caller's
+    // Set when it comes back:
+    uint32_t status;
+    uint32_t information; // bytes
+    // The back end's:
+    uint64_t reserved[8];
+};
+
+// Buffers must come from AllocatePages() or lie in memory that AllocatePages()
+// gave. Every submitted request comes back from WaitRequest() once, also one that
+// failed at once; or never, if the driver keeps it.
+void SubmitRequest(Device *device, Request *request);
+// The next finished request of any device; null: none within timeout_ms.
+Request *WaitRequest(uint32_t timeout_ms);
+
+// ---- memory -----------------------------------------------------------------
+
+// Zeroed, page-aligned, resident at any IRQL in kernel mode; null: there is none.
+void *AllocatePages(size_t bytes);
+void FreePages(void *memory);
+
+// ---- time and identity ------------------------------------------------------
+
+// Microseconds since some moment before the agent's start; never goes back.
+uint64_t MonotonicUs();
+// Differs between starts of the agent.
+uint64_t BootId();
+// "ntcompat", "windows": one word.
+const char *GuestName();
+// "x64" or "x86".
+const char *Architecture();
+
+// ---- the machine ------------------------------------------------------------
+
+// Removes all devices of the driver and unloads it / loads it and starts them.
+// No device may be open.
+uint32_t DriverUnload();
+uint32_t DriverLoad();
+// Asks for what a shutdown needs (a privilege); Shutdown() follows.
+uint32_t PrepareShutdown();
+// Restarts or turns off the machine. Returns only if it failed, or, where the
+// system shuts down behind the caller's back, with 0.
+uint32_t Shutdown(bool restart);
+// Bug check 0xE2. Returns only where it is not supported.
+void Crash();
+
+} // namespace platform
+
+#endif // VQ7_AGENT_PLATFORM_H_
