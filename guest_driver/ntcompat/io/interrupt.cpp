@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: MIT
+//
+// Interrupt objects: connecting service routines to vectors, and their spin locks.
+#include "io/iop.h"
+#include "pnp/pnp.h"
+
+#define INTERRUPT_MAGIC 0x746E4943u
+
+// NT's KINTERRUPT is opaque to drivers.
+struct INTERRUPT {
+    ULONG magic;
+    LIST_ENTRY links;
+    PKSERVICE_ROUTINE routine;
+    PKMESSAGE_SERVICE_ROUTINE message_routine; // instead of `routine`
+    ULONG message;
+    PVOID context;
+    KSPIN_LOCK *lock;
+    KSPIN_LOCK own_lock;
+    ULONG vector;
+    KIRQL irql;
+    KIRQL synchronize_irql;
+    PDEVICE_OBJECT pdo; // null: IoConnectInterrupt doesn't say
+};
+
+// The table IoConnectInterruptEx hands out, with our part in front.
+struct MESSAGE_TABLE {
+    LIST_ENTRY links;
+    IO_INTERRUPT_MESSAGE_INFO info;
+};
+
+static LIST_ENTRY Interrupts = {&Interrupts, &Interrupts};
+static LIST_ENTRY Tables = {&Tables, &Tables};
+static KSPIN_LOCK ListLock;
+
+// ---- locks -----------------------------------------------------------------------
+
+static INTERRUPT *FromInterrupt(PKINTERRUPT object, const char *function) {
+    auto *interrupt = (INTERRUPT *)object;
+    if (interrupt && interrupt->magic == INTERRUPT_MAGIC)
+        return interrupt;
+    DbgPrint("io: %s got no connected interrupt object: %p\n", function, interrupt);
+    KdViolation(IOP_VERIFIER, "not a connected interrupt object", (uint64_t)interrupt, 0, 0, 0);
+}
+
+static KIRQL Enter(INTERRUPT *interrupt) {
+    KIRQL old = KeGetCurrentIrql();
+    if (old > interrupt->synchronize_irql)
+        KeBugCheckEx(IRQL_NOT_GREATER_OR_EQUAL, (ULONG_PTR)interrupt, old,
+                     interrupt->synchronize_irql, 0);
+    KeRaiseIrql(interrupt->synchronize_irql, &old);
+    KeAcquireSpinLockAtDpcLevel(interrupt->lock);
+    return old;
+}
+
+static void Leave(INTERRUPT *interrupt, KIRQL old) {
+    KeReleaseSpinLockFromDpcLevel(interrupt->lock);
+    KeLowerIrql(old);
+}
+
+extern "C" BOOLEAN NTAPI KeSynchronizeExecution(IN OUT PKINTERRUPT Interrupt,
+                                                IN PKSYNCHRONIZE_ROUTINE SynchronizeRoutine,
+                                                IN PVOID SynchronizeContext OPTIONAL) {
+    INTERRUPT *interrupt = FromInterrupt(Interrupt, "KeSynchronizeExecution");
+    KIRQL old = Enter(interrupt);
+    BOOLEAN result = SynchronizeRoutine(SynchronizeContext);
+    if (KeGetCurrentIrql() != interrupt->synchronize_irql)
+        KdViolation(IRQL_UNEXPECTED_VALUE, "a synchronize routine changed the IRQL",
+                    (uint64_t)SynchronizeRoutine, KeGetCurrentIrql(), 0, 0);
+    Leave(interrupt, old);
+    return result;
+}
+
+extern "C" KIRQL NTAPI KeAcquireInterruptSpinLock(IN OUT PKINTERRUPT Interrupt) {
+    return Enter(FromInterrupt(Interrupt, "KeAcquireInterruptSpinLock"));
+}
+
+extern "C" VOID NTAPI KeReleaseInterruptSpinLock(IN OUT PKINTERRUPT Interrupt, IN KIRQL OldIrql) {
+    Leave(FromInterrupt(Interrupt, "KeReleaseInterruptSpinLock"), OldIrql);
+}
+
+// ---- connecting ------------------------------------------------------------------
+
+static BOOLEAN Serve(void *context) {
+    auto *interrupt = (INTERRUPT *)context;
+    auto object = (PKINTERRUPT)interrupt;
+    KIRQL old = Enter(interrupt);
+    BOOLEAN claimed;
+    if (interrupt->message_routine)
+        claimed =
+            interrupt->message_routine(object, interrupt->context, interrupt->message);
+    else
+        claimed = interrupt->routine(object, interrupt->context);
+    if (KeGetCurrentIrql() != interrupt->synchronize_irql)
+        KdViolation(IRQL_UNEXPECTED_VALUE, "an interrupt service routine changed the IRQL",
+                    (uint64_t)interrupt->routine, KeGetCurrentIrql(), 0, 0);
+    Leave(interrupt, old);
+    return claimed;
+}
+
+struct CONNECTION {
+    PDEVICE_OBJECT pdo;
+    PKSERVICE_ROUTINE routine;
+    PKMESSAGE_SERVICE_ROUTINE message_routine;
+    ULONG message;
+    PVOID context;
+    KSPIN_LOCK *lock;
+    ULONG vector;
+    KIRQL irql;
+    KIRQL synchronize_irql;
+};
+
+static NTSTATUS Connect(const CONNECTION *connection, PKINTERRUPT *result) {
+    *result = nullptr;
+    if (connection->synchronize_irql < connection->irql || connection->irql <= DISPATCH_LEVEL)
+        return STATUS_INVALID_PARAMETER;
+    auto *interrupt =
+        (INTERRUPT *)ExAllocatePoolWithTag(NonPagedPool, sizeof(INTERRUPT), IOP_TAG_INTERRUPT);
+    if (!interrupt)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    RtlZeroMemory(interrupt, sizeof(*interrupt));
+    interrupt->magic = INTERRUPT_MAGIC;
+    interrupt->routine = connection->routine;
+    interrupt->message_routine = connection->message_routine;
+    interrupt->message = connection->message;
+    interrupt->context = connection->context;
+    interrupt->lock = connection->lock ? connection->lock : &interrupt->own_lock;
+    interrupt->vector = connection->vector;
+    interrupt->irql = connection->irql;
+    interrupt->synchronize_irql = connection->synchronize_irql;
+    interrupt->pdo = connection->pdo;
+    // The caller's variable is set before the first interrupt may come.
+    *result = (PKINTERRUPT)interrupt;
+    NTSTATUS status = KiConnectVector(connection->vector, Serve, interrupt);
+    if (!NT_SUCCESS(status)) {
+        *result = nullptr;
+        ExFreePoolWithTag(interrupt, IOP_TAG_INTERRUPT);
+        return status;
+    }
+    KIRQL old;
+    KeAcquireSpinLock(&ListLock, &old);
+    InsertTailList(&Interrupts, &interrupt->links);
+    KeReleaseSpinLock(&ListLock, old);
+    if (interrupt->pdo)
+        PnpEnableMessage(interrupt->pdo, interrupt->vector, true);
+    return STATUS_SUCCESS;
+}
+
+static void Disconnect(PKINTERRUPT object) {
+    INTERRUPT *interrupt = FromInterrupt(object, "IoDisconnectInterrupt");
+    if (interrupt->pdo)
+        PnpEnableMessage(interrupt->pdo, interrupt->vector, false);
+    KiDisconnectVector(interrupt->vector, Serve, interrupt);
+    KIRQL old;
+    KeAcquireSpinLock(&ListLock, &old);
+    RemoveEntryList(&interrupt->links);
+    KeReleaseSpinLock(&ListLock, old);
+    interrupt->magic = 0;
+    ExFreePoolWithTag(interrupt, IOP_TAG_INTERRUPT);
+}
+
+ULONG IopConnectedInterrupts(PDEVICE_OBJECT pdo) {
+    ULONG count = 0;
+    KIRQL old;
+    KeAcquireSpinLock(&ListLock, &old);
+    for (PLIST_ENTRY e = Interrupts.Flink; e != &Interrupts; e = e->Flink)
+        count += CONTAINING_RECORD(e, INTERRUPT, links)->pdo == pdo;
+    KeReleaseSpinLock(&ListLock, old);
+    return count;
+}
+
+extern "C" NTSTATUS NTAPI IoConnectInterrupt(
+    OUT PKINTERRUPT *InterruptObject, IN PKSERVICE_ROUTINE ServiceRoutine,
+    IN PVOID ServiceContext OPTIONAL, IN PKSPIN_LOCK SpinLock OPTIONAL, IN ULONG Vector,
+    IN KIRQL Irql, IN KIRQL SynchronizeIrql, IN KINTERRUPT_MODE InterruptMode,
+    IN BOOLEAN ShareVector, IN KAFFINITY ProcessorEnableMask, IN BOOLEAN FloatingSave) {
+    (void)InterruptMode; // the line was set up when its vector was allocated
+    (void)ShareVector;
+    (void)FloatingSave;
+    IopRequireIrql(PASSIVE_LEVEL, "IoConnectInterrupt");
+    *InterruptObject = nullptr;
+    if (!(ProcessorEnableMask & 1))
+        return STATUS_INVALID_PARAMETER;
+    CONNECTION connection = {};
+    connection.routine = ServiceRoutine;
+    connection.context = ServiceContext;
+    connection.lock = SpinLock;
+    connection.vector = Vector;
+    connection.irql = Irql;
+    connection.synchronize_irql = SynchronizeIrql;
+    return Connect(&connection, InterruptObject);
+}
+
+extern "C" VOID NTAPI IoDisconnectInterrupt(IN PKINTERRUPT InterruptObject) {
+    IopRequireIrql(PASSIVE_LEVEL, "IoDisconnectInterrupt");
+    Disconnect(InterruptObject);
+}
+
+static NTSTATUS ConnectFull(IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS *p) {
+    *p->InterruptObject = nullptr;
+    if (!(p->ProcessorEnableMask & 1) || !p->ServiceRoutine)
+        return STATUS_INVALID_PARAMETER;
+    PNP_INTERRUPTS assigned;
+    if (!PnpGetInterrupts(p->PhysicalDeviceObject, &assigned))
+        return STATUS_INVALID_PARAMETER;
+    bool known = false;
+    for (ULONG i = 0; i < assigned.count; i++)
+        known |= assigned.vector[i] == p->Vector;
+    if (!known)
+        return STATUS_INVALID_PARAMETER; // not a vector of this device's resources
+    if ((p->InterruptMode == Latched) != assigned.message)
+        KdViolation(IOP_VERIFIER, "the interrupt mode differs from the device's resources",
+                    p->InterruptMode, p->Vector, 0, 0);
+    CONNECTION connection = {};
+    connection.pdo = p->PhysicalDeviceObject;
+    connection.routine = p->ServiceRoutine;
+    connection.context = p->ServiceContext;
+    connection.lock = p->SpinLock;
+    connection.vector = p->Vector;
+    connection.irql = p->Irql;
+    connection.synchronize_irql = p->SynchronizeIrql;
+    return Connect(&connection, p->InterruptObject);
+}
+
+static NTSTATUS ConnectLine(PDEVICE_OBJECT pdo, PKSERVICE_ROUTINE routine, PVOID context,
+                            PKSPIN_LOCK lock, KIRQL synchronize, PKINTERRUPT *result) {
+    *result = nullptr;
+    PNP_INTERRUPTS assigned;
+    if (!PnpGetInterrupts(pdo, &assigned) || !assigned.count)
+        return STATUS_NOT_FOUND;
+    CONNECTION connection = {};
+    connection.pdo = pdo;
+    connection.routine = routine;
+    connection.context = context;
+    connection.lock = lock;
+    connection.vector = assigned.vector[0];
+    connection.irql = assigned.irql;
+    connection.synchronize_irql = synchronize ? synchronize : assigned.irql;
+    return Connect(&connection, result);
+}
+
+static void DisconnectTable(PIO_INTERRUPT_MESSAGE_INFO info, ULONG count) {
+    MESSAGE_TABLE *table = CONTAINING_RECORD(info, MESSAGE_TABLE, info);
+    bool known = false;
+    KIRQL old;
+    KeAcquireSpinLock(&ListLock, &old);
+    for (PLIST_ENTRY e = Tables.Flink; e != &Tables && !known; e = e->Flink)
+        known = e == &table->links;
+    if (known)
+        RemoveEntryList(&table->links);
+    KeReleaseSpinLock(&ListLock, old);
+    if (!known)
+        KdViolation(IOP_VERIFIER, "IoDisconnectInterruptEx: not a connected message table",
+                    (uint64_t)info, 0, 0, 0);
+    for (ULONG i = 0; i < count; i++)
+        Disconnect(info->MessageInfo[i].InterruptObject);
+    ExFreePoolWithTag(table, IOP_TAG_INTERRUPT);
+}
+
+static NTSTATUS ConnectMessages(IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS *p,
+                                const PNP_INTERRUPTS *assigned) {
+    size_t size = sizeof(MESSAGE_TABLE) + assigned->count * sizeof(IO_INTERRUPT_MESSAGE_INFO_ENTRY);
+    auto *table =
+        (MESSAGE_TABLE *)ExAllocatePoolWithTag(NonPagedPool, size, IOP_TAG_INTERRUPT);
+    if (!table)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    RtlZeroMemory(table, size);
+    KIRQL old;
+    KeAcquireSpinLock(&ListLock, &old);
+    InsertTailList(&Tables, &table->links);
+    KeReleaseSpinLock(&ListLock, old);
+    PIO_INTERRUPT_MESSAGE_INFO info = &table->info;
+    info->MessageCount = assigned->count;
+    info->UnifiedIrql = p->SynchronizeIrql ? p->SynchronizeIrql : assigned->irql;
+    *p->ConnectionContext.InterruptMessageTable = info;
+    for (ULONG i = 0; i < assigned->count; i++) {
+        PIO_INTERRUPT_MESSAGE_INFO_ENTRY entry = &info->MessageInfo[i];
+        uint64_t address;
+        HalMessageAddress(assigned->vector[i], &address, &entry->MessageData);
+        entry->MessageAddress.QuadPart = (LONGLONG)address;
+        entry->TargetProcessorSet = 1;
+        entry->Vector = assigned->vector[i];
+        entry->Irql = assigned->irql;
+        entry->Mode = Latched;
+        entry->Polarity = InterruptActiveHigh;
+        CONNECTION connection = {};
+        connection.pdo = p->PhysicalDeviceObject;
+        connection.message_routine = p->MessageServiceRoutine;
+        connection.message = i;
+        connection.context = p->ServiceContext;
+        connection.lock = p->SpinLock;
+        connection.vector = assigned->vector[i];
+        connection.irql = assigned->irql;
+        connection.synchronize_irql = info->UnifiedIrql;
+        NTSTATUS status = Connect(&connection, &entry->InterruptObject);
+        if (!NT_SUCCESS(status)) {
+            *p->ConnectionContext.InterruptMessageTable = nullptr;
+            DisconnectTable(info, i);
+            return status;
+        }
+    }
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS ConnectMessageBased(PIO_CONNECT_INTERRUPT_PARAMETERS parameters) {
+    auto *p = &parameters->MessageBased;
+    PNP_INTERRUPTS assigned;
+    *p->ConnectionContext.Generic = nullptr;
+    if (!PnpGetInterrupts(p->PhysicalDeviceObject, &assigned) || !assigned.count)
+        return STATUS_NOT_FOUND;
+    if (assigned.message)
+        return ConnectMessages(p, &assigned);
+    if (!p->FallBackServiceRoutine)
+        return STATUS_NOT_FOUND;
+    NTSTATUS status =
+        ConnectLine(p->PhysicalDeviceObject, p->FallBackServiceRoutine, p->ServiceContext,
+                    p->SpinLock, p->SynchronizeIrql, p->ConnectionContext.InterruptObject);
+    if (NT_SUCCESS(status))
+        parameters->Version = CONNECT_LINE_BASED;
+    return status;
+}
+
+extern "C" NTSTATUS NTAPI IoConnectInterruptEx(IN OUT PIO_CONNECT_INTERRUPT_PARAMETERS Parameters) {
+    IopRequireIrql(PASSIVE_LEVEL, "IoConnectInterruptEx");
+    switch (Parameters->Version) {
+    case CONNECT_FULLY_SPECIFIED:
+    case CONNECT_FULLY_SPECIFIED_GROUP:
+        if (Parameters->Version == CONNECT_FULLY_SPECIFIED_GROUP && Parameters->FullySpecified.Group)
+            return STATUS_INVALID_PARAMETER;
+        return ConnectFull(&Parameters->FullySpecified);
+    case CONNECT_LINE_BASED: {
+        auto *p = &Parameters->LineBased;
+        return ConnectLine(p->PhysicalDeviceObject, p->ServiceRoutine, p->ServiceContext,
+                           p->SpinLock, p->SynchronizeIrql, p->InterruptObject);
+    }
+    case CONNECT_MESSAGE_BASED:
+        return ConnectMessageBased(Parameters);
+    default:
+        Parameters->Version = CONNECT_CURRENT_VERSION; // what we know, as documented
+        return STATUS_NOT_SUPPORTED;
+    }
+}
+
+extern "C" VOID NTAPI IoDisconnectInterruptEx(IN PIO_DISCONNECT_INTERRUPT_PARAMETERS Parameters) {
+    IopRequireIrql(PASSIVE_LEVEL, "IoDisconnectInterruptEx");
+    switch (Parameters->Version) {
+    case CONNECT_FULLY_SPECIFIED:
+    case CONNECT_FULLY_SPECIFIED_GROUP:
+    case CONNECT_LINE_BASED:
+        Disconnect(Parameters->ConnectionContext.InterruptObject);
+        return;
+    case CONNECT_MESSAGE_BASED: {
+        PIO_INTERRUPT_MESSAGE_INFO info = Parameters->ConnectionContext.InterruptMessageTable;
+        DisconnectTable(info, info->MessageCount);
+        return;
+    }
+    default:
+        KdViolation(IOP_VERIFIER, "IoDisconnectInterruptEx: unknown version", Parameters->Version, 0,
+                    0, 0);
+    }
+}
