@@ -10,7 +10,7 @@
 
 namespace {
 
-const ULONG kPagedBit = 1, kMustSucceedBit = 2, kCacheAlignedBit = 4;
+const ULONG kPagedBit = 1, kCacheAlignedBit = 4;
 const ULONG kQuotaDontRaise = POOL_QUOTA_FAIL_INSTEAD_OF_RAISE;
 const size_t kLargestSmall = 4096 - 48 - 8;
 
