@@ -46,7 +46,7 @@ guest-%: setup-build
 
 # ---- host tests ----------------------------------------------------------------
 
-unit: setup-build
+unit: setup-build setup-rig
 	@$(QUIET) unit cmake -S . -B build/unit -G Ninja
 	@$(QUIET) unit cmake --build build/unit
 	@ctest --test-dir build/unit --output-on-failure -j2

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+//
+// What the two sides of the stress test share: memory for a ring, and doorbells
+// on which they really sleep. Offsets, not pointers: the two processes have the
+// memory at different addresses.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <climits>
+#include <cstdint>
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace stress {
+
+// A counter that one side rings and the other waits on. The waiter spins for a
+// while, then sleeps in the kernel: a ring that was wrongly left out is a wait
+// that ends in a time-out, never one that a later poll repairs.
+struct alignas(64) Doorbell {
+    std::atomic<uint32_t> count{0};
+    std::atomic<uint32_t> sleeping{0};
+
+    void ring() {
+        count.fetch_add(1, std::memory_order_seq_cst);
+        if (sleeping.load(std::memory_order_seq_cst)) {
+            syscall(SYS_futex, &count, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+        }
+    }
+
+    // Until the count differs from `seen`, the value read before the decision
+    // to wait. FALSE: nobody rang for `limit`, or `stop` was set.
+    bool wait(uint32_t seen, unsigned spins, std::chrono::milliseconds limit,
+              const std::atomic<uint32_t> &stop) {
+        for (unsigned i = 0; i < spins; i++) {
+            if (count.load(std::memory_order_acquire) != seen) {
+                return true;
+            }
+            __builtin_ia32_pause();
+        }
+        auto end = std::chrono::steady_clock::now() + limit;
+        sleeping.store(1, std::memory_order_seq_cst);
+        while (count.load(std::memory_order_seq_cst) == seen) {
+            if (stop.load() || std::chrono::steady_clock::now() > end) {
+                sleeping.store(0);
+                return false;
+            }
+            timespec slice{0, 20000000};
+            syscall(SYS_futex, &count, FUTEX_WAIT, seen, &slice, nullptr, 0);
+        }
+        sleeping.store(0);
+        return true;
+    }
+};
+
+// The ring of `size` descriptors is laid out by the library in `ring`.
+struct Shared {
+    Doorbell kick;      // driver -> device: available buffer notification
+    Doorbell interrupt; // device -> driver: used buffer notification
+    std::atomic<uint32_t> stop{0};
+    std::atomic<uint64_t> processed{0};
+    std::atomic<uint32_t> deviceError{0}; // line number of what the device saw
+    alignas(4096) uint8_t ring[64 * 1024];
+};
+
+struct Options {
+    unsigned size = 64;
+    unsigned depth = 1;
+    bool eventIdx = true;
+    bool processes = false;
+    uint64_t buffers = 1000000;
+    unsigned spins = 2000;
+    unsigned limitMs = 3000;
+};
+
+// What the device writes as `len` for a buffer at `address`: both sides know it.
+inline uint32_t lengthFor(uint64_t address) {
+    return uint32_t((address * 0x9E3779B97F4A7C15ull) >> 40) % 4096;
+}
+
+// The device: takes available buffers until `stop`. Written from Virtio 1.2,
+// 2.7, with its own offsets; in unit/stress/device.cpp.
+void deviceMain(Shared *shared, const Options &options);
+
+} // namespace stress

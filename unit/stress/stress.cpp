@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+//
+// The library against a device in another thread or another process, both at
+// full speed and both really asleep when they have nothing to do, so that a lost
+// kick or a lost interrupt is a hang, which is reported.
+//
+//   stress [--processes] [--no-event-idx] [--depth N] [--size N] [--buffers N]
+//          [--spins N]
+//
+// Exit status: 0 all buffers came back, 1 a buffer was lost or wrong, 2 wrong use.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "shared.h"
+
+extern "C" {
+#include "virtqueue_split.h"
+}
+
+using namespace stress;
+
+namespace {
+
+class Driver {
+  public:
+    Driver(Shared *shared, const Options &options) : s_(shared), o_(options) {
+        state_.resize(VirtqSplitStateSize(UINT16(o_.size)) / sizeof(void *) + 1);
+        status_ = VirtqSplitInit(vq(), UINT16(o_.size), o_.eventIdx, FALSE, s_->ring, 0x10000000,
+                                 4096, nullptr, 0, 0, 0);
+    }
+
+    // Empty: all is well.
+    std::string run() {
+        if (status_ != STATUS_SUCCESS) {
+            return "VirtqSplitInit failed";
+        }
+        while (done_ < o_.buffers) {
+            std::string error = fill();
+            if (error.empty()) {
+                error = drainOrSleep();
+            }
+            if (s_->deviceError) {
+                error =
+                    "the device saw a bad ring, device.cpp line " + std::to_string(s_->deviceError);
+            }
+            if (!error.empty()) {
+                return error;
+            }
+        }
+        return "";
+    }
+    uint64_t kicks = 0, interruptsSlept = 0;
+
+  private:
+    VIRTQ_SPLIT *vq() {
+        return reinterpret_cast<VIRTQ_SPLIT *>(state_.data());
+    }
+
+    std::string fill() {
+        while (sent_ - done_ < o_.depth && sent_ < o_.buffers) {
+            VIRTQ_SG sg = {0x1000 + (sent_ % 0x100000) * 64, 4096, TRUE};
+            UINT16 head;
+            if (VirtqSplitAddBuffer(vq(), &sg, 1, reinterpret_cast<void *>(sg.addr), &head) !=
+                STATUS_SUCCESS) {
+                return "VirtqSplitAddBuffer failed";
+            }
+            VirtqSplitPublish(vq(), head);
+            sent_++;
+        }
+        if (VirtqSplitKickPrepare(vq())) {
+            kicks++;
+            s_->kick.ring();
+        }
+        VirtqSplitKickCommit(vq());
+        return "";
+    }
+
+    std::string drainOrSleep() {
+        uint32_t seen = s_->interrupt.count.load(std::memory_order_acquire);
+        bool any = false;
+        void *cookie;
+        UINT32 length;
+        VirtqSplitDisableInterrupts(vq());
+        for (;;) {
+            NTSTATUS status = VirtqSplitGetUsed(vq(), &cookie, &length);
+            if (status == STATUS_NOT_FOUND) {
+                break;
+            }
+            if (status != STATUS_SUCCESS) {
+                return "VirtqSplitGetUsed failed";
+            }
+            if (length != lengthFor(reinterpret_cast<uint64_t>(cookie))) {
+                return "a buffer came back with another one's length";
+            }
+            done_++;
+            any = true;
+        }
+        if (!VirtqSplitEnableInterrupts(vq()) || any) {
+            return "";
+        }
+        interruptsSlept++;
+        if (!s_->interrupt.wait(seen, o_.spins, std::chrono::milliseconds(o_.limitMs), s_->stop)) {
+            return "no interrupt: " + std::to_string(sent_ - done_) + " in flight, " +
+                   std::to_string(s_->processed - done_) + " of them done by the device: a lost " +
+                   (s_->processed == done_ ? "kick" : "interrupt");
+        }
+        return "";
+    }
+
+    Shared *s_;
+    const Options &o_;
+    std::vector<void *> state_;
+    NTSTATUS status_;
+    uint64_t sent_ = 0, done_ = 0;
+};
+
+Options parse(int argc, char **argv) {
+    Options o;
+    for (int i = 1; i < argc; i++) {
+        std::string a = argv[i];
+        auto number = [&]() -> uint64_t {
+            char *end = nullptr;
+            uint64_t v = i + 1 < argc ? strtoull(argv[i + 1], &end, 0) : 0;
+            if (!end || *end || v == 0) {
+                fprintf(stderr, "stress: %s wants a number above 0\n", a.c_str());
+                exit(2);
+            }
+            i++;
+            return v;
+        };
+        if (a == "--processes") {
+            o.processes = true;
+        } else if (a == "--no-event-idx") {
+            o.eventIdx = false;
+        } else if (a == "--depth") {
+            o.depth = unsigned(number());
+        } else if (a == "--size") {
+            o.size = unsigned(number());
+        } else if (a == "--buffers") {
+            o.buffers = number();
+        } else if (a == "--spins") {
+            o.spins = unsigned(number());
+        } else {
+            fprintf(stderr, "stress: unknown option %s\n", a.c_str());
+            exit(2);
+        }
+    }
+    if (o.size > 2048 || (o.size & (o.size - 1)) || o.depth > o.size) {
+        fprintf(stderr, "stress: --size is a power of two up to 2048, --depth at most that\n");
+        exit(2);
+    }
+    return o;
+}
+
+std::string runThreads(Shared *shared, Driver &driver, const Options &o) {
+    std::thread device([&] { deviceMain(shared, o); });
+    std::string error = driver.run();
+    shared->stop = 1;
+    shared->kick.ring();
+    device.join();
+    return error;
+}
+
+// The child maps the same pages again, at an address of its own.
+std::string runProcesses(Shared *shared, int fd, Driver &driver, const Options &o) {
+    pid_t child = fork();
+    if (child == 0) {
+        void *own = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (own == MAP_FAILED || own == shared) {
+            _exit(3);
+        }
+        munmap(shared, sizeof(Shared));
+        deviceMain(static_cast<Shared *>(own), o);
+        _exit(0);
+    }
+    std::string error = driver.run();
+    shared->stop = 1;
+    shared->kick.ring();
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (error.empty() && status != 0) {
+        return "the device's process failed";
+    }
+    return error;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+    Options o = parse(argc, argv);
+    int fd = memfd_create("vq7-stress", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, sizeof(Shared)) != 0) {
+        perror("stress: shared memory");
+        return 1;
+    }
+    void *memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (memory == MAP_FAILED) {
+        perror("stress: mmap");
+        return 1;
+    }
+    Shared *shared = new (memory) Shared;
+    Driver driver(shared, o);
+    auto start = std::chrono::steady_clock::now();
+    std::string error =
+        o.processes ? runProcesses(shared, fd, driver, o) : runThreads(shared, driver, o);
+    double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    printf("stress: %llu buffers, depth %u, %s, %s: %llu kicks, %llu sleeps, %.1f s: %s\n",
+           static_cast<unsigned long long>(shared->processed.load()), o.depth,
+           o.eventIdx ? "event_idx" : "flags", o.processes ? "processes" : "threads",
+           static_cast<unsigned long long>(driver.kicks),
+           static_cast<unsigned long long>(driver.interruptsSlept), seconds,
+           error.empty() ? "ok" : error.c_str());
+    return error.empty() ? 0 : 1;
+}
