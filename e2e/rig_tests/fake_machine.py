@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""A machine without QEMU: the rig's VM class with the fake agent behind it.
+
+As a pytest plugin (`-p fake_machine`) it lets the e2e suite itself be tested;
+VQ7_FAKE_FAULTS names the faults of its guest.
+"""
+
+import os
+import pathlib
+import time
+
+from fake_agent import FakeAgent
+from vq7rig import features, pool
+from vq7rig.channel import FaultInjector, SocketChannel
+from vq7rig.console import Console
+from vq7rig.libvirt_host import Host
+from vq7rig.machine import domain_xml
+from vq7rig.vm import PAUSED, VM
+
+
+class FakeHost:
+    """Stands in for the libvirt connection."""
+    accel = "qemu"
+
+    def log_of(self, _name):
+        return None
+
+    def destroy(self, dom):
+        dom.end()
+
+
+class FakeDomain:
+    def __init__(self, agent, image):
+        self.agent, self.image, self.alive = agent, image, True
+        agent.on_power = self.power
+
+    def power(self, what):
+        if what == "reset":
+            self.agent.hello()
+        else:
+            self.end()
+
+    def resume(self):
+        self.agent.start()
+
+    def reset(self, _flags):
+        self.agent.hello()
+
+    def isActive(self):     # noqa: N802, libvirt's name
+        return self.alive
+
+    def end(self):
+        if self.alive:
+            self.alive = False
+            self.agent.stop()
+            os.close(self.image)
+
+
+class FakeVM(VM):
+    faults_of_guest = tuple(filter(None, os.environ.get("VQ7_FAKE_FAULTS", "").split(",")))
+
+    def start(self):
+        if self.expected is None:
+            self.prepare()
+        (self.folder / "domain.xml").write_text(
+            domain_xml(self.config, self.name, self.guest, self.run))
+        self._began = time.monotonic()
+        image = os.open(self.disk.path, os.O_RDWR)
+        self.agent = FakeAgent(self.config, image, self.disk.capacity, self.faults_of_guest)
+        self.dom = FakeDomain(self.agent, image)
+        self.faults = FaultInjector(SocketChannel(self.agent.host_end))
+        self.console = Console(self.faults, self.folder / "console.log")
+        self.state = PAUSED
+        return self
+
+    def qmp(self, command, **arguments):
+        _, offered, _ = self.agent.facts()
+        names = [name for name, bit in features.BITS.items() if offered >> bit & 1]
+        if command == "x-query-virtio":
+            return [{"name": "virtio-blk", "path": "/fake"}]
+        if command == "x-query-virtio-queue-status":
+            return {"vring-num": self.config.queue_size}
+        if command == "x-query-virtio-status":
+            known = {"transports": names, "dev-features": []}
+            modern = self.agent.facts()[0] == "modern"
+            return {"host-features": known, "guest-features": known, "broken": False,
+                    "started": True, "status": {"statuses": [
+                        "VIRTIO_CONFIG_S_ACKNOWLEDGE: a", "VIRTIO_CONFIG_S_DRIVER: b",
+                        "VIRTIO_CONFIG_S_DRIVER_OK: c"]
+                        + ["VIRTIO_CONFIG_S_FEATURES_OK: d"] * modern}}
+        raise AssertionError(f"unexpected QMP {command}")
+
+
+def make(config, folder, faults=(), **changes):
+    """A booted fake machine."""
+    vm = FakeVM(FakeHost(), config, pathlib.Path("/guest"), folder, **changes)
+    vm.faults_of_guest = faults
+    return vm.start()
+
+
+def pytest_configure():
+    pool.VM = FakeVM
+    Host.open = lambda self: setattr(self, "accel", "qemu") or self
+    Host.version = lambda self: "none"
+    Host.destroy = lambda self, dom: dom.end()

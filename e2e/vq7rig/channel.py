@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""Byte channels to the guest's COM1, and a fault injector to put between."""
+
+import os
+import select
+import socket
+import time
+
+from .errors import RigError
+
+
+class SocketChannel:
+    """A connected stream socket. `recv` returns b"" at a time-out, None at the end."""
+
+    def __init__(self, sock):
+        self._sock = sock
+        sock.setblocking(False)
+
+    @classmethod
+    def connect(cls, path, timeout=5.0):
+        """Connect to a UNIX socket that QEMU listens on."""
+        deadline = time.monotonic() + timeout
+        while True:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                sock.connect(path)
+                return cls(sock)
+            except OSError as bad:
+                sock.close()
+                if time.monotonic() >= deadline:
+                    raise RigError(f"can't reach the guest's console at {path}: "
+                                   f"{os.strerror(bad.errno or 0)}") from bad
+                time.sleep(0.02)
+
+    def fileno(self):
+        return self._sock.fileno()
+
+    def recv(self, timeout):
+        ready, _, _ = select.select([self._sock], [], [], max(0.0, timeout))
+        if not ready:
+            return b""
+        try:
+            return self._sock.recv(65536) or None
+        except BlockingIOError:
+            return b""
+        except ConnectionError:
+            return None
+
+    def send(self, data, timeout=5.0):
+        """Send all bytes. Returns False if the guest takes none for `timeout`."""
+        deadline = time.monotonic() + timeout
+        while data:
+            _, ready, _ = select.select([], [self._sock], [],
+                                        max(0.0, deadline - time.monotonic()))
+            if not ready:
+                return False
+            try:
+                data = data[self._sock.send(data):]
+            except BlockingIOError:
+                continue
+            except ConnectionError:
+                return False
+        return True
+
+    def close(self):
+        self._sock.close()
+
+
+class FaultInjector:
+    """A channel that damages chosen lines on their way, for tests.
+
+    Framed lines (those beginning with `@`) are counted from 1 in each direction
+    since `arm`; a fault is a function from the line's bytes, with its end, to the
+    bytes that arrive instead. Each fault happens once.
+    """
+
+    def __init__(self, inner):
+        self._inner = inner
+        self.arm()
+
+    def arm(self, to_guest=None, to_host=None):
+        """Set the faults, as dictionaries from line number to function."""
+        self._faults = {"to_guest": dict(to_guest or {}), "to_host": dict(to_host or {})}
+        self._seen = {"to_guest": 0, "to_host": 0}
+        self._partial = b""
+        self.done = 0
+
+    def _apply(self, way, line):
+        if not line.lstrip(b"\r\n").startswith(b"@"):
+            return line
+        self._seen[way] += 1
+        fault = self._faults[way].pop(self._seen[way], None)
+        if fault is None:
+            return line
+        self.done += 1
+        return fault(line)
+
+    def fileno(self):
+        return self._inner.fileno()
+
+    def recv(self, timeout):
+        data = self._inner.recv(timeout)
+        if not data:
+            return data
+        *lines, rest = (self._partial + data).split(b"\n")
+        out = b"".join(self._apply("to_host", line + b"\n") for line in lines)
+        if rest.startswith(b"@") and self._faults["to_host"]:
+            self._partial = rest        # wait for its end: it may be the one to damage
+            return out
+        self._partial = b""
+        return out + rest
+
+    def send(self, data, timeout=5.0):
+        out = b"".join(self._apply("to_guest", line) for line in data.splitlines(keepends=True))
+        return self._inner.send(out, timeout) if out else True
+
+    def close(self):
+        self._inner.close()
+
+
+# Faults.
+
+def flip(line):
+    """One bit of a byte in the middle is wrong; the line stays printable."""
+    at = len(line.rstrip(b"\r\n")) // 2
+    return line[:at] + bytes([line[at] ^ 1]) + line[at + 1:]
+
+
+def drop(_line):
+    """The line is lost."""
+    return b""
+
+
+def no_end(line):
+    """The end of the line is lost, so that it runs into the next one."""
+    return line.rstrip(b"\r\n")
+
+
+def interleave(line):
+    """The kernel prints into the middle of the line."""
+    at = len(line) // 2
+    return line[:at] + b"KERNEL: a message\r\n" + line[at:]

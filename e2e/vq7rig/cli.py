@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""python3 -m vq7rig: run | vm | check.
+
+Exit codes: 0 all passed; 1 a test failed, crashed or hung the guest; 2 usage;
+3 the rig or the machine it runs on is at fault; 130 interrupted.
+"""
+
+import argparse
+import fcntl
+import os
+import pathlib
+import shutil
+import signal
+import sys
+
+from . import check, machine
+from .errors import (EXIT_FAIL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_RIG, EXIT_USAGE, GuestError,
+                     RigError, UsageError, exit_code)
+from .libvirt_host import Host
+from .paths import E2E, GUEST, ROOT
+
+
+def main(argv=None):
+    """Returns the exit code; every error is one line on stderr."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        args, rest = _parser().parse_known_args(arguments)
+        if rest and args.job != "run":
+            raise UsageError(f"unknown argument {rest[0]!r}; see `python3 -m vq7rig --help`")
+        return args.function(args, rest)
+    except UsageError as bad:
+        print(f"vq7rig: {bad}", file=sys.stderr)
+        return EXIT_USAGE
+    except RigError as bad:
+        print(f"vq7rig: {bad}", file=sys.stderr)
+        return EXIT_RIG
+    except GuestError as bad:
+        print(f"vq7rig: {bad}", file=sys.stderr)
+        return EXIT_FAIL
+    except KeyboardInterrupt:
+        print("vq7rig: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _interrupt(_number, _frame):
+    raise KeyboardInterrupt
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="vq7rig", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    jobs = parser.add_subparsers(dest="job", required=True)
+    run = jobs.add_parser("run", help="run the e2e suite; other arguments go to pytest")
+    run.add_argument("--results", default=str(E2E / "latest"), help="folder for logs and reports")
+    run.set_defaults(function=_run)
+    vm = jobs.add_parser("vm", help="boot a machine and talk to the guest's console")
+    vm.add_argument("flavour", help="legacy, transitional or modern")
+    vm.add_argument("--machine", default="pc", help="pc or q35")
+    vm.add_argument("--set", action="append", default=[], metavar="service.Value=text",
+                    help="a registry value for the guest, as vq7test.Transport=legacy")
+    vm.set_defaults(function=_vm)
+    look = jobs.add_parser("check", help="say what is missing on this machine")
+    look.set_defaults(function=lambda args, rest: check.main(args.connect, args.guest))
+    for each in (run, vm, look):
+        each.add_argument("--connect", metavar="URI", help="libvirt URI; default: embedded")
+        each.add_argument("--guest", default=str(GUEST), help="folder of the guest's files")
+    return parser
+
+
+class Lock:
+    """The build tree's lock: one rig at a time uses its embedded libvirt."""
+
+    def __enter__(self):
+        try:
+            E2E.mkdir(parents=True, exist_ok=True)
+            self._file = open(E2E / "lock", "a+", encoding="ascii")
+        except OSError as bad:
+            raise RigError(f"can't write below {E2E}: {bad.strerror}") from bad
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as bad:
+            self._file.seek(0)
+            owner = self._file.read().strip()
+            self._file.close()
+            raise RigError(f"{E2E} is in use by another rig (process {owner})",
+                           "wait for it, or give VQ7_BUILD another folder") from bad
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
+
+def _run(args, rest):
+    check.need_guest(args.guest)
+    machine.load_matrix()
+    import pytest
+    from . import plugin
+    results = pathlib.Path(args.results).absolute()
+    if not any(word.startswith("-m") for word in rest):
+        rest = ["-m", "not nightly"] + rest
+    if all(word.startswith("-") or rest[i - 1] in ("-m", "-k") for i, word in enumerate(rest)):
+        rest = rest + [str(ROOT / "e2e" / "tests")]
+    options = ["-q", "--no-header", "--tb=short", "--show-capture=no", "-p", "no:cacheprovider",
+               "-p", "no:junitxml", "--rootdir", str(ROOT / "e2e"), f"--results={results}",
+               f"--guest={args.guest}"] + ([f"--connect={args.connect}"] if args.connect else [])
+    with Lock():
+        _clear(results)
+        catcher = _Catcher()
+        code = pytest.main(options + rest, plugins=[plugin, catcher])
+    if code == pytest.ExitCode.INTERRUPTED or catcher.interrupted:
+        return EXIT_INTERRUPTED
+    if code in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
+        return EXIT_USAGE
+    if code == pytest.ExitCode.INTERNAL_ERROR:
+        return EXIT_RIG
+    return exit_code(result.verdict for result in catcher.results)
+
+
+def _clear(results):
+    """Remove the last run's results; refuse to remove what isn't a run's folder."""
+    try:
+        if results.exists():
+            marks = [name for name in os.listdir(results)]
+            if marks and ".vq7-results" not in marks:
+                raise UsageError(f"--results {results}: it exists and isn't a run's folder")
+            shutil.rmtree(results)
+        results.mkdir(parents=True)
+        (results / ".vq7-results").touch()
+    except OSError as bad:
+        raise RigError(f"can't prepare {results}: {bad.strerror}") from bad
+
+
+class _Catcher:
+    """Sees the end of the pytest session from inside."""
+
+    def __init__(self):
+        self.results, self.interrupted = [], False
+
+    def pytest_keyboard_interrupt(self, excinfo):
+        self.interrupted = excinfo.errisinstance(KeyboardInterrupt)
+
+    def pytest_sessionfinish(self, session):
+        self.results = session.config.vq7.results
+
+
+def _vm(args, _rest):
+    matrix = machine.load_matrix()
+    machine.check_axis("flavour", args.flavour, matrix)
+    machine.check_axis("machine", args.machine, matrix)
+    check.need_guest(args.guest)
+    from . import terminal
+    config = machine.Config(args.machine, args.flavour, settings=tuple(args.set))
+    with Lock(), Host(args.connect) as host:
+        terminal.session(host, config, pathlib.Path(args.guest).absolute(), E2E / "vm",
+                         matrix["vm"])
+    return EXIT_PASS

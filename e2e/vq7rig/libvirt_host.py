@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: MIT
+"""The connection to libvirt, and what can be known of the host through it.
+
+By default it is libvirt's embedded driver, which lives in this process: no
+daemon, all state below one folder of the build tree.
+"""
+
+import ctypes
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+import threading
+import time
+
+from .errors import RigError, UsageError
+from .paths import E2E
+
+# libvirt's errors come as exceptions; its own log would go to our stderr. It reads
+# this when it is imported.
+os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", "4:file:/dev/null")
+
+try:
+    import libvirt
+    import libvirt_qemu
+except ImportError:                 # said by Host.open and by `check`
+    libvirt = libvirt_qemu = None
+
+INSTALL = "run `ci/setup.sh rig`, or install the rig packages of ci/packages-debian.txt"
+QEMU_CONF = """\
+stdio_handler = "file"
+security_driver = "none"
+namespaces = []
+cgroup_controllers = []
+remember_owner = 0
+user = "+{uid}"
+group = "+{gid}"
+"""
+# A UNIX socket's path has at most 107 bytes; libvirt's monitor socket is
+# <root>/lib/qemu/domain-<id>-<name>/monitor.sock.
+MAX_ROOT = 107 - len("/lib/qemu/domain-9999-vq7-1234567-999/monitor.sock")
+PR_SET_CHILD_SUBREAPER = 36
+
+_loop_lock = threading.Lock()
+_loop_running = False
+
+
+def default_root():
+    """The persistent folder of the embedded driver: QEMU's capabilities are cached there."""
+    root = E2E / "libvirt"
+    if len(str(root)) > MAX_ROOT:
+        root = pathlib.Path(tempfile.gettempdir()) / f"vq7-libvirt-{os.getuid()}"
+    return root
+
+
+def _start_event_loop():
+    """libvirt calls back only while its event loop runs; it must be there before `open`."""
+    global _loop_running
+    with _loop_lock:
+        if _loop_running:
+            return
+        libvirt.registerErrorHandler(lambda *_: None, None)     # errors come as exceptions
+        libvirt.virEventRegisterDefaultImpl()
+        threading.Thread(target=_run_events, name="libvirt events", daemon=True).start()
+        adopt_orphans()
+        _loop_running = True
+
+
+def _run_events():
+    while True:
+        try:
+            libvirt.virEventRunDefaultImpl()
+        except libvirt.libvirtError:
+            time.sleep(0.1)
+
+
+def adopt_orphans():
+    """Make this process the parent of the QEMUs it starts, and collect them at their end.
+
+    QEMU is a daemon, so its end is otherwise collected by init, which may take its
+    time, and libvirt waits for that whenever a machine ends. Call it once.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0:
+        threading.Thread(target=_collect, name="collect QEMUs", daemon=True).start()
+
+
+def _collect():
+    """Collect ended QEMU daemons, and only those: whoever started another child waits for it."""
+    while True:
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+        except ChildProcessError:
+            time.sleep(0.05)
+            continue
+        if not _is_daemon(ended.si_pid, "qemu-system"):
+            time.sleep(0.01)
+            continue
+        try:
+            os.waitpid(ended.si_pid, os.WNOHANG)
+        except ChildProcessError:
+            pass
+
+
+def _is_daemon(pid, prefix):
+    """Is this a process of that name in a session of its own?"""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            name, _, rest = file.read().partition("(")[2].rpartition(")")
+    except OSError:
+        return False
+    return name.startswith(prefix) and int(rest.split()[3]) != os.getsid(0)
+
+
+class Host:
+    """An open connection. Use as a context manager, or call close()."""
+
+    def __init__(self, uri=None, root=None):
+        self.root = pathlib.Path(root or default_root()).absolute()
+        self.embedded = uri is None
+        self.uri = uri or f"qemu:///embed?root={self.root}"
+        self.conn = None
+        self.accel = None
+        self.accel_note = ""
+
+    def open(self):
+        if libvirt is None:
+            raise RigError("libvirt's Python bindings are missing for this python3", INSTALL)
+        if not self.uri.startswith("qemu:///"):
+            raise UsageError(f"--connect {self.uri}: the rig reads disk images and consoles "
+                             "itself, so it must be a qemu:/// URI of this machine")
+        if self.embedded:
+            if not shutil.which("qemu-system-x86_64"):
+                raise RigError("qemu-system-x86_64 is not installed", INSTALL)
+            self._write_conf()
+        _start_event_loop()
+        try:
+            self.conn = libvirt.open(self.uri)
+        except libvirt.libvirtError as bad:
+            raise RigError(f"can't connect to {self.uri}: {bad}", _remedy(bad)) from bad
+        if self.embedded:
+            for dom in self.conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+                dom.destroy()           # left by a rig that was killed: the root is ours alone
+        return self
+
+    def _write_conf(self):
+        conf = self.root / "etc" / "qemu.conf"
+        text = QEMU_CONF.format(uid=os.getuid(), gid=os.getgid())
+        try:
+            conf.parent.mkdir(parents=True, exist_ok=True)
+            if not conf.exists() or conf.read_text() != text:
+                conf.write_text(text)
+        except OSError as bad:
+            raise RigError(f"can't write {conf}: {bad.strerror}") from bad
+
+    def close(self):
+        if self.conn is not None:
+            self.conn.close()
+            self.conn = None
+
+    def __enter__(self):
+        return self.open()
+
+    def __exit__(self, *_):
+        self.close()
+
+    def version(self):
+        """QEMU's version, as libvirt knows it."""
+        number = self.conn.getVersion()
+        return f"{number // 1000000}.{number // 1000 % 1000}.{number % 1000}"
+
+    def create(self, xml):
+        """Create a domain, paused. Returns it; raises RigError with libvirt's words."""
+        try:
+            return self.conn.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED)
+        except libvirt.libvirtError as bad:
+            raise RigError(f"libvirt can't start the machine: {bad}", _remedy(bad)) from bad
+
+    def destroy(self, dom):
+        """End a domain, whatever state it is in. Quiet if it has ended already."""
+        try:
+            dom.destroy()
+        except libvirt.libvirtError as bad:
+            if bad.get_error_code() not in (libvirt.VIR_ERR_NO_DOMAIN,
+                                            libvirt.VIR_ERR_OPERATION_INVALID):
+                raise RigError(f"can't end the machine {dom.name()}: {bad}") from bad
+
+    def log_of(self, name):
+        """Path of libvirt's log of a domain's QEMU, None where it isn't ours to read."""
+        path = self.root / "log" / "qemu" / f"{name}.log"
+        return path if path.exists() else None
+
+    def qmp(self, dom, command, **arguments):
+        """Execute a QMP command and return its `return`. Raises RigError."""
+        request = json.dumps({"execute": command, "arguments": arguments})
+        try:
+            reply = json.loads(libvirt_qemu.qemuMonitorCommand(dom, request, 0))
+        except libvirt.libvirtError as bad:
+            raise RigError(f"QMP {command}: {bad}") from bad
+        if "return" not in reply:
+            raise RigError(f"QMP {command}: {reply.get('error', {}).get('desc', reply)}")
+        return reply["return"]
+
+
+def _remedy(bad):
+    text = str(bad)
+    if "libvirt-qemu" in text:
+        return ("libvirt wants the user libvirt-qemu when root runs it: install "
+                "libvirt-daemon-system, or run as another user")
+    if "pid file" in text or "already" in text:
+        return "another rig may be running here: end it, or give VQ7_BUILD another folder"
+    if "Permission denied" in text:
+        return "check that this user may read the build folder"
+    return None

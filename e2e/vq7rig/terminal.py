@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""A person at the guest's console: `python3 -m vq7rig vm <flavour>`."""
+
+import os
+import select
+import shutil
+import sys
+import termios
+import time
+import tty
+from contextlib import contextmanager
+
+from .errors import GuestCrash
+from .frames import parse
+from .probe import accelerator
+from .vm import VM
+
+QUIT = b"\x1d"          # Ctrl-]
+
+
+@contextmanager
+def raw_mode(stream):
+    """Keys go to the guest as they are, Ctrl-C too. No effect where stdin is no terminal."""
+    if not stream.isatty():
+        yield
+        return
+    saved = termios.tcgetattr(stream)
+    try:
+        tty.setraw(stream)
+        yield
+    finally:
+        termios.tcsetattr(stream, termios.TCSADRAIN, saved)
+
+
+def session(host, config, guest, folder, settings):
+    """Boot a machine and connect it with the terminal until Ctrl-] or its end."""
+    host.accel, why = accelerator(host)
+    shutil.rmtree(folder, ignore_errors=True)
+    print(f"{config.name}, QEMU {host.version()}, {why}; logs: {folder}\n"
+          "Ctrl-] ends the machine", flush=True)
+    with VM(host, config, guest, folder, settings["disk_mib"],
+            settings["hello_timeout_s"]) as vm:
+        vm.start()
+        began = time.monotonic()
+        vm.state = "running"
+        vm.resume()
+        with raw_mode(sys.stdin):
+            ended = _relay(vm, began)
+    print(f"\r\n[{ended}]")
+
+
+def _relay(vm, began):
+    """Copy both ways. Returns what ended it."""
+    show = _Screen(began, vm.hello_timeout)
+    keys = [sys.stdin.fileno()]
+    while True:
+        ready, _, _ = select.select(keys + [vm.console.channel.fileno()], [], [], 1.0)
+        try:
+            vm.console._receive(0)
+        except GuestCrash:
+            return "the machine has turned itself off"
+        show.write(vm.console._buffer)
+        vm.console._buffer = b""
+        show.check_prompt()
+        if keys and keys[0] in ready:
+            typed = os.read(keys[0], 4096)
+            if not typed:
+                keys = []                       # end of a piped input: watch on
+            if QUIT in typed:
+                return "ended by Ctrl-]"
+            if typed and not vm.console.channel.send(typed):
+                return "the guest doesn't read its console"
+
+
+class _Screen:
+    """The guest's output for a person: framed lines for programs are left out."""
+
+    def __init__(self, began, limit):
+        self.began, self.limit = began, limit
+        self.prompted = False
+        self._line = b""
+
+    def write(self, data):
+        for piece in data.splitlines(keepends=True):
+            start, self._line = self._line, self._line + piece
+            if b"vq7> " in self._line and not self.prompted:
+                self.prompted = True
+            held = self._line.startswith(b"@0 ")
+            if not held or not parse(self._line.decode("ascii", "replace").strip()):
+                fresh = self._line if start.startswith(b"@0 ") else piece
+                if not (held and not self._line.endswith(b"\n")):
+                    os.write(1, fresh)
+            if self._line.endswith(b"\n"):
+                self._line = b""
+
+    def check_prompt(self):
+        if not self.prompted and time.monotonic() - self.began > self.limit:
+            os.write(2, f"\r\n[no prompt after {self.limit:.0f} s; Ctrl-] ends it]\r\n".encode())
+            self.prompted = True

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""One machine: from configuration to prompt to nothing left.
+
+States: new -> paused -> running -> off. Any failure on the way makes it
+`broken`, and a broken or ended machine refuses every further use, saying why.
+"""
+
+import itertools
+import os
+import pathlib
+import shutil
+import tempfile
+import time
+
+from .channel import FaultInjector, SocketChannel
+from .console import Console
+from .disk import Disk, Expected
+from .errors import GuestCrash, GuestError, Hang, RigError
+from .libvirt_host import libvirt
+from .machine import domain_xml
+from .pattern import SECTOR
+
+NEW, PAUSED, RUNNING, OFF, BROKEN = "new", "paused", "running", "off", "broken"
+
+_numbers = itertools.count(1)
+
+
+class VM:
+    """A machine of one configuration with its disk image, console and logs.
+
+    `folder` receives the logs and stays; the disk image and the sockets are in a
+    temporary folder that goes with the machine. Use as a context manager, or call
+    destroy().
+    """
+
+    def __init__(self, host, config, guest, folder, disk_mib=64, hello_timeout=30.0):
+        self.host, self.config = host, config
+        self.guest = pathlib.Path(guest)
+        self.folder = pathlib.Path(folder)
+        self.hello_timeout = hello_timeout
+        self.name = f"vq7-{os.getpid()}-{next(_numbers)}"
+        self.state, self.reason = NEW, ""
+        self.run = pathlib.Path(tempfile.mkdtemp(prefix="vq7-"))
+        self.disk = Disk(self.run / "disk.img", disk_mib * (1 << 20) // SECTOR)
+        self.expected = None
+        self.dom = self.console = self.faults = None
+        self.boot_ms = None
+        self.serial = None
+
+    # --- states ------------------------------------------------------------
+
+    def _need(self, *states):
+        if self.state not in states:
+            why = f": {self.reason}" if self.reason else ""
+            raise RigError(f"machine {self.config.name} is {self.state}, "
+                           f"not {' or '.join(states)}{why}")
+
+    def broken(self, reason):
+        """Mark it as not to be used again."""
+        if self.state != OFF:
+            self.state = BROKEN
+        self.reason = self.reason or str(reason).splitlines()[0]
+
+    @property
+    def usable(self):
+        return self.state == RUNNING
+
+    # --- life --------------------------------------------------------------
+
+    def prepare(self):
+        """Make folders and the disk image; the host may write to it now."""
+        self._need(NEW)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as bad:
+            raise RigError(f"can't make {self.folder}: {bad.strerror}") from bad
+        self.disk.create()
+        self.expected = Expected(self.disk)
+        return self
+
+    def start(self):
+        """Create it paused and attach the console. Raises RigError."""
+        if self.expected is None:
+            self.prepare()
+        self._need(NEW)
+        xml = domain_xml(self.config, self.name, self.guest, self.run, self.host.accel or "qemu")
+        (self.folder / "domain.xml").write_text(xml)
+        try:
+            self._began = time.monotonic()
+            self.dom = self.host.create(xml)
+            self.faults = FaultInjector(SocketChannel.connect(str(self.run / "console.sock")))
+            self.console = Console(self.faults, self.folder / "console.log")
+        except BaseException as bad:
+            self.broken(bad)
+            raise
+        self.state = PAUSED
+        return self
+
+    def boot(self):
+        """Let it run and wait for the prompt. Raises Hang, GuestCrash, RigError."""
+        self._need(PAUSED)
+        self.state = RUNNING
+        self.resume()
+        try:
+            self.console.wait_boot(self.hello_timeout)
+        except GuestError as bad:
+            self.broken(bad)
+            raise self._explained(bad) from bad
+        self.boot_ms = round((time.monotonic() - self._began) * 1000)
+        return self
+
+    def resume(self):
+        try:
+            self.dom.resume()
+        except libvirt.libvirtError as bad:
+            self.broken(bad)
+            raise RigError(f"can't continue the machine: {bad}") from bad
+
+    def _explained(self, bad):
+        """Add what QEMU says when it was QEMU that failed."""
+        if isinstance(bad, GuestCrash) and bad.code is None and not self.active():
+            log = self.host.log_of(self.name)
+            last = log.read_text(errors="replace").splitlines()[-3:] if log else []
+            if any("qemu-system" in line and "terminating" not in line for line in last):
+                return RigError("QEMU ended by itself: " + " / ".join(last))
+        return bad
+
+    def active(self):
+        """Does libvirt still have the domain?"""
+        try:
+            return bool(self.dom.isActive())
+        except libvirt.libvirtError:
+            return False
+
+    def wait_off(self, timeout=10.0):
+        """Wait until the domain has ended by itself. Raises Hang."""
+        self._need(RUNNING)
+        began = time.monotonic()
+        while self.active():
+            if time.monotonic() - began > timeout:
+                raise Hang("the machine to turn itself off", timeout, "", self.console.log_path,
+                           "still running")
+            time.sleep(0.05)
+        self.state = OFF
+
+    def reset(self):
+        """The reset button; returns after the next prompt."""
+        self._need(RUNNING)
+        try:
+            self.dom.reset(0)
+        except libvirt.libvirtError as bad:
+            self.broken(bad)
+            raise RigError(f"can't reset the machine: {bad}") from bad
+        return self.console.wait_boot(self.hello_timeout)
+
+    def destroy(self):
+        """End it and remove what it used; keeps the logs. May be called at any time."""
+        if self.dom is not None:
+            try:
+                self.host.destroy(self.dom)
+            finally:
+                self.dom = None
+        if self.console is not None:
+            self.console.close()
+            self.console = None
+        self._collect()
+        shutil.rmtree(self.run, ignore_errors=True)
+        if self.state != BROKEN:
+            self.state = OFF
+
+    def _collect(self):
+        logs = [(self.run / "debug.log", "debug.log"),
+                (self.run / "console.raw.log", "console.raw.log"),
+                (self.host.log_of(self.name), "qemu.log")]
+        for source, name in logs:
+            if source is not None and source.exists() and self.folder.exists():
+                try:
+                    shutil.move(str(source), self.folder / name)
+                except OSError:
+                    pass            # a full disk must not keep the rest from being removed
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.destroy()
+
+    # --- QEMU's view -------------------------------------------------------
+
+    def qmp(self, command, **arguments):
+        self._need(PAUSED, RUNNING)
+        return self.host.qmp(self.dom, command, **arguments)
