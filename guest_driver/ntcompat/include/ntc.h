@@ -11,6 +11,8 @@
 // The defining module must not see its own exports as imports.
 #include "ntc_ddk.h"
 
+#include "ntc_bugcodes.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+//
+// Power off and reset. The values come from the machine's ACPI tables (ACPI 6.4:
+// 5.2.5 RSDP, 5.2.9 FADT, 7.4.2 \_Sx): the PM1a control port from the FADT and the
+// sleep type from the DSDT's \_S5 package.
+#include "hal.h"
+
+extern "C" {
+
+struct ACPI_HEADER {
+    char signature[4];
+    uint32_t length;
+    uint8_t revision, checksum;
+    char oem[6], table[8];
+    uint32_t oem_revision, creator, creator_revision;
+};
+enum { FADT_DSDT = 40, FADT_PM1A_CONTROL = 64, ACPI_SLEEP_ENABLE = 0x2000 };
+
+static uint16_t HalPm1aControl; // 0: unknown
+static uint16_t HalSleepType5;
+
+static const uint8_t *HalTable(uint64_t physical) {
+    const uint8_t *va = (const uint8_t *)(NTC_DIRECT_MAP_BASE + physical);
+    if (physical == 0 || MiPhysicalAddress((uint64_t)va) == 0)
+        return nullptr;
+    uint32_t length = ((const ACPI_HEADER *)va)->length;
+    if (length < sizeof(ACPI_HEADER) || length > 0x100000 ||
+        MiPhysicalAddress((uint64_t)va + length - 1) == 0)
+        return nullptr;
+    return va;
+}
+
+static bool HalMatch(const uint8_t *at, const char *text, size_t length) {
+    for (size_t i = 0; i < length; i++)
+        if (at[i] != (uint8_t)text[i])
+            return false;
+    return true;
+}
+
+// The loader gets the address from the PVH start_info; without it the BIOS area is searched.
+static const uint8_t *HalFindRsdp(uint64_t rsdp) {
+    const uint8_t *low = (const uint8_t *)NTC_DIRECT_MAP_BASE;
+    if (rsdp != 0 && MiPhysicalAddress((uint64_t)low + rsdp) != 0 &&
+        HalMatch(low + rsdp, "RSD PTR ", 8))
+        return low + rsdp;
+    for (uint64_t at = 0xE0000; at < 0x100000; at += 16)
+        if (HalMatch(low + at, "RSD PTR ", 8))
+            return low + at;
+    return nullptr;
+}
+
+static const uint8_t *HalFindTable(const uint8_t *rsdp, const char *signature) {
+    const uint8_t *rsdt = HalTable(*(const uint32_t *)(rsdp + 16));
+    if (!rsdt)
+        return nullptr;
+    uint32_t count = (((const ACPI_HEADER *)rsdt)->length - sizeof(ACPI_HEADER)) / 4;
+    const uint32_t *entries = (const uint32_t *)(rsdt + sizeof(ACPI_HEADER));
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *table = HalTable(entries[i]);
+        if (table && HalMatch(table, signature, 4))
+            return table;
+    }
+    return nullptr;
+}
+
+// Name(_S5_, Package() { SLP_TYPa, ... }) in AML: 08 "_S5_" 12 <length> <count>
+// and then 00 (Zero), 01 (One) or 0A <byte>.
+static bool HalFindSleepType(const uint8_t *dsdt) {
+    uint32_t length = ((const ACPI_HEADER *)dsdt)->length;
+    for (uint32_t i = sizeof(ACPI_HEADER); i + 12 < length; i++) {
+        if (!HalMatch(dsdt + i, "_S5_\x12", 5))
+            continue;
+        const uint8_t *p = dsdt + i + 5;
+        p += 1 + (*p >> 6) + 1; // package length, element count
+        if (*p > 1 && *p != 0x0A)
+            return false;
+        HalSleepType5 = *p == 0x0A ? p[1] : *p;
+        return true;
+    }
+    return false;
+}
+
+void HalParseAcpi(NTC_LOADER_BLOCK *block) {
+    const uint8_t *rsdp = HalFindRsdp(block->rsdp);
+    const uint8_t *fadt = rsdp ? HalFindTable(rsdp, "FACP") : nullptr;
+    const uint8_t *dsdt = fadt ? HalTable(*(const uint32_t *)(fadt + FADT_DSDT)) : nullptr;
+    if (dsdt && HalFindSleepType(dsdt))
+        HalPm1aControl = (uint16_t) * (const uint32_t *)(fadt + FADT_PM1A_CONTROL);
+    else
+        KdPrint_("hal: no usable ACPI tables; the machine can't be powered off\n");
+}
+
+void HalStopMachine(void) {
+    for (;;) {
+        _disable();
+        __halt();
+    }
+}
+
+void HalPowerOffMachine(void) {
+    _disable();
+    if (HalPm1aControl != 0)
+        __outword(HalPm1aControl, (USHORT)(HalSleepType5 << 10 | ACPI_SLEEP_ENABLE));
+    KdPrint_("hal: power off had no effect; it is now safe to turn off the machine\n");
+    HalStopMachine();
+}
+
+// Reset control register (PIIX3 and ICH9), then the keyboard controller.
+void HalRebootMachine(void) {
+    _disable();
+    __outbyte(0xCF9, 0x02);
+    __outbyte(0xCF9, 0x06);
+    KeStallExecutionProcessor(10000);
+    __outbyte(0x64, 0xFE);
+    HalStopMachine();
+}
+
+void HalReturnToFirmware(ULONG action) {
+    const ULONG halt = 0, power_down = 1;
+    if (action == power_down)
+        HalPowerOffMachine();
+    if (action == halt)
+        HalStopMachine();
+    HalRebootMachine();
+}
+NTC_EXPORT_AS(HalReturnToFirmware, HalReturnToFirmware);
+
+} // extern "C"

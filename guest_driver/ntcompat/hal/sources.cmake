@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: MIT
+list(APPEND NTC_HAL_SOURCES
+  ${CMAKE_CURRENT_LIST_DIR}/acpi.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/apic.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/init.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/pci.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/time.cpp)

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+//
+// Debug output: port 0xE9 always, COM1 once the guest is stopping.
+#include "kdp.h"
+
+#include "rtl/rtlp.h"
+
+extern "C" {
+
+enum { KD_DEBUG_PORT = 0xE9, KD_COM1 = 0x3F8, KD_LINE_STATUS = KD_COM1 + 5,
+       KD_TRANSMITTER_EMPTY = 0x20, KD_SPIN_LIMIT = 1000000 };
+
+static bool KdSerial;
+const char *KdBugCheckText;
+
+void KdInitSystem(NTC_LOADER_BLOCK *block) {
+    (void)block;
+    KdSerial = false;
+}
+
+void KdEnableSerialOutput(void) {
+    __outbyte(KD_COM1 + 1, 0); // no interrupts any more
+    KdSerial = true;
+}
+
+static void KdPutSerial(char c) {
+    for (int i = 0; i < KD_SPIN_LIMIT; i++) // a stuck line must not hide the rest
+        if (__inbyte(KD_LINE_STATUS) & KD_TRANSMITTER_EMPTY)
+            break;
+    __outbyte(KD_COM1, (UCHAR)c);
+}
+
+static void KdPut(const char *text) {
+    for (; *text; text++) {
+        __outbyte(KD_DEBUG_PORT, (UCHAR)*text);
+        if (KdSerial) {
+            if (*text == '\n')
+                KdPutSerial('\r');
+            KdPutSerial(*text);
+        }
+    }
+}
+
+void KdPrintV(const char *format, va_list arguments) {
+    char buffer[512]; // the limit of one DbgPrint on Windows as well
+    RtlpFormat(buffer, sizeof(buffer), format, arguments);
+    KdPut(buffer);
+}
+
+void KdPrint_(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    KdPrintV(format, arguments);
+    va_end(arguments);
+}
+
+#undef DbgPrint
+ULONG DbgPrint(PCSTR format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    KdPrintV(format, arguments);
+    va_end(arguments);
+    return 0; // STATUS_SUCCESS
+}
+
+// Nothing is filtered by component or level: the log is for whoever debugs.
+ULONG DbgPrintEx(ULONG, ULONG, PCSTR format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    KdPrintV(format, arguments);
+    va_end(arguments);
+    return 0;
+}
+
+ULONG vDbgPrintEx(ULONG, ULONG, PCCH format, va_list arguments) {
+    KdPrintV(format, arguments);
+    return 0;
+}
+
+ULONG vDbgPrintExWithPrefix(PCCH prefix, ULONG, ULONG, PCCH format, va_list arguments) {
+    KdPut(prefix);
+    KdPrintV(format, arguments);
+    return 0;
+}
+
+NTC_EXPORT void DbgBreakPoint(void) {
+    KdBugCheckText = "DbgBreakPoint without a debugger";
+    KeBugCheckEx(KMODE_EXCEPTION_NOT_HANDLED, (ULONG)STATUS_BREAKPOINT,
+                 (ULONG_PTR)__builtin_return_address(0), 0, 0);
+}
+
+#undef RtlAssert
+NTC_EXPORT void RtlAssert(PVOID assertion, PVOID file, ULONG line, PCHAR message) {
+    KdPrint_("*** Assertion failed: %s%s\n***   Source File: %s, line %u\n",
+             message ? message : "", (const char *)assertion, (const char *)file, line);
+    KdBugCheckText = "assertion failed";
+    KeBugCheckEx(KMODE_EXCEPTION_NOT_HANDLED, (ULONG)STATUS_ASSERTION_FAILURE,
+                 (ULONG_PTR)__builtin_return_address(0), 0, 0);
+}
+
+void KdUnimplemented(const char *what) {
+    KdBugCheckText = what;
+    KeBugCheckEx(0xDEAD0001, (ULONG_PTR)what, (ULONG_PTR)__builtin_return_address(0), 0, 0);
+}
+
+void KdViolation(ULONG code, const char *rule, uint64_t p1, uint64_t p2, uint64_t p3,
+                 uint64_t p4) {
+    KdBugCheckText = rule;
+    KeBugCheckEx(code, p1, p2, p3, p4);
+}
+
+} // extern "C"

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+//
+// Exceptions. There is no structured exception handling in kernel mode here:
+// every exception is the bug check that Windows gives for an unhandled one.
+#include "ki.h"
+
+extern "C" {
+
+enum { KI_DIVIDE = 0, KI_DEBUG = 1, KI_NMI = 2, KI_BREAKPOINT = 3, KI_OVERFLOW = 4,
+       KI_BOUNDS = 5, KI_INVALID_OPCODE = 6, KI_DOUBLE_FAULT = 8, KI_STACK_FAULT = 12,
+       KI_PROTECTION = 13, KI_PAGE_FAULT = 14, KI_X87 = 16, KI_ALIGNMENT = 17,
+       KI_MACHINE_CHECK = 18, KI_SIMD = 19, KI_FIRST_INTERRUPT = 0x1F,
+       KI_SECURITY_CHECK = 0x29 };
+
+// Parameters of 0x50, 0xA and 0xD1: 0 read, 1 write, 8 execute.
+static uint64_t KiAccess(uint64_t error) {
+    return error & 0x10 ? 8 : (error >> 1) & 1;
+}
+
+static bool KiIsKernelImage(uint64_t address) {
+    for (uint32_t i = 0; i < KeLoaderBlock->module_count; i++) {
+        const NTC_BOOT_MODULE *m = &KeLoaderBlock->modules[i];
+        if (address >= m->base && address < m->base + m->size)
+            return true;
+    }
+    return false;
+}
+
+// An exception that nothing handles: 0x7E in a system thread, 0x1E elsewhere.
+DECLSPEC_NORETURN static void KiUnhandled(KI_TRAP_FRAME *frame, NTSTATUS status, uint64_t access,
+                                          uint64_t address) {
+    if (__readcr8() >= DISPATCH_LEVEL || !KiCurrent()->SystemThread)
+        KeBugCheckEx(KMODE_EXCEPTION_NOT_HANDLED, (ULONG)status, frame->Rip, access, address);
+    KeBugCheckEx(SYSTEM_THREAD_EXCEPTION_NOT_HANDLED, (ULONG)status, frame->Rip, access, address);
+}
+
+DECLSPEC_NORETURN static void KiPageFault(KI_TRAP_FRAME *frame) {
+    uint64_t address = __readcr2(), error = frame->ErrorCode, access = KiAccess(error);
+    KIRQL irql = (KIRQL)__readcr8();
+    if (irql >= DISPATCH_LEVEL || !(frame->Rflags & 0x200))
+        KeBugCheckEx(KiIsKernelImage(frame->Rip) ? IRQL_NOT_LESS_OR_EQUAL
+                                                 : DRIVER_IRQL_NOT_LESS_OR_EQUAL,
+                     address, irql, access, frame->Rip);
+    if (error & 1) { // a protection, not a missing page
+        if (access == 8)
+            KeBugCheckEx(ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY, address, MiPhysicalAddress(address),
+                         (ULONG_PTR)frame, 2);
+        KeBugCheckEx(ATTEMPTED_WRITE_TO_READONLY_MEMORY, address, MiPhysicalAddress(address),
+                     (ULONG_PTR)frame, 0xA);
+    }
+    if ((int64_t)address >= 0) // user range: an access violation
+        KiUnhandled(frame, STATUS_ACCESS_VIOLATION, access, address);
+    KeBugCheckEx(PAGE_FAULT_IN_NONPAGED_AREA, address, access, frame->Rip, 0);
+}
+
+DECLSPEC_NORETURN void KiDispatchException(KI_TRAP_FRAME *frame) {
+    KiBugCheckFrame = frame;
+    switch (frame->Vector) {
+    case KI_PAGE_FAULT:
+        KiPageFault(frame);
+    case KI_DOUBLE_FAULT: // the guard page below a stack ends here
+        KeBugCheckEx(UNEXPECTED_KERNEL_MODE_TRAP, KI_DOUBLE_FAULT, frame->Rsp,
+                     KiCurrent() ? KiCurrent()->StackLimit : 0, frame->Rip);
+    case KI_NMI:
+        KeBugCheckEx(NMI_HARDWARE_FAILURE, 0x4F4454, 0, 0, 0);
+    case KI_MACHINE_CHECK:
+        KeBugCheckEx(MACHINE_CHECK_EXCEPTION, 0, 0, 0, 0);
+    case KI_DIVIDE:
+        KiUnhandled(frame, STATUS_INTEGER_DIVIDE_BY_ZERO, 0, 0);
+    case KI_DEBUG:
+        KiUnhandled(frame, STATUS_SINGLE_STEP, 0, 0);
+    case KI_BREAKPOINT:
+        frame->Rip -= 1; // as reported on Windows
+        KiUnhandled(frame, STATUS_BREAKPOINT, 0, 0);
+    case KI_OVERFLOW:
+        KiUnhandled(frame, STATUS_INTEGER_OVERFLOW, 0, 0);
+    case KI_INVALID_OPCODE:
+        KiUnhandled(frame, STATUS_ILLEGAL_INSTRUCTION, 0, 0);
+    case KI_PROTECTION: // also a non-canonical address: which one is not told
+    case KI_STACK_FAULT:
+        KiUnhandled(frame, STATUS_ACCESS_VIOLATION, 0, ~0ull);
+    case KI_SIMD:
+        KiUnhandled(frame, STATUS_FLOAT_MULTIPLE_TRAPS, 0, 0);
+    case KI_SECURITY_CHECK: // __fastfail and /GS
+        KeBugCheckEx(DRIVER_OVERRAN_STACK_BUFFER, frame->Rcx, frame->Rsp, frame->Rip, 0);
+    default:
+        KeBugCheckEx(UNEXPECTED_KERNEL_MODE_TRAP, frame->Vector, frame->ErrorCode, frame->Rip, 0);
+    }
+}
+
+void KiTrapDispatch(KI_TRAP_FRAME *frame) {
+    if (frame->Vector >= KI_FIRST_INTERRUPT && frame->Vector != KI_SECURITY_CHECK)
+        KiDispatchInterruptVector(frame);
+    else
+        KiDispatchException(frame);
+}
+
+} // extern "C"
