@@ -271,33 +271,27 @@ VIRTIO_STATIC_ASSERT(sizeof(ULONG) == 4, virtio_ulong_is_4_bytes);
 #define VIRTIO_RMB() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 #define VIRTIO_WMB() __atomic_thread_fence(__ATOMIC_RELEASE)
 
-static __inline UINT16 VirtioLoadAcquireU16(const volatile UINT16 *p)
-{
+static __inline UINT16 VirtioLoadAcquireU16(const volatile UINT16 *p) {
     return __atomic_load_n(p, __ATOMIC_ACQUIRE);
 }
 
-static __inline VOID VirtioStoreReleaseU16(volatile UINT16 *p, UINT16 v)
-{
+static __inline VOID VirtioStoreReleaseU16(volatile UINT16 *p, UINT16 v) {
     __atomic_store_n(p, v, __ATOMIC_RELEASE);
 }
 
-static __inline UINT16 VirtioReadU16(const volatile UINT16 *p)
-{
+static __inline UINT16 VirtioReadU16(const volatile UINT16 *p) {
     return __atomic_load_n(p, __ATOMIC_RELAXED);
 }
 
-static __inline VOID VirtioWriteU16(volatile UINT16 *p, UINT16 v)
-{
+static __inline VOID VirtioWriteU16(volatile UINT16 *p, UINT16 v) {
     __atomic_store_n(p, v, __ATOMIC_RELAXED);
 }
 
-static __inline UINT32 VirtioReadU32(const volatile UINT32 *p)
-{
+static __inline UINT32 VirtioReadU32(const volatile UINT32 *p) {
     return __atomic_load_n(p, __ATOMIC_RELAXED);
 }
 
-static __inline VOID VirtioWriteU32(volatile UINT32 *p, UINT32 v)
-{
+static __inline VOID VirtioWriteU32(volatile UINT32 *p, UINT32 v) {
     __atomic_store_n(p, v, __ATOMIC_RELAXED);
 }
 
@@ -330,35 +324,29 @@ void _ReadWriteBarrier(void);
 #error "virtio_osdep.h: no memory barriers known for this CPU"
 #endif
 
-static __inline UINT16 VirtioReadU16(const volatile UINT16 *p)
-{
+static __inline UINT16 VirtioReadU16(const volatile UINT16 *p) {
     return *p;
 }
 
-static __inline VOID VirtioWriteU16(volatile UINT16 *p, UINT16 v)
-{
+static __inline VOID VirtioWriteU16(volatile UINT16 *p, UINT16 v) {
     *p = v;
 }
 
-static __inline UINT32 VirtioReadU32(const volatile UINT32 *p)
-{
+static __inline UINT32 VirtioReadU32(const volatile UINT32 *p) {
     return *p;
 }
 
-static __inline VOID VirtioWriteU32(volatile UINT32 *p, UINT32 v)
-{
+static __inline VOID VirtioWriteU32(volatile UINT32 *p, UINT32 v) {
     *p = v;
 }
 
-static __inline UINT16 VirtioLoadAcquireU16(const volatile UINT16 *p)
-{
+static __inline UINT16 VirtioLoadAcquireU16(const volatile UINT16 *p) {
     UINT16 v = *p;
     VIRTIO_RMB();
     return v;
 }
 
-static __inline VOID VirtioStoreReleaseU16(volatile UINT16 *p, UINT16 v)
-{
+static __inline VOID VirtioStoreReleaseU16(volatile UINT16 *p, UINT16 v) {
     VIRTIO_WMB();
     *p = v;
 }
@@ -367,21 +355,18 @@ static __inline VOID VirtioStoreReleaseU16(volatile UINT16 *p, UINT16 v)
 #error "virtio_osdep.h: no memory order primitives known for this compiler"
 #endif
 
-static __inline UINT64 VirtioReadU64(const volatile UINT64 *p)
-{
+static __inline UINT64 VirtioReadU64(const volatile UINT64 *p) {
     return *p;
 }
 
-static __inline VOID VirtioWriteU64(volatile UINT64 *p, UINT64 v)
-{
+static __inline VOID VirtioWriteU64(volatile UINT64 *p, UINT64 v) {
     *p = v;
 }
 
 /* ----------------------------------------------------------------- memory */
 
 /* No CRT: a loop, which compilers turn into what is best. */
-static __inline VOID VirtioZeroMemory(void *dst, size_t len)
-{
+static __inline VOID VirtioZeroMemory(void *dst, size_t len) {
 #if VIRTIO_OSDEP_KERNEL_MODE
     RtlZeroMemory(dst, len);
 #else

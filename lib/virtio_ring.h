@@ -81,27 +81,23 @@ VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_USED, idx) == 2, virtq_used_idx_at_2);
 VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_USED, ring) == 4, virtq_used_ring_at_4);
 
 /* First element of the avail ring's array. */
-static __inline UINT16 *VirtqAvailRing(VIRTQ_AVAIL *avail)
-{
+static __inline UINT16 *VirtqAvailRing(VIRTQ_AVAIL *avail) {
     return (UINT16 *)(void *)((UINT8 *)avail + offsetof(VIRTQ_AVAIL, ring));
 }
 
 /* First element of the used ring's array. */
-static __inline VIRTQ_USED_ELEM *VirtqUsedRing(VIRTQ_USED *used)
-{
+static __inline VIRTQ_USED_ELEM *VirtqUsedRing(VIRTQ_USED *used) {
     return (VIRTQ_USED_ELEM *)(void *)((UINT8 *)used + offsetof(VIRTQ_USED, ring));
 }
 
 /* used_event of a queue of `qsz` descriptors (2.7.7). */
-static __inline volatile UINT16 *VirtqAvailUsedEvent(VIRTQ_AVAIL *avail, UINT16 qsz)
-{
+static __inline volatile UINT16 *VirtqAvailUsedEvent(VIRTQ_AVAIL *avail, UINT16 qsz) {
     return (volatile UINT16 *)(void *)((UINT8 *)avail + offsetof(VIRTQ_AVAIL, ring) +
                                        sizeof(UINT16) * (size_t)qsz);
 }
 
 /* avail_event of a queue of `qsz` descriptors (2.7.10). */
-static __inline volatile UINT16 *VirtqUsedAvailEvent(VIRTQ_USED *used, UINT16 qsz)
-{
+static __inline volatile UINT16 *VirtqUsedAvailEvent(VIRTQ_USED *used, UINT16 qsz) {
     return (volatile UINT16 *)(void *)((UINT8 *)used + offsetof(VIRTQ_USED, ring) +
                                        sizeof(VIRTQ_USED_ELEM) * (size_t)qsz);
 }

@@ -22,13 +22,10 @@ const UINT32 MDL_MAX = 2u * 0x10000u;
 class Builder {
   public:
     Builder(BOOLEAN write, VIRTQ_SG *out, UINT16 cap)
-        : out_(out), addr_(0), len_(0), cap_(cap), count_(0), write_(write)
-    {
-    }
+        : out_(out), addr_(0), len_(0), cap_(cap), count_(0), write_(write) {}
 
     // A piece inside one page. FALSE: too many segments, or no such address.
-    BOOLEAN AddPage(UINT64 pfn, UINT32 offset, UINT32 bytes)
-    {
+    BOOLEAN AddPage(UINT64 pfn, UINT32 offset, UINT32 bytes) {
         if (pfn > PFN_MAX) {
             return FALSE;
         }
@@ -46,8 +43,7 @@ class Builder {
         return StartSegment(addr, bytes);
     }
 
-    NTSTATUS Finish(UINT16 *count_out)
-    {
+    NTSTATUS Finish(UINT16 *count_out) {
         if (len_ != 0) {
             Store();
         }
@@ -56,8 +52,7 @@ class Builder {
     }
 
   private:
-    BOOLEAN StartSegment(UINT64 addr, UINT32 bytes)
-    {
+    BOOLEAN StartSegment(UINT64 addr, UINT32 bytes) {
         if (len_ != 0) {
             Store();
         }
@@ -70,8 +65,7 @@ class Builder {
         return TRUE;
     }
 
-    VOID Store()
-    {
+    VOID Store() {
         if (count_ <= cap_) {
             VIRTQ_SG *segment = &out_[count_ - 1];
             segment->addr = addr_;
@@ -88,13 +82,11 @@ class Builder {
     BOOLEAN write_;
 };
 
-inline size_t Least(size_t a, size_t b)
-{
+inline size_t Least(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-inline BOOLEAN AreValidOutputs(const VIRTQ_SG *out, UINT16 out_cap)
-{
+inline BOOLEAN AreValidOutputs(const VIRTQ_SG *out, UINT16 out_cap) {
     return (BOOLEAN)(out != NULL || out_cap == 0);
 }
 
@@ -109,13 +101,10 @@ struct MdlPiece {
 class MdlWalk {
   public:
     MdlWalk(PMDL mdl, size_t skip, size_t length)
-        : mdl_(mdl), skip_(skip), left_(length), steps_(0)
-    {
-    }
+        : mdl_(mdl), skip_(skip), left_(length), steps_(0) {}
 
     // The next piece. FALSE: the range is done, or the chain is; see Complete.
-    BOOLEAN Next(MdlPiece *piece)
-    {
+    BOOLEAN Next(MdlPiece *piece) {
         while (left_ != 0 && mdl_ != NULL && steps_ < MDL_MAX) {
             PMDL mdl = mdl_;
             size_t bytes = MmGetMdlByteCount(mdl);
@@ -136,8 +125,7 @@ class MdlWalk {
         return FALSE;
     }
 
-    BOOLEAN Complete() const
-    {
+    BOOLEAN Complete() const {
         return (BOOLEAN)(left_ == 0);
     }
 
@@ -148,8 +136,7 @@ class MdlWalk {
     UINT32 steps_;
 };
 
-BOOLEAN AddMdlPiece(Builder &builder, const MdlPiece &piece)
-{
+BOOLEAN AddMdlPiece(Builder &builder, const MdlPiece &piece) {
     const PFN_NUMBER *pfns = MmGetMdlPfnArray(piece.mdl);
     size_t page = piece.offset >> PAGE_SHIFT;
     size_t offset = piece.offset & (PAGE_SIZE - 1);
@@ -168,8 +155,7 @@ BOOLEAN AddMdlPiece(Builder &builder, const MdlPiece &piece)
 }
 
 // DMA that the device writes is a read operation (KeFlushIoBuffers).
-VOID FlushRange(PMDL mdl, size_t offset, size_t length, BOOLEAN device_write)
-{
+VOID FlushRange(PMDL mdl, size_t offset, size_t length, BOOLEAN device_write) {
     MdlWalk walk(mdl, offset, length);
     MdlPiece piece;
 
@@ -183,8 +169,7 @@ VOID FlushRange(PMDL mdl, size_t offset, size_t length, BOOLEAN device_write)
 
 NTSTATUS VirtioSgBuildFromPfns(const UINT64 *pfns, UINT32 pfn_count, size_t first_page_offset,
                                size_t byte_length, BOOLEAN device_write, VIRTQ_SG *out,
-                               UINT16 out_cap, UINT16 *out_count)
-{
+                               UINT16 out_cap, UINT16 *out_count) {
     if (out_count == NULL) {
         return STATUS_INVALID_PARAMETER;
     }
@@ -214,8 +199,7 @@ NTSTATUS VirtioSgBuildFromPfns(const UINT64 *pfns, UINT32 pfn_count, size_t firs
     return builder.Finish(out_count);
 }
 
-ULONG VirtioSgMaxElemsForMdl(PMDL Mdl, size_t ByteOffset, size_t ByteLength)
-{
+ULONG VirtioSgMaxElemsForMdl(PMDL Mdl, size_t ByteOffset, size_t ByteLength) {
     MdlWalk walk(Mdl, ByteOffset, ByteLength);
     MdlPiece piece;
     ULONG pages = 0;
@@ -233,8 +217,7 @@ ULONG VirtioSgMaxElemsForMdl(PMDL Mdl, size_t ByteOffset, size_t ByteLength)
 }
 
 NTSTATUS VirtioSgBuildFromMdl(PMDL Mdl, size_t ByteOffset, size_t ByteLength, BOOLEAN device_write,
-                              VIRTQ_SG *out, UINT16 out_cap, UINT16 *out_count)
-{
+                              VIRTQ_SG *out, UINT16 out_cap, UINT16 *out_count) {
     if (out_count == NULL) {
         return STATUS_INVALID_PARAMETER;
     }

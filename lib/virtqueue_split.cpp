@@ -13,27 +13,23 @@
 
 namespace {
 
-BOOLEAN IsValidSize(UINT16 qsz)
-{
+BOOLEAN IsValidSize(UINT16 qsz) {
     return (BOOLEAN)(qsz != 0 && (qsz & (qsz - 1)) == 0 && qsz <= VIRTQ_MAX_QUEUE_SIZE);
 }
 
 // Memory that the device and we share: aligned, and with no wrap in it.
-BOOLEAN IsValidArea(const void *va, UINT64 pa, size_t size, UINT32 align)
-{
+BOOLEAN IsValidArea(const void *va, UINT64 pa, size_t size, UINT32 align) {
     size_t start = (size_t)va;
 
     return (BOOLEAN)(va != NULL && (start & (align - 1)) == 0 && (pa & (align - 1)) == 0 &&
                      size - 1 <= ~(size_t)0 - start && (UINT64)size - 1 <= ~(UINT64)0 - pa);
 }
 
-BOOLEAN IsApart(UINT64 a, size_t a_size, UINT64 b, size_t b_size)
-{
+BOOLEAN IsApart(UINT64 a, size_t a_size, UINT64 b, size_t b_size) {
     return (BOOLEAN)(a < b ? b - a >= a_size : a - b >= b_size);
 }
 
-BOOLEAN AreValidAreas(const VIRTQ_SPLIT_AREAS &areas, UINT16 qsz)
-{
+BOOLEAN AreValidAreas(const VIRTQ_SPLIT_AREAS &areas, UINT16 qsz) {
     size_t desc_size = VirtqSplitDescAreaSize(qsz);
     size_t avail_size = VirtqSplitAvailAreaSize(qsz);
     size_t used_size = VirtqSplitUsedAreaSize(qsz);
@@ -47,8 +43,7 @@ BOOLEAN AreValidAreas(const VIRTQ_SPLIT_AREAS &areas, UINT16 qsz)
 }
 
 // FALSE also for a pool without tables.
-BOOLEAN IsValidPool(const void *va, UINT64 pa, UINT16 tables, UINT16 max_desc)
-{
+BOOLEAN IsValidPool(const void *va, UINT64 pa, UINT16 tables, UINT16 max_desc) {
     UINT64 size = (UINT64)((UINT32)tables * max_desc) * sizeof(VIRTQ_DESC);
 
     return (BOOLEAN)(size != 0 && size <= (UINT64) ~(size_t)0 &&
@@ -56,8 +51,7 @@ BOOLEAN IsValidPool(const void *va, UINT64 pa, UINT16 tables, UINT16 max_desc)
 }
 
 // The arrays behind the structure, the most strictly aligned first.
-VOID PlaceStorage(VIRTQ_SPLIT *vq)
-{
+VOID PlaceStorage(VIRTQ_SPLIT *vq) {
     UINT8 *next = (UINT8 *)vq->storage;
 
     vq->cookies = (void **)(void *)next;
@@ -70,8 +64,7 @@ VOID PlaceStorage(VIRTQ_SPLIT *vq)
 }
 
 // Everything free, both sides at 0.
-VOID ClearQueue(VIRTQ_SPLIT *vq)
-{
+VOID ClearQueue(VIRTQ_SPLIT *vq) {
     const UINT16 qsz = vq->qsz;
 
     VirtioZeroMemory(vq->desc, VirtqSplitDescAreaSize(qsz));
@@ -105,8 +98,7 @@ VOID ClearQueue(VIRTQ_SPLIT *vq)
 
 } // namespace
 
-size_t VirtqSplitStateSize(UINT16 qsz)
-{
+size_t VirtqSplitStateSize(UINT16 qsz) {
     if (!IsValidSize(qsz)) {
         return 0;
     }
@@ -114,24 +106,20 @@ size_t VirtqSplitStateSize(UINT16 qsz)
            (sizeof(void *) + sizeof(VIRTQ_SPLIT_CHAIN) + 2 * sizeof(UINT16)) * (size_t)qsz;
 }
 
-size_t VirtqSplitDescAreaSize(UINT16 qsz)
-{
+size_t VirtqSplitDescAreaSize(UINT16 qsz) {
     return IsValidSize(qsz) ? sizeof(VIRTQ_DESC) * (size_t)qsz : 0;
 }
 
-size_t VirtqSplitAvailAreaSize(UINT16 qsz)
-{
+size_t VirtqSplitAvailAreaSize(UINT16 qsz) {
     return IsValidSize(qsz) ? 6 + sizeof(UINT16) * (size_t)qsz : 0;
 }
 
-size_t VirtqSplitUsedAreaSize(UINT16 qsz)
-{
+size_t VirtqSplitUsedAreaSize(UINT16 qsz) {
     return IsValidSize(qsz) ? 6 + sizeof(VIRTQ_USED_ELEM) * (size_t)qsz : 0;
 }
 
 // The sum cannot overflow 32 bits: below 2^20, rounded up to at most 2^31.
-size_t VirtqSplitRingMemSize(UINT16 qsz, UINT32 align, BOOLEAN event_idx)
-{
+size_t VirtqSplitRingMemSize(UINT16 qsz, UINT32 align, BOOLEAN event_idx) {
     (void)event_idx;
     if (!IsValidSize(qsz) || align < VIRTQ_USED_ALIGN || (align & (align - 1)) != 0) {
         return 0;
@@ -144,16 +132,15 @@ size_t VirtqSplitRingMemSize(UINT16 qsz, UINT32 align, BOOLEAN event_idx)
 NTSTATUS VirtqSplitInitAreas(VIRTQ_SPLIT *vq, UINT16 qsz, UINT16 device_max_qsz, BOOLEAN event_idx,
                              BOOLEAN indirect, const VIRTQ_SPLIT_AREAS *areas,
                              void *indirect_pool_va, UINT64 indirect_pool_pa,
-                             UINT16 indirect_table_count, UINT16 indirect_max_desc)
-{
+                             UINT16 indirect_table_count, UINT16 indirect_max_desc) {
     BOOLEAN pool = (BOOLEAN)(indirect && indirect_pool_va != NULL);
 
     if (vq == NULL || areas == NULL || !IsValidSize(qsz) || qsz > device_max_qsz ||
         !AreValidAreas(*areas, qsz)) {
         return STATUS_INVALID_PARAMETER;
     }
-    if (pool && !IsValidPool(indirect_pool_va, indirect_pool_pa, indirect_table_count,
-                             indirect_max_desc)) {
+    if (pool &&
+        !IsValidPool(indirect_pool_va, indirect_pool_pa, indirect_table_count, indirect_max_desc)) {
         return STATUS_INVALID_PARAMETER;
     }
     VirtioZeroMemory(vq, VirtqSplitStateSize(qsz));
@@ -182,8 +169,7 @@ NTSTATUS VirtqSplitInitAreas(VIRTQ_SPLIT *vq, UINT16 qsz, UINT16 device_max_qsz,
 NTSTATUS VirtqSplitInit(VIRTQ_SPLIT *vq, UINT16 qsz, BOOLEAN event_idx, BOOLEAN indirect,
                         void *ring_va, UINT64 ring_pa, UINT32 ring_align, void *indirect_pool_va,
                         UINT64 indirect_pool_pa, UINT16 indirect_table_count,
-                        UINT16 indirect_max_desc)
-{
+                        UINT16 indirect_max_desc) {
     size_t size = VirtqSplitRingMemSize(qsz, ring_align, event_idx);
 
     if (size == 0 || !IsValidArea(ring_va, ring_pa, size, VIRTQ_DESC_ALIGN)) {
@@ -202,8 +188,7 @@ NTSTATUS VirtqSplitInit(VIRTQ_SPLIT *vq, UINT16 qsz, BOOLEAN event_idx, BOOLEAN 
                                indirect_pool_pa, indirect_table_count, indirect_max_desc);
 }
 
-NTSTATUS VirtqSplitResetChecked(VIRTQ_SPLIT *vq)
-{
+NTSTATUS VirtqSplitResetChecked(VIRTQ_SPLIT *vq) {
     if (vq == NULL || vq->qsz == 0) {
         return STATUS_INVALID_PARAMETER;
     }
@@ -217,8 +202,7 @@ NTSTATUS VirtqSplitResetChecked(VIRTQ_SPLIT *vq)
     return STATUS_SUCCESS;
 }
 
-VOID VirtqSplitReset(VIRTQ_SPLIT *vq)
-{
+VOID VirtqSplitReset(VIRTQ_SPLIT *vq) {
     (void)VirtqSplitResetChecked(vq);
 }
 
@@ -234,8 +218,7 @@ struct ChainSum {
 };
 
 // The rules for one segment (2.7.4.2, 2.7.5).
-NTSTATUS AccountSegment(const VIRTQ_SG &segment, ChainSum &sum)
-{
+NTSTATUS AccountSegment(const VIRTQ_SG &segment, ChainSum &sum) {
     UINT32 total = sum.total + segment.len;
 
     if (segment.len == 0 || (UINT64)segment.len - 1 > ~segment.addr ||
@@ -253,8 +236,7 @@ NTSTATUS AccountSegment(const VIRTQ_SG &segment, ChainSum &sum)
     return STATUS_SUCCESS;
 }
 
-inline VOID WriteDescriptor(VIRTQ_DESC *desc, const VIRTQ_SG &segment, BOOLEAN more, UINT16 next)
-{
+inline VOID WriteDescriptor(VIRTQ_DESC *desc, const VIRTQ_SG &segment, BOOLEAN more, UINT16 next) {
     desc->addr = segment.addr;
     desc->len = segment.len;
     desc->flags =
@@ -264,8 +246,7 @@ inline VOID WriteDescriptor(VIRTQ_DESC *desc, const VIRTQ_SG &segment, BOOLEAN m
 
 // Enters a chain of `count` descriptors, from the head of the free list to
 // `last`, into the books.
-VOID CommitChain(VIRTQ_SPLIT *vq, UINT16 last, UINT16 count, UINT32 writable, void *cookie)
-{
+VOID CommitChain(VIRTQ_SPLIT *vq, UINT16 last, UINT16 count, UINT32 writable, void *cookie) {
     UINT16 head = vq->free_head;
     VIRTQ_SPLIT_CHAIN *chain = &vq->chains[head];
 
@@ -280,8 +261,7 @@ VOID CommitChain(VIRTQ_SPLIT *vq, UINT16 last, UINT16 count, UINT32 writable, vo
 
 // One ring descriptor a segment. The links are those of the private free list;
 // until CommitChain all that has changed is the content of free descriptors.
-NTSTATUS AddDirect(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count, void *cookie)
-{
+NTSTATUS AddDirect(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count, void *cookie) {
     VIRTQ_DESC *const desc = vq->desc;
     const VIRTQ_SPLIT_CHAIN *const chains = vq->chains;
     const UINT16 qsz = vq->qsz;
@@ -307,8 +287,7 @@ NTSTATUS AddDirect(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count, void *c
 }
 
 // One ring descriptor, which points at a table (2.7.5.3).
-NTSTATUS AddIndirect(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count, void *cookie)
-{
+NTSTATUS AddIndirect(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count, void *cookie) {
     UINT16 head = vq->free_head;
     UINT16 table = vq->indirect_free_head;
     ChainSum sum = {0, 0, FALSE};
@@ -337,8 +316,7 @@ NTSTATUS AddIndirect(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count, void 
     return STATUS_SUCCESS;
 }
 
-inline BOOLEAN WantsIndirect(const VIRTQ_SPLIT *vq, UINT16 sg_count)
-{
+inline BOOLEAN WantsIndirect(const VIRTQ_SPLIT *vq, UINT16 sg_count) {
     return (BOOLEAN)(vq->indirect_num_free != 0 && sg_count <= vq->indirect_max_desc &&
                      vq->num_free != 0 &&
                      (sg_count > vq->indirect_threshold || sg_count > vq->num_free));
@@ -347,8 +325,7 @@ inline BOOLEAN WantsIndirect(const VIRTQ_SPLIT *vq, UINT16 sg_count)
 } // namespace
 
 NTSTATUS VirtqSplitAddBuffer(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count, void *cookie,
-                             UINT16 *head_out)
-{
+                             UINT16 *head_out) {
     if (VIRTQ_UNLIKELY(vq == NULL || sg == NULL || sg_count == 0 || head_out == NULL)) {
         return STATUS_INVALID_PARAMETER;
     }
@@ -376,8 +353,7 @@ NTSTATUS VirtqSplitAddBuffer(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_coun
 
 // -------------------------------------------------------------- publishing
 
-NTSTATUS VirtqSplitPublishChecked(VIRTQ_SPLIT *vq, UINT16 head)
-{
+NTSTATUS VirtqSplitPublishChecked(VIRTQ_SPLIT *vq, UINT16 head) {
     if (VIRTQ_UNLIKELY(vq == NULL)) {
         return STATUS_INVALID_PARAMETER;
     }
@@ -392,15 +368,13 @@ NTSTATUS VirtqSplitPublishChecked(VIRTQ_SPLIT *vq, UINT16 head)
     return STATUS_SUCCESS;
 }
 
-VOID VirtqSplitPublish(VIRTQ_SPLIT *vq, UINT16 head)
-{
+VOID VirtqSplitPublish(VIRTQ_SPLIT *vq, UINT16 head) {
     (void)VirtqSplitPublishChecked(vq, head);
 }
 
 // ----------------------------------------------------------------- kicking
 
-BOOLEAN VirtqSplitKickPrepare(VIRTQ_SPLIT *vq)
-{
+BOOLEAN VirtqSplitKickPrepare(VIRTQ_SPLIT *vq) {
     if (VIRTQ_UNLIKELY(vq == NULL || vq->broken_status != STATUS_SUCCESS)) {
         return FALSE;
     }
@@ -424,8 +398,7 @@ BOOLEAN VirtqSplitKickPrepare(VIRTQ_SPLIT *vq)
     return (BOOLEAN)((VirtioReadU16(&vq->used->flags) & VIRTQ_USED_F_NO_NOTIFY) == 0);
 }
 
-VOID VirtqSplitKickCommit(VIRTQ_SPLIT *vq)
-{
+VOID VirtqSplitKickCommit(VIRTQ_SPLIT *vq) {
     if (vq == NULL) {
         return;
     }
@@ -438,8 +411,7 @@ VOID VirtqSplitKickCommit(VIRTQ_SPLIT *vq)
 
 // Slow: runs once, before the queue is broken. Every loop is bounded by counts
 // of private memory.
-NTSTATUS VirtqUsedError(const VIRTQ_SPLIT *vq, UINT16 waiting, UINT32 id)
-{
+NTSTATUS VirtqUsedError(const VIRTQ_SPLIT *vq, UINT16 waiting, UINT32 id) {
     if (waiting > vq->qsz) {
         return VIRTQ_STATUS_USED_IDX_AHEAD; // entries were overwritten: none can be judged
     }
@@ -470,16 +442,14 @@ NTSTATUS VirtqUsedError(const VIRTQ_SPLIT *vq, UINT16 waiting, UINT32 id)
     return VIRTQ_STATUS_USED_LENGTH;
 }
 
-BOOLEAN VirtqSplitHasUsed(const VIRTQ_SPLIT *vq)
-{
+BOOLEAN VirtqSplitHasUsed(const VIRTQ_SPLIT *vq) {
     if (VIRTQ_UNLIKELY(vq == NULL || vq->broken_status != STATUS_SUCCESS)) {
         return FALSE;
     }
     return (BOOLEAN)(VirtqWaitingForSure(vq) != 0);
 }
 
-NTSTATUS VirtqSplitGetUsed(VIRTQ_SPLIT *vq, void **cookie_out, UINT32 *len_out)
-{
+NTSTATUS VirtqSplitGetUsed(VIRTQ_SPLIT *vq, void **cookie_out, UINT32 *len_out) {
     if (VIRTQ_UNLIKELY(vq == NULL || cookie_out == NULL || len_out == NULL)) {
         return STATUS_INVALID_PARAMETER;
     }
@@ -504,8 +474,7 @@ NTSTATUS VirtqSplitGetUsed(VIRTQ_SPLIT *vq, void **cookie_out, UINT32 *len_out)
 
 // -------------------------------------------------------------- interrupts
 
-VOID VirtqSplitDisableInterrupts(VIRTQ_SPLIT *vq)
-{
+VOID VirtqSplitDisableInterrupts(VIRTQ_SPLIT *vq) {
     if (VIRTQ_UNLIKELY(vq == NULL || vq->avail == NULL)) {
         return;
     }
@@ -518,8 +487,7 @@ VOID VirtqSplitDisableInterrupts(VIRTQ_SPLIT *vq)
     }
 }
 
-BOOLEAN VirtqSplitEnableInterrupts(VIRTQ_SPLIT *vq)
-{
+BOOLEAN VirtqSplitEnableInterrupts(VIRTQ_SPLIT *vq) {
     if (VIRTQ_UNLIKELY(VirtqCannotWait(vq))) {
         return TRUE;
     }

@@ -339,8 +339,7 @@ VOID VirtqSplitKickCommit(VIRTQ_SPLIT *vq);
 VOID VirtqSplitSetKickWhenFull(VIRTQ_SPLIT *vq, BOOLEAN on);
 
 /* VIRTIO_F_EVENT_IDX arithmetic (2.7.10.1): did the step old -> new pass `event`? */
-static __inline BOOLEAN VirtqNeedEvent(UINT16 event, UINT16 new_idx, UINT16 old_idx)
-{
+static __inline BOOLEAN VirtqNeedEvent(UINT16 event, UINT16 new_idx, UINT16 old_idx) {
     return (BOOLEAN)((UINT16)(new_idx - event - 1) < (UINT16)(new_idx - old_idx));
 }
 

@@ -6,8 +6,7 @@
 #include "virtqueue_split_private.h"
 
 NTSTATUS VirtqSplitAddBatch(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffers, UINT16 count,
-                            UINT16 *heads_out, UINT16 *added_out)
-{
+                            UINT16 *heads_out, UINT16 *added_out) {
     if (added_out == NULL) {
         return STATUS_INVALID_PARAMETER;
     }
@@ -26,8 +25,7 @@ NTSTATUS VirtqSplitAddBatch(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffers, UINT16
     return STATUS_SUCCESS;
 }
 
-NTSTATUS VirtqSplitPublishBatch(VIRTQ_SPLIT *vq, const UINT16 *heads, UINT16 count)
-{
+NTSTATUS VirtqSplitPublishBatch(VIRTQ_SPLIT *vq, const UINT16 *heads, UINT16 count) {
     if (vq == NULL || heads == NULL) {
         return STATUS_INVALID_PARAMETER;
     }
@@ -52,8 +50,7 @@ NTSTATUS VirtqSplitPublishBatch(VIRTQ_SPLIT *vq, const UINT16 *heads, UINT16 cou
 }
 
 NTSTATUS VirtqSplitGetUsedBatch(VIRTQ_SPLIT *vq, VIRTQ_COMPLETION *out, UINT16 cap,
-                                UINT16 *count_out)
-{
+                                UINT16 *count_out) {
     if (count_out == NULL) {
         return STATUS_INVALID_PARAMETER;
     }

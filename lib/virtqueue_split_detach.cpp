@@ -4,8 +4,7 @@
 
 #include "virtqueue_split_private.h"
 
-NTSTATUS VirtqSplitDetachUnused(VIRTQ_SPLIT *vq, void **cookie_out)
-{
+NTSTATUS VirtqSplitDetachUnused(VIRTQ_SPLIT *vq, void **cookie_out) {
     if (vq == NULL || cookie_out == NULL) {
         return STATUS_INVALID_PARAMETER;
     }

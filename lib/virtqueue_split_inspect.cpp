@@ -5,43 +5,35 @@
 
 #include "virtqueue_split_private.h"
 
-UINT16 VirtqSplitQueueSize(const VIRTQ_SPLIT *vq)
-{
+UINT16 VirtqSplitQueueSize(const VIRTQ_SPLIT *vq) {
     return (UINT16)(vq != NULL ? vq->qsz : 0);
 }
 
-UINT16 VirtqSplitNumFree(const VIRTQ_SPLIT *vq)
-{
+UINT16 VirtqSplitNumFree(const VIRTQ_SPLIT *vq) {
     return (UINT16)(vq != NULL ? vq->num_free : 0);
 }
 
-UINT16 VirtqSplitInFlight(const VIRTQ_SPLIT *vq)
-{
+UINT16 VirtqSplitInFlight(const VIRTQ_SPLIT *vq) {
     return (UINT16)(vq != NULL ? vq->num_in_flight : 0);
 }
 
-UINT16 VirtqSplitMaxChain(const VIRTQ_SPLIT *vq)
-{
+UINT16 VirtqSplitMaxChain(const VIRTQ_SPLIT *vq) {
     return VirtqSplitQueueSize(vq);
 }
 
-BOOLEAN VirtqSplitIsBroken(const VIRTQ_SPLIT *vq)
-{
+BOOLEAN VirtqSplitIsBroken(const VIRTQ_SPLIT *vq) {
     return (BOOLEAN)(VirtqSplitBrokenStatus(vq) != STATUS_SUCCESS);
 }
 
-NTSTATUS VirtqSplitBrokenStatus(const VIRTQ_SPLIT *vq)
-{
+NTSTATUS VirtqSplitBrokenStatus(const VIRTQ_SPLIT *vq) {
     return vq != NULL ? vq->broken_status : STATUS_SUCCESS;
 }
 
-UINT32 VirtqSplitMisuseCount(const VIRTQ_SPLIT *vq)
-{
+UINT32 VirtqSplitMisuseCount(const VIRTQ_SPLIT *vq) {
     return vq != NULL ? vq->misuse_count : 0;
 }
 
-NTSTATUS VirtqSplitLastMisuse(const VIRTQ_SPLIT *vq)
-{
+NTSTATUS VirtqSplitLastMisuse(const VIRTQ_SPLIT *vq) {
     return vq != NULL ? vq->last_misuse : STATUS_SUCCESS;
 }
 
@@ -50,21 +42,18 @@ namespace {
 // A line under construction; what does not fit is cut off.
 class Line {
   public:
-    Line() : length_(0)
-    {
+    Line() : length_(0) {
         text_[0] = '\0';
     }
 
-    Line &Text(const char *text)
-    {
+    Line &Text(const char *text) {
         for (; *text != '\0'; text++) {
             Put(*text);
         }
         return *this;
     }
 
-    Line &Dec(UINT32 value)
-    {
+    Line &Dec(UINT32 value) {
         char digits[10];
         UINT32 count = 0;
         do {
@@ -77,8 +66,7 @@ class Line {
         return *this;
     }
 
-    Line &Hex(UINT64 value, int digits)
-    {
+    Line &Hex(UINT64 value, int digits) {
         Text("0x");
         for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) {
             Put("0123456789abcdef"[(UINT32)(value >> shift) & 0xF]);
@@ -86,16 +74,14 @@ class Line {
         return *this;
     }
 
-    VOID Send(void (*logfn)(const char *line, void *ctx), void *ctx)
-    {
+    VOID Send(void (*logfn)(const char *line, void *ctx), void *ctx) {
         logfn(text_, ctx);
         length_ = 0;
         text_[0] = '\0';
     }
 
   private:
-    VOID Put(char c)
-    {
+    VOID Put(char c) {
         if (length_ < VIRTQ_SPLIT_DUMP_LINE_SIZE - 1) {
             text_[length_++] = c;
             text_[length_] = '\0';
@@ -108,8 +94,7 @@ class Line {
 
 const UINT16 HEADER_LINES = 7;
 
-VOID DumpChain(const VIRTQ_SPLIT *vq, UINT16 head, Line &line)
-{
+VOID DumpChain(const VIRTQ_SPLIT *vq, UINT16 head, Line &line) {
     const VIRTQ_SPLIT_CHAIN *chain = &vq->chains[head];
 
     line.Text("  head ").Dec(head);
@@ -121,8 +106,7 @@ VOID DumpChain(const VIRTQ_SPLIT *vq, UINT16 head, Line &line)
     line.Text(" cookie ").Hex((size_t)vq->cookies[head], 2 * (int)sizeof(void *));
 }
 
-VOID DumpShared(const VIRTQ_SPLIT *vq, Line &line)
-{
+VOID DumpShared(const VIRTQ_SPLIT *vq, Line &line) {
     line.Text("  shared: avail flags ").Hex(VirtioReadU16(&vq->avail->flags), 4);
     line.Text(" idx ").Dec(VirtioReadU16(&vq->avail->idx));
     line.Text(" used_event ").Dec(VirtioReadU16(VirtqAvailUsedEvent(vq->avail, vq->qsz)));
@@ -131,8 +115,7 @@ VOID DumpShared(const VIRTQ_SPLIT *vq, Line &line)
     line.Text(" avail_event ").Dec(VirtioReadU16(VirtqUsedAvailEvent(vq->used, vq->qsz)));
 }
 
-VOID DumpHeader(const VIRTQ_SPLIT *vq, Line &line, void (*logfn)(const char *, void *), void *ctx)
-{
+VOID DumpHeader(const VIRTQ_SPLIT *vq, Line &line, void (*logfn)(const char *, void *), void *ctx) {
     line.Text("virtqueue size ").Dec(vq->qsz);
     line.Text(vq->event_idx ? " event_idx" : "").Text(vq->indirect ? " indirect" : "");
     line.Send(logfn, ctx);
@@ -159,8 +142,7 @@ VOID DumpHeader(const VIRTQ_SPLIT *vq, Line &line, void (*logfn)(const char *, v
 
 } // namespace
 
-VOID VirtqSplitDump(const VIRTQ_SPLIT *vq, void (*logfn)(const char *line, void *ctx), void *ctx)
-{
+VOID VirtqSplitDump(const VIRTQ_SPLIT *vq, void (*logfn)(const char *line, void *ctx), void *ctx) {
     Line line;
     UINT16 lines = HEADER_LINES; // the one line of "more" included
     UINT32 hidden = 0;

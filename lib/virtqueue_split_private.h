@@ -34,14 +34,12 @@
 #endif
 
 /* Slot of a free-running index; the size is a power of two. */
-static __inline UINT16 VirtqSlot(const VIRTQ_SPLIT *vq, UINT16 idx)
-{
+static __inline UINT16 VirtqSlot(const VIRTQ_SPLIT *vq, UINT16 idx) {
     return (UINT16)(idx & (vq->qsz - 1));
 }
 
 /* The caller's mistake where a function cannot tell. */
-static __inline NTSTATUS VirtqMisuse(VIRTQ_SPLIT *vq, NTSTATUS status)
-{
+static __inline NTSTATUS VirtqMisuse(VIRTQ_SPLIT *vq, NTSTATUS status) {
     if (vq->misuse_count != 0xFFFFFFFFu) {
         vq->misuse_count++;
     }
@@ -50,8 +48,7 @@ static __inline NTSTATUS VirtqMisuse(VIRTQ_SPLIT *vq, NTSTATUS status)
 }
 
 /* ADDED -> IN_FLIGHT, and the avail ring entry; avail->idx is not stored yet. */
-static __inline NTSTATUS VirtqPlaceHead(VIRTQ_SPLIT *vq, UINT16 head, UINT16 avail_idx)
-{
+static __inline NTSTATUS VirtqPlaceHead(VIRTQ_SPLIT *vq, UINT16 head, UINT16 avail_idx) {
     if (VIRTQ_UNLIKELY(head >= vq->qsz || vq->chains[head].state != VIRTQ_CHAIN_ADDED)) {
         return VirtqMisuse(vq, VIRTQ_STATUS_NOT_ADDED);
     }
@@ -61,8 +58,7 @@ static __inline NTSTATUS VirtqPlaceHead(VIRTQ_SPLIT *vq, UINT16 head, UINT16 ava
 }
 
 /* Makes `count` placed heads visible. */
-static __inline VOID VirtqAdvanceAvail(VIRTQ_SPLIT *vq, UINT16 count)
-{
+static __inline VOID VirtqAdvanceAvail(VIRTQ_SPLIT *vq, UINT16 count) {
     UINT32 added = (UINT32)vq->num_added + count;
 
     vq->avail_idx = (UINT16)(vq->avail_idx + count);
@@ -74,8 +70,7 @@ static __inline VOID VirtqAdvanceAvail(VIRTQ_SPLIT *vq, UINT16 count)
 }
 
 /* Used entries that the device says are waiting; not checked yet. */
-static __inline UINT16 VirtqWaiting(const VIRTQ_SPLIT *vq)
-{
+static __inline UINT16 VirtqWaiting(const VIRTQ_SPLIT *vq) {
     return (UINT16)(VirtioLoadAcquireU16(&vq->used->idx) - vq->last_used_idx); /* pair C */
 }
 
@@ -83,8 +78,7 @@ static __inline UINT16 VirtqWaiting(const VIRTQ_SPLIT *vq)
  * The same for a caller that will go to sleep on 0: if used_event was moved
  * since the last full fence, only a look behind a fence is final (pair D).
  */
-static __inline UINT16 VirtqWaitingForSure(const VIRTQ_SPLIT *vq)
-{
+static __inline UINT16 VirtqWaitingForSure(const VIRTQ_SPLIT *vq) {
     UINT16 waiting = VirtqWaiting(vq);
     if (waiting == 0 && vq->event_unfenced) {
         VIRTIO_MB();
@@ -94,8 +88,7 @@ static __inline UINT16 VirtqWaitingForSure(const VIRTQ_SPLIT *vq)
 }
 
 /* Descriptors of a chain, and its table, back to the free lists. */
-static __inline VOID VirtqFreeChain(VIRTQ_SPLIT *vq, UINT16 head)
-{
+static __inline VOID VirtqFreeChain(VIRTQ_SPLIT *vq, UINT16 head) {
     VIRTQ_SPLIT_CHAIN *chain = &vq->chains[head];
     UINT16 table = vq->head_indirect[head];
 
@@ -121,8 +114,7 @@ NTSTATUS VirtqUsedError(const VIRTQ_SPLIT *vq, UINT16 waiting, UINT32 id);
  * Refused: nothing changed but *error_out.
  */
 static __inline BOOLEAN VirtqTakeUsed(VIRTQ_SPLIT *vq, UINT16 waiting, void **cookie_out,
-                                      UINT32 *len_out, NTSTATUS *error_out)
-{
+                                      UINT32 *len_out, NTSTATUS *error_out) {
     VIRTQ_USED_ELEM *entry = &VirtqUsedRing(vq->used)[VirtqSlot(vq, vq->last_used_idx)];
     UINT32 id = VirtioReadU32(&entry->id);
     UINT32 len = VirtioReadU32(&entry->len);
@@ -143,8 +135,7 @@ static __inline BOOLEAN VirtqTakeUsed(VIRTQ_SPLIT *vq, UINT16 waiting, void **co
 }
 
 /* The device broke the protocol: nothing is believed from here on. */
-static __inline VOID VirtqBreak(VIRTQ_SPLIT *vq, NTSTATUS status, UINT16 waiting)
-{
+static __inline VOID VirtqBreak(VIRTQ_SPLIT *vq, NTSTATUS status, UINT16 waiting) {
     vq->broken_status = status;
     /* Past what was refused, so that a debugger sees how far things came. */
     vq->last_used_idx =
@@ -152,16 +143,14 @@ static __inline VOID VirtqBreak(VIRTQ_SPLIT *vq, NTSTATUS status, UINT16 waiting
 }
 
 /* Lets used_event follow last_used_idx while interrupts are wanted. */
-static __inline VOID VirtqRearm(VIRTQ_SPLIT *vq)
-{
+static __inline VOID VirtqRearm(VIRTQ_SPLIT *vq) {
     if (vq->event_idx && !vq->interrupts_off) {
         VirtioWriteU16(VirtqAvailUsedEvent(vq->avail, vq->qsz), vq->last_used_idx);
         vq->event_unfenced = TRUE;
     }
 }
 
-static __inline BOOLEAN VirtqCannotWait(const VIRTQ_SPLIT *vq)
-{
+static __inline BOOLEAN VirtqCannotWait(const VIRTQ_SPLIT *vq) {
     return (BOOLEAN)(vq == NULL || vq->avail == NULL || vq->broken_status != STATUS_SUCCESS);
 }
 
@@ -169,8 +158,7 @@ static __inline BOOLEAN VirtqCannotWait(const VIRTQ_SPLIT *vq)
  * Asks for an interrupt after `after` more used entries and gives how many are
  * waiting, seen behind the fence of pair D.
  */
-static __inline UINT16 VirtqEnableAfter(VIRTQ_SPLIT *vq, UINT16 after)
-{
+static __inline UINT16 VirtqEnableAfter(VIRTQ_SPLIT *vq, UINT16 after) {
     vq->interrupts_off = FALSE;
     if (vq->event_idx) {
         VirtioWriteU16(VirtqAvailUsedEvent(vq->avail, vq->qsz),

@@ -4,8 +4,7 @@
 
 #include "virtqueue_split_private.h"
 
-BOOLEAN VirtqSplitEnableInterruptsDelayed(VIRTQ_SPLIT *vq)
-{
+BOOLEAN VirtqSplitEnableInterruptsDelayed(VIRTQ_SPLIT *vq) {
     if (VIRTQ_UNLIKELY(VirtqCannotWait(vq))) {
         return TRUE;
     }
@@ -16,8 +15,7 @@ BOOLEAN VirtqSplitEnableInterruptsDelayed(VIRTQ_SPLIT *vq)
     return (BOOLEAN)(VirtqEnableAfter(vq, after) <= after);
 }
 
-UINT16 VirtqSplitPrepareWait(VIRTQ_SPLIT *vq)
-{
+UINT16 VirtqSplitPrepareWait(VIRTQ_SPLIT *vq) {
     if (VIRTQ_UNLIKELY(VirtqCannotWait(vq))) {
         return 0;
     }
@@ -25,16 +23,14 @@ UINT16 VirtqSplitPrepareWait(VIRTQ_SPLIT *vq)
     return vq->last_used_idx;
 }
 
-BOOLEAN VirtqSplitPoll(const VIRTQ_SPLIT *vq, UINT16 position)
-{
+BOOLEAN VirtqSplitPoll(const VIRTQ_SPLIT *vq, UINT16 position) {
     if (VIRTQ_UNLIKELY(VirtqCannotWait(vq))) {
         return FALSE;
     }
     return (BOOLEAN)(VirtioLoadAcquireU16(&vq->used->idx) != position);
 }
 
-VOID VirtqSplitSetKickWhenFull(VIRTQ_SPLIT *vq, BOOLEAN on)
-{
+VOID VirtqSplitSetKickWhenFull(VIRTQ_SPLIT *vq, BOOLEAN on) {
     if (vq != NULL) {
         vq->kick_when_full = (BOOLEAN)(on ? TRUE : FALSE);
     }

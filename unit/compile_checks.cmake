@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+#
+# Tests that compile the library the ways its users do. A compiler that is not
+# installed leaves its row out, and the configure output says so.
+
+file(GLOB VQ7_LIB_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/lib/virt*.cpp)
+set(VQ7_LIB_DIR ${PROJECT_SOURCE_DIR}/lib)
+set(VQ7_WARNINGS -Wall -Wextra -Werror)
+find_program(VQ7_GCC gcc)
+find_program(VQ7_GXX g++)
+find_program(VQ7_CLANG NAMES clang clang-19 clang-16 clang-14)
+find_program(VQ7_CLANGXX NAMES clang++ clang++-19 clang++-16 clang++-14)
+
+function(vq7_compile_check name compiler)
+  if(NOT ${compiler})
+    message(STATUS "compile check ${name} left out: no ${compiler}")
+    return()
+  endif()
+  add_test(NAME compile.${name} COMMAND ${${compiler}} ${ARGN})
+  set_tests_properties(compile.${name} PROPERTIES TIMEOUT 120)
+endfunction()
+
+# Drivers: C++98, no exceptions, no RTTI; and what programs use today.
+foreach(compiler IN ITEMS GXX CLANGXX)
+  string(TOLOWER ${compiler} tag)
+  vq7_compile_check(cxx98.${tag} VQ7_${compiler} -std=c++98 -pedantic ${VQ7_WARNINGS}
+    -fno-exceptions -fno-rtti -O2 -fsyntax-only -I${VQ7_LIB_DIR} ${VQ7_LIB_SOURCES})
+  vq7_compile_check(cxx20.${tag} VQ7_${compiler} -std=c++20 -pedantic ${VQ7_WARNINGS}
+    -O2 -fsyntax-only -I${VQ7_LIB_DIR} ${VQ7_LIB_SOURCES})
+endforeach()
+
+# Headers from C.
+foreach(compiler IN ITEMS GCC CLANG)
+  string(TOLOWER ${compiler} tag)
+  foreach(standard IN ITEMS c89 c11)
+    vq7_compile_check(headers.${standard}.${tag} VQ7_${compiler} -std=${standard} -pedantic
+      ${VQ7_WARNINGS} -fsyntax-only -I${VQ7_LIB_DIR}
+      ${CMAKE_CURRENT_SOURCE_DIR}/compile/headers.c)
+  endforeach()
+endforeach()
+
+# Visual Studio 2008's dialect, as WDK 7.1's compiler has it. Microsoft's
+# headers are not here, so this is the user-mode side.
+foreach(cpu IN ITEMS x86_64 i686)
+  vq7_compile_check(msvc2008.${cpu} VQ7_CLANGXX --target=${cpu}-pc-windows-msvc
+    -fms-compatibility-version=15 -DVIRTIO_OSDEP_USER_MODE -std=c++98 -Wall -Werror
+    -fsyntax-only -I${VQ7_LIB_DIR} ${VQ7_LIB_SOURCES})
+endforeach()
+
+# Windows kernel mode: real objects, whose undefined symbols are looked at.
+find_program(VQ7_NM NAMES llvm-nm llvm-nm-19 llvm-nm-16 llvm-nm-14)
+foreach(cpu IN ITEMS x86_64 i686)
+  find_path(VQ7_DDK_${cpu} ntddk.h PATHS /usr/${cpu}-w64-mingw32/include/ddk
+            /usr/share/mingw-w64/include/ddk NO_DEFAULT_PATH)
+  if(VQ7_CLANGXX AND VQ7_NM AND VQ7_DDK_${cpu})
+    add_test(NAME compile.kernel.${cpu} COMMAND sh
+      ${CMAKE_CURRENT_SOURCE_DIR}/compile/kernel_objects.sh ${VQ7_CLANGXX} ${VQ7_NM} ${cpu}
+      ${VQ7_DDK_${cpu}} ${VQ7_LIB_DIR} ${CMAKE_CURRENT_BINARY_DIR}/kernel.${cpu})
+    set_tests_properties(compile.kernel.${cpu} PROPERTIES TIMEOUT 300)
+  else()
+    message(STATUS "compile check kernel.${cpu} left out: no clang++, llvm-nm or ntddk.h")
+  endif()
+endforeach()
+
+# A program outside of this build that uses the installed package, and one that
+# takes the folder in.
+foreach(way IN ITEMS find_package add_subdirectory)
+  add_test(NAME package.${way} COMMAND ${CMAKE_COMMAND}
+    -DWAY=${way} -DSOURCE=${PROJECT_SOURCE_DIR} -DBUILD=${PROJECT_BINARY_DIR}
+    -DWORK=${CMAKE_CURRENT_BINARY_DIR}/package.${way} -DSANITIZE=${VQ7_SANITIZE} -DCONFIG=$<CONFIG>
+    -P ${CMAKE_CURRENT_SOURCE_DIR}/compile/package_test.cmake)
+  set_tests_properties(package.${way} PROPERTIES TIMEOUT 300)
+endforeach()

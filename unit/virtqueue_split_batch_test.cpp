@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+//
+// virtqueue_split_batch.cpp: many buffers in one call.
+#include "model/queue_rig.h"
+
+using namespace vq7::model;
+
+namespace {
+
+struct Batch {
+    std::vector<std::vector<VIRTQ_SG>> lists;
+    std::vector<VIRTQ_BUFFER> buffers;
+    std::vector<UINT16> heads;
+
+    Batch(QueueRig &rig, unsigned count, size_t first_cookie) : heads(count, 0xEEEE) {
+        for (unsigned i = 0; i < count; i++) {
+            lists.push_back(rig.Segments(1, i % 2));
+        }
+        for (unsigned i = 0; i < count; i++) {
+            buffers.push_back(
+                {lists[i].data(), static_cast<UINT16>(lists[i].size()), Cookie(first_cookie + i)});
+        }
+    }
+};
+
+TEST(VirtqSplitBatch, AddPublishGet) // 2.7.13, 2.7.14
+{
+    for (bool event_idx : {false, true}) {
+        QueueRig rig({.size = 16, .event_idx = event_idx});
+        VIRTQ_SPLIT *vq = rig.vq();
+        for (UINT32 round = 0; round < 7000; round++) {
+            Batch batch(rig, 10, 100);
+            UINT16 added = 0;
+            ASSERT_EQ(VirtqSplitAddBatch(vq, batch.buffers.data(), 10, batch.heads.data(), &added),
+                      STATUS_SUCCESS);
+            ASSERT_EQ(added, 10);
+            ASSERT_FALSE(rig.device->Pop());
+            ASSERT_EQ(VirtqSplitPublishBatch(vq, batch.heads.data(), added), STATUS_SUCCESS);
+            ASSERT_EQ(vq->num_added, 10);
+            for (UINT16 i = 0; i < 10; i++) {
+                auto chain = rig.device->Pop();
+                ASSERT_TRUE(chain);
+                ASSERT_EQ(chain->head, batch.heads[i]); // in the order given
+                rig.device->Push(chain->head, chain->Writable() != 0 ? i : 0);
+            }
+            VirtqSplitKickPrepare(vq);
+            VirtqSplitKickCommit(vq);
+            VIRTQ_COMPLETION out[7];
+            UINT16 count = 0;
+            ASSERT_EQ(VirtqSplitGetUsedBatch(vq, out, 7, &count), STATUS_SUCCESS);
+            ASSERT_EQ(count, 7);
+            ASSERT_EQ(out[3].cookie, Cookie(103));
+            ASSERT_EQ(out[3].len, 3u);
+            ASSERT_EQ(VirtqSplitGetUsedBatch(vq, out, 7, &count), STATUS_SUCCESS);
+            ASSERT_EQ(count, 3);
+            ASSERT_EQ(out[2].cookie, Cookie(109));
+            if (event_idx) {
+                ASSERT_EQ(rig.device->UsedEvent(), vq->last_used_idx);
+            }
+            ASSERT_EQ(VirtqSplitGetUsedBatch(vq, out, 7, &count), STATUS_NOT_FOUND);
+            ASSERT_EQ(count, 0);
+        }
+    }
+}
+
+TEST(VirtqSplitBatch, AddStopsAtTheFirstRefused) {
+    QueueRig rig({.size = 4});
+    Batch batch(rig, 4, 1); // 1 + 2 + 1 + 2 descriptors
+    UINT16 added = 99;
+    EXPECT_EQ(VirtqSplitAddBatch(rig.vq(), batch.buffers.data(), 4, batch.heads.data(), &added),
+              STATUS_INSUFFICIENT_RESOURCES);
+    EXPECT_EQ(added, 3);
+    EXPECT_EQ(batch.heads[3], 0xEEEE);
+    EXPECT_EQ(VirtqSplitPublishBatch(rig.vq(), batch.heads.data(), added), STATUS_SUCCESS);
+    EXPECT_EQ(VirtqSplitInFlight(rig.vq()), 3);
+
+    QueueRig other({.size = 8});
+    Batch bad(other, 3, 1);
+    bad.lists[1][0].len = 0;
+    EXPECT_EQ(VirtqSplitAddBatch(other.vq(), bad.buffers.data(), 3, bad.heads.data(), &added),
+              STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(added, 1);
+}
+
+TEST(VirtqSplitBatch, PublishIsAllOrNothing) {
+    QueueRig rig({.size = 8});
+    VIRTQ_SPLIT *vq = rig.vq();
+    Batch batch(rig, 3, 1);
+    UINT16 added;
+    ASSERT_EQ(VirtqSplitAddBatch(vq, batch.buffers.data(), 3, batch.heads.data(), &added),
+              STATUS_SUCCESS);
+    UINT16 twice[] = {batch.heads[0], batch.heads[1], batch.heads[0]};
+    EXPECT_EQ(VirtqSplitPublishBatch(vq, twice, 3), VIRTQ_STATUS_NOT_ADDED);
+    EXPECT_EQ(VirtqSplitMisuseCount(vq), 1u);
+    EXPECT_FALSE(rig.device->Pop());
+    EXPECT_EQ(VirtqSplitInFlight(vq), 0);
+    EXPECT_EQ(VirtqSplitPublishBatch(vq, batch.heads.data(), 0), STATUS_SUCCESS);
+    EXPECT_EQ(VirtqSplitPublishBatch(vq, batch.heads.data(), 3), STATUS_SUCCESS);
+    EXPECT_EQ(VirtqSplitInFlight(vq), 3);
+    EXPECT_EQ(VirtqSplitPublishBatch(nullptr, batch.heads.data(), 1), STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(VirtqSplitPublishBatch(vq, nullptr, 1), STATUS_INVALID_PARAMETER);
+}
+
+TEST(VirtqSplitBatch, BadEntryBehindGoodOnesComesNextTime) // 2.7.8
+{
+    QueueRig rig({.size = 8});
+    VIRTQ_SPLIT *vq = rig.vq();
+    UINT16 a = rig.Submit(rig.Segments(0, 1), Cookie(1));
+    rig.Submit(rig.Segments(0, 1), Cookie(2));
+    rig.device->Pop();
+    rig.device->Pop();
+    rig.device->Push(a, 1);
+    rig.device->Push(99, 1);
+    VIRTQ_COMPLETION out[4];
+    UINT16 count;
+    EXPECT_EQ(VirtqSplitGetUsedBatch(vq, out, 4, &count), STATUS_SUCCESS);
+    EXPECT_EQ(count, 1);
+    EXPECT_EQ(out[0].cookie, Cookie(1));
+    EXPECT_FALSE(VirtqSplitIsBroken(vq));
+    EXPECT_EQ(VirtqSplitGetUsedBatch(vq, out, 4, &count), VIRTQ_STATUS_USED_ID_RANGE);
+    EXPECT_EQ(count, 0);
+    EXPECT_EQ(VirtqSplitBrokenStatus(vq), VIRTQ_STATUS_USED_ID_RANGE);
+    EXPECT_EQ(VirtqSplitGetUsedBatch(vq, out, 4, &count), STATUS_INVALID_DEVICE_STATE);
+    EXPECT_EQ(VirtqSplitPublishBatch(vq, &a, 1), STATUS_INVALID_DEVICE_STATE);
+    void *cookie;
+    EXPECT_EQ(VirtqSplitDetachUnused(vq, &cookie), STATUS_SUCCESS);
+    EXPECT_EQ(cookie, Cookie(2));
+}
+
+TEST(VirtqSplitBatch, BadParameters) {
+    QueueRig rig;
+    Batch batch(rig, 1, 1);
+    VIRTQ_COMPLETION out[1];
+    UINT16 n = 9;
+    VIRTQ_SPLIT *vq = rig.vq();
+    EXPECT_EQ(VirtqSplitAddBatch(nullptr, batch.buffers.data(), 1, batch.heads.data(), &n),
+              STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(n, 0);
+    EXPECT_EQ(VirtqSplitAddBatch(vq, nullptr, 1, batch.heads.data(), &n), STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(VirtqSplitAddBatch(vq, batch.buffers.data(), 1, nullptr, &n),
+              STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(VirtqSplitAddBatch(vq, batch.buffers.data(), 1, batch.heads.data(), nullptr),
+              STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(VirtqSplitGetUsedBatch(nullptr, out, 1, &n), STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(VirtqSplitGetUsedBatch(vq, nullptr, 1, &n), STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(VirtqSplitGetUsedBatch(vq, out, 0, &n), STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(VirtqSplitGetUsedBatch(vq, out, 1, nullptr), STATUS_INVALID_PARAMETER);
+}
+
+} // namespace

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+//
+// virtqueue_split_inspect.cpp: accessors and the dump.
+#include "model/queue_rig.h"
+
+using namespace vq7::model;
+
+namespace {
+
+std::vector<std::string> Dump(const VIRTQ_SPLIT *vq) {
+    std::vector<std::string> lines;
+    VirtqSplitDump(
+        vq,
+        [](const char *line, void *context) {
+            static_cast<std::vector<std::string> *>(context)->push_back(line);
+        },
+        &lines);
+    return lines;
+}
+
+bool Contains(const std::vector<std::string> &lines, const std::string &text) {
+    for (const auto &line : lines) {
+        if (line.find(text) != std::string::npos) {
+            return true;
+        }
+    }
+    return false;
+}
+
+TEST(VirtqSplitInspect, Accessors) {
+    QueueRig rig({.size = 16});
+    EXPECT_EQ(VirtqSplitQueueSize(rig.vq()), 16);
+    EXPECT_EQ(VirtqSplitMaxChain(rig.vq()), 16);
+    rig.Submit(rig.Segments(2, 1), nullptr);
+    EXPECT_EQ(VirtqSplitNumFree(rig.vq()), 13);
+    EXPECT_EQ(VirtqSplitInFlight(rig.vq()), 1);
+    EXPECT_FALSE(VirtqSplitIsBroken(rig.vq()));
+    EXPECT_EQ(VirtqSplitMisuseCount(rig.vq()), 0u);
+    EXPECT_EQ(VirtqSplitLastMisuse(rig.vq()), STATUS_SUCCESS);
+    EXPECT_EQ(VirtqSplitQueueSize(nullptr), 0);
+    EXPECT_EQ(VirtqSplitNumFree(nullptr), 0);
+    EXPECT_EQ(VirtqSplitInFlight(nullptr), 0);
+    EXPECT_EQ(VirtqSplitMaxChain(nullptr), 0);
+    EXPECT_FALSE(VirtqSplitIsBroken(nullptr));
+    EXPECT_EQ(VirtqSplitMisuseCount(nullptr), 0u);
+    EXPECT_EQ(VirtqSplitLastMisuse(nullptr), STATUS_SUCCESS);
+}
+
+TEST(VirtqSplitDump, SaysWhatIsGoingOn) {
+    QueueRig rig({.size = 8, .event_idx = true, .indirect = true, .tables = 2, .table_size = 4});
+    rig.vq()->indirect_threshold = 2;
+    rig.Submit(rig.Segments(1, 2), Cookie(0xABCDEF));
+    UINT16 head;
+    ASSERT_EQ(rig.Add(rig.Segments(1, 1), Cookie(0x55), &head), STATUS_SUCCESS);
+    auto lines = Dump(rig.vq());
+    EXPECT_TRUE(Contains(lines, "virtqueue size 8 event_idx indirect"));
+    EXPECT_TRUE(Contains(lines, "desc 0x0000000123400000"));
+    EXPECT_TRUE(Contains(lines, "avail_idx 1 last_used_idx 0 free 5 in flight 1 added 1"));
+    EXPECT_TRUE(Contains(lines, "head 0 in flight count 1 writable 131 table 0 cookie"));
+    EXPECT_TRUE(Contains(lines, "0000abcdef"));
+    EXPECT_TRUE(Contains(lines, "added count 2 writable 65 cookie"));
+    EXPECT_TRUE(Contains(lines, "broken: 0x00000000 misuse: 0"));
+    rig.device->PutUsed(0, 77, 0);
+    rig.device->PutUsedIdx(1);
+    (void)rig.Get();
+    EXPECT_TRUE(Contains(Dump(rig.vq()), "broken: 0xc000000d"));
+}
+
+TEST(VirtqSplitDump, IsBounded) {
+    QueueRig rig({.size = 32768});
+    for (int i = 0; i < 32768; i++) {
+        rig.Submit({{0x1000, 8, TRUE}}, Cookie(i));
+    }
+    memset(rig.Memory().Host(rig.vq()->used_pa, 16), 0xFF, 16); // whatever the device says
+    memset(rig.Memory().Host(rig.vq()->avail_pa, 4), 0xFF, 4);
+    auto lines = Dump(rig.vq());
+    EXPECT_EQ(lines.size(), static_cast<size_t>(VIRTQ_SPLIT_DUMP_MAX_LINES));
+    EXPECT_EQ(lines.back(), "  and 32735 more");
+    for (const auto &line : lines) {
+        EXPECT_LT(line.size(), static_cast<size_t>(VIRTQ_SPLIT_DUMP_LINE_SIZE - 1))
+            << "cut off: " << line;
+    }
+}
+
+TEST(VirtqSplitDump, OfNothing) {
+    EXPECT_EQ(Dump(nullptr), std::vector<std::string>{"virtqueue: none"});
+    VIRTQ_SPLIT zero = {};
+    EXPECT_EQ(Dump(&zero).size(), 1u);
+    VirtqSplitDump(&zero, nullptr, nullptr);
+}
+
+} // namespace

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+//
+// virtqueue_split.cpp: kicks and interrupts (Virtio 1.2, 2.7.7, 2.7.10).
+#include <random>
+
+#include "model/queue_rig.h"
+
+using namespace vq7::model;
+
+namespace {
+
+bool Kick(QueueRig &rig) {
+    bool kick = VirtqSplitKickPrepare(rig.vq()) != FALSE;
+    VirtqSplitKickCommit(rig.vq());
+    return kick;
+}
+
+// Finishes everything, so that the queue never fills.
+void Drain(QueueRig &rig) {
+    while (auto chain = rig.device->Pop()) {
+        rig.device->Push(chain->head, 0);
+    }
+    while (rig.Get().status == STATUS_SUCCESS) {
+    }
+}
+
+TEST(VirtqNeedEvent, IsTheSpecificationsFormula) // 2.7.10.1: for every step and event
+{
+    for (UINT32 old_idx : {0u, 1u, 0x7FFFu, 0xFFFEu, 0xFFFFu}) {
+        for (UINT32 step : {0u, 1u, 2u, 3u, 255u, 32768u, 65535u}) {
+            for (UINT32 event = 0; event <= 0xFFFF;
+                 event += (event < 8 || event > 65520) ? 1 : 97) {
+                // The event is passed if it is one of old, old+1, ... old+step-1.
+                bool passed = ((event - old_idx) & 0xFFFF) < step;
+                EXPECT_EQ(VirtqNeedEvent((UINT16)event, (UINT16)(old_idx + step), (UINT16)old_idx),
+                          passed ? TRUE : FALSE)
+                    << old_idx << " " << step << " " << event;
+            }
+        }
+    }
+}
+
+TEST(VirtqSplitKick, NothingPublishedNothingToSay) {
+    for (bool event_idx : {false, true}) {
+        QueueRig rig({.event_idx = event_idx});
+        EXPECT_FALSE(Kick(rig));
+        UINT16 head;
+        ASSERT_EQ(rig.Add(rig.Segments(1, 0), nullptr, &head), STATUS_SUCCESS);
+        EXPECT_FALSE(Kick(rig)); // added is not published
+    }
+    EXPECT_FALSE(VirtqSplitKickPrepare(nullptr));
+    VirtqSplitKickCommit(nullptr);
+}
+
+TEST(VirtqSplitKick, WithoutEventIdxTheFlagDecides) // 2.7.10
+{
+    QueueRig rig;
+    rig.Submit(rig.Segments(1, 0), nullptr);
+    EXPECT_TRUE(Kick(rig));
+    EXPECT_FALSE(Kick(rig)); // settled
+    rig.device->WantNotifications(false);
+    rig.Submit(rig.Segments(1, 0), nullptr);
+    EXPECT_FALSE(Kick(rig));
+    rig.device->WantNotifications(true);
+    EXPECT_FALSE(Kick(rig)); // that one is the device's to find
+    rig.Submit(rig.Segments(1, 0), nullptr);
+    EXPECT_TRUE(Kick(rig));
+    // Only bit 0 counts: "drivers MUST ignore" others (2.7.10.1), and avail_event.
+    rig.Memory().Store16(rig.device->UsedFlagsAt(), 0xFFFE);
+    rig.device->SetAvailEvent(0x4000);
+    rig.Submit(rig.Segments(1, 0), nullptr);
+    EXPECT_TRUE(Kick(rig));
+}
+
+TEST(VirtqSplitKick, WithEventIdxTheEventDecides) // 2.7.10.1
+{
+    QueueRig rig({.event_idx = true});
+    rig.device->SetAvailEvent(0);
+    rig.Submit(rig.Segments(1, 0), nullptr); // 0 -> 1 passes 0
+    EXPECT_TRUE(Kick(rig));
+    rig.device->SetAvailEvent(2);
+    rig.Submit(rig.Segments(1, 0), nullptr); // 1 -> 2
+    EXPECT_FALSE(Kick(rig));
+    rig.Submit(rig.Segments(1, 0), nullptr); // 2 -> 3 passes 2
+    EXPECT_TRUE(Kick(rig));
+    // used->flags is not looked at with EVENT_IDX (2.7.10.1).
+    rig.Memory().Store16(rig.device->UsedFlagsAt(), 1);
+    rig.device->SetAvailEvent(3);
+    rig.Submit(rig.Segments(1, 0), nullptr);
+    EXPECT_TRUE(Kick(rig));
+}
+
+TEST(VirtqSplitKick, ManyPublishesAreOneStep) // 2.7.10.1
+{
+    for (UINT16 start : {0, 0xFFFC, 0xFFFF}) {
+        for (int event = -2; event < 8; event++) {
+            QueueRig rig({.size = 8, .event_idx = true});
+            rig.StartAt(start);
+            rig.device->SetAvailEvent(static_cast<UINT16>(start + event));
+            for (int i = 0; i < 5; i++) {
+                rig.Submit(rig.Segments(1, 0), nullptr);
+            }
+            EXPECT_EQ(rig.vq()->num_added, 5);
+            EXPECT_EQ(Kick(rig), event >= 0 && event < 5) << event;
+            EXPECT_EQ(rig.vq()->num_added, 0);
+        }
+    }
+}
+
+TEST(VirtqSplitKick, PublishesBetweenPrepareAndCommitAreNotLost) {
+    QueueRig rig({.event_idx = true});
+    rig.device->SetAvailEvent(100);
+    rig.Submit(rig.Segments(1, 0), nullptr);
+    EXPECT_FALSE(VirtqSplitKickPrepare(rig.vq()));
+    rig.device->SetAvailEvent(1); // the device went to sleep; entry 1 is to wake it
+    rig.Submit(rig.Segments(1, 0), nullptr);
+    VirtqSplitKickCommit(rig.vq());
+    EXPECT_EQ(rig.vq()->num_added, 1);
+    EXPECT_TRUE(Kick(rig));
+    EXPECT_EQ(rig.vq()->num_added, 0);
+    VirtqSplitKickCommit(rig.vq());
+    EXPECT_EQ(rig.vq()->num_added, 0);
+}
+
+TEST(VirtqSplitKick, MoreThan65535PublishesAlwaysNotify) // 2.7.10.1 cannot say, so yes
+{
+    for (UINT32 total : {65534u, 65535u, 65536u, 65537u, 131072u}) {
+        QueueRig rig({.size = 16, .event_idx = true});
+        for (UINT32 i = 0; i < total; i++) {
+            rig.Submit({{0x1000, 8, FALSE}}, nullptr);
+            Drain(rig);
+        }
+        // An event outside of what a 16-bit count of this many would cover.
+        rig.device->SetAvailEvent(static_cast<UINT16>(rig.vq()->avail_idx + 5));
+        EXPECT_EQ(rig.vq()->num_added, total > 65535 ? 65535 : total);
+        if (total < 65535) {
+            rig.device->SetAvailEvent(rig.vq()->avail_idx);
+            EXPECT_FALSE(Kick(rig));
+        } else {
+            EXPECT_TRUE(Kick(rig)) << total;
+        }
+        EXPECT_EQ(rig.vq()->num_added, 0);
+    }
+}
+
+TEST(VirtqSplitKick, NotifiesExactlyWhenTheDeviceAsked) {
+    std::mt19937 random(3);
+    QueueRig rig({.size = 32, .event_idx = true});
+    UINT16 settled = 0;
+    for (int round = 0; round < 30000; round++) {
+        UINT16 event = static_cast<UINT16>(settled + random() % 40 - 4);
+        rig.device->SetAvailEvent(event);
+        unsigned n = random() % 9;
+        for (unsigned i = 0; i < n; i++) {
+            rig.Submit({{0x1000, 8, FALSE}}, nullptr);
+        }
+        bool passed = static_cast<UINT16>(event - settled) < n;
+        ASSERT_EQ(Kick(rig), passed);
+        settled = static_cast<UINT16>(settled + n);
+        ASSERT_EQ(rig.device->AvailIdx(), settled);
+        Drain(rig);
+    }
+}
+
+TEST(VirtqSplitInterrupts, WithoutEventIdx) // 2.7.7
+{
+    QueueRig rig;
+    VIRTQ_SPLIT *vq = rig.vq();
+    EXPECT_EQ(rig.device->AvailFlags(), 0);
+    VirtqSplitDisableInterrupts(vq);
+    EXPECT_EQ(rig.device->AvailFlags(), 1);
+    EXPECT_TRUE(VirtqSplitEnableInterrupts(vq)); // nothing waits
+    EXPECT_EQ(rig.device->AvailFlags(), 0);
+    rig.Submit(rig.Segments(0, 1), nullptr);
+    rig.device->Push(rig.device->Pop()->head, 0);
+    EXPECT_FALSE(VirtqSplitEnableInterrupts(vq)); // something does
+    EXPECT_EQ(rig.Get().status, STATUS_SUCCESS);
+    EXPECT_TRUE(VirtqSplitEnableInterrupts(vq));
+    // Never read back: what the device makes of the field doesn't matter.
+    rig.Memory().Store16(rig.device->AvailFlagsAt(), 0xFFFF);
+    VirtqSplitDisableInterrupts(vq);
+    EXPECT_EQ(rig.device->AvailFlags(), 1);
+    EXPECT_TRUE(VirtqSplitEnableInterrupts(vq));
+    EXPECT_EQ(rig.device->AvailFlags(), 0);
+}
+
+TEST(VirtqSplitInterrupts, WithEventIdx) // 2.7.7, 2.7.7.1: flags stay 0
+{
+    QueueRig rig({.event_idx = true});
+    VIRTQ_SPLIT *vq = rig.vq();
+    VirtqSplitDisableInterrupts(vq);
+    EXPECT_EQ(rig.device->AvailFlags(), 0);
+    EXPECT_EQ(rig.device->UsedEvent(), 0xFFFF);
+    for (int i = 0; i < 3; i++) {
+        rig.Submit(rig.Segments(0, 1), nullptr);
+        rig.device->Push(rig.device->Pop()->head, 0);
+        EXPECT_FALSE(rig.device->TakeInterrupt());
+        EXPECT_FALSE(VirtqSplitEnableInterrupts(vq));
+        EXPECT_EQ(rig.device->UsedEvent(), i);
+        VirtqSplitDisableInterrupts(vq);
+        EXPECT_EQ(rig.Get().status, STATUS_SUCCESS);
+        EXPECT_EQ(rig.device->UsedEvent(), static_cast<UINT16>(i - 1)); // off stays off
+    }
+    EXPECT_TRUE(VirtqSplitEnableInterrupts(vq));
+    EXPECT_EQ(rig.device->UsedEvent(), 3);
+    rig.Submit(rig.Segments(0, 1), nullptr);
+    rig.device->Push(rig.device->Pop()->head, 0);
+    EXPECT_TRUE(rig.device->TakeInterrupt());
+}
+
+TEST(VirtqSplitInterrupts, UsedEventFollowsWhileDraining) // 2.7.7
+{
+    // A driver that never disables: each buffer taken asks for the next one.
+    QueueRig rig({.size = 4, .event_idx = true});
+    for (UINT32 i = 0; i < 70000; i++) {
+        rig.Submit({{0x1000, 8, TRUE}}, nullptr);
+        rig.device->Push(rig.device->Pop()->head, 0);
+        ASSERT_TRUE(rig.device->TakeInterrupt()) << "lost interrupt " << i;
+        ASSERT_EQ(rig.Get().status, STATUS_SUCCESS);
+        ASSERT_EQ(rig.device->UsedEvent(), static_cast<UINT16>(i + 1));
+        ASSERT_EQ(rig.Get().status, STATUS_NOT_FOUND);
+    }
+}
+
+TEST(VirtqSplitInterrupts, DocumentedLoopsLoseNone) // 2.7.7, 2.7.14
+{
+    std::mt19937 random(5);
+    for (bool event_idx : {false, true}) {
+        for (bool disable : {false, true}) {
+            QueueRig rig({.size = 16, .event_idx = event_idx});
+            VIRTQ_SPLIT *vq = rig.vq();
+            unsigned with_device = 0, waiting = 0;
+            for (int round = 0; round < 20000; round++) {
+                while (with_device + waiting < 16) {
+                    rig.Submit({{0x1000, 8, TRUE}}, nullptr);
+                    with_device++;
+                }
+                unsigned n = 1 + random() % with_device;
+                for (unsigned i = 0; i < n; i++) {
+                    rig.device->Push(rig.device->Pop()->head, 0);
+                }
+                with_device -= n;
+                ASSERT_TRUE(rig.device->TakeInterrupt()) << "the driver sleeps forever";
+                do { // the interrupt handler
+                    if (disable) {
+                        VirtqSplitDisableInterrupts(vq);
+                    }
+                    while (VirtqSplitHasUsed(vq)) {
+                        ASSERT_EQ(rig.Get().status, STATUS_SUCCESS);
+                        if (with_device != 0 && random() % 4 == 0) { // the device works on
+                            rig.device->Push(rig.device->Pop()->head, 0);
+                            with_device--;
+                            (void)rig.device->TakeInterrupt();
+                        }
+                    }
+                } while (disable && !VirtqSplitEnableInterrupts(vq));
+            }
+        }
+    }
+}
+
+TEST(VirtqSplitInterrupts, OfNothing) {
+    VirtqSplitDisableInterrupts(nullptr);
+    EXPECT_TRUE(VirtqSplitEnableInterrupts(nullptr));
+    VIRTQ_SPLIT zero = {};
+    VirtqSplitDisableInterrupts(&zero);
+    EXPECT_TRUE(VirtqSplitEnableInterrupts(&zero));
+}
+
+} // namespace

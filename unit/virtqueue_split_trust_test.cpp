@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT
+//
+// virtqueue_split.cpp: a device that breaks the rules. Each way has a status of
+// its own, breaks the queue, leaks nothing, completes nothing twice; and after
+// a reset the queue works again.
+#include <random>
+
+#include "model/queue_rig.h"
+
+using namespace vq7::model;
+
+namespace {
+
+// After the error: nothing goes any more, every buffer comes back once, and
+// the queue works after reset.
+void ExpectBrokenAndRecoverable(QueueRig &rig, NTSTATUS why, std::set<void *> outstanding) {
+    VIRTQ_SPLIT *vq = rig.vq();
+    EXPECT_TRUE(VirtqSplitIsBroken(vq));
+    EXPECT_EQ(VirtqSplitBrokenStatus(vq), why);
+    EXPECT_FALSE(VirtqSplitHasUsed(vq));
+    EXPECT_FALSE(VirtqSplitKickPrepare(vq));
+    EXPECT_TRUE(VirtqSplitEnableInterrupts(vq));
+    EXPECT_EQ(rig.Get().status, STATUS_INVALID_DEVICE_STATE);
+    UINT16 head;
+    EXPECT_EQ(rig.Add(rig.Segments(0, 1), nullptr, &head), STATUS_INVALID_DEVICE_STATE);
+    EXPECT_EQ(VirtqSplitPublishChecked(vq, 0), STATUS_INVALID_DEVICE_STATE);
+    if (!outstanding.empty()) {
+        EXPECT_EQ(VirtqSplitResetChecked(vq), VIRTQ_STATUS_BUFFERS_LEFT);
+        EXPECT_EQ(VirtqSplitBrokenStatus(vq), why);
+    }
+    void *cookie;
+    while (VirtqSplitDetachUnused(vq, &cookie) == STATUS_SUCCESS) {
+        EXPECT_EQ(outstanding.erase(cookie), 1u) << "given back twice, or never added";
+    }
+    EXPECT_TRUE(outstanding.empty()) << "lost";
+    EXPECT_EQ(VirtqSplitResetChecked(vq), STATUS_SUCCESS);
+    EXPECT_FALSE(VirtqSplitIsBroken(vq));
+    rig.device->Reset();
+    for (unsigned i = 0; i < 3u * vq->qsz; i++) {
+        head = rig.Submit(rig.Segments(0, 1), Cookie(i + 100));
+        ASSERT_TRUE(rig.device->Pop());
+        rig.device->Push(head, 64);
+        Used used = rig.Get();
+        ASSERT_EQ(used.status, STATUS_SUCCESS);
+        ASSERT_EQ(used.cookie, Cookie(i + 100));
+    }
+}
+
+void ExpectRefused(QueueRig &rig, NTSTATUS why) {
+    void *cookie = Cookie(1);
+    UINT32 length = 1;
+    EXPECT_TRUE(VirtqSplitHasUsed(rig.vq()));
+    EXPECT_EQ(VirtqSplitGetUsed(rig.vq(), &cookie, &length), why);
+    EXPECT_EQ(cookie, nullptr);
+    EXPECT_EQ(length, 0u);
+}
+
+class Trust : public ::testing::TestWithParam<bool> {
+  protected:
+    QueueRig rig{
+        {.size = 8, .event_idx = GetParam(), .indirect = true, .tables = 2, .table_size = 4}};
+    UINT16 a = 0, b = 0;
+
+    // Chain a: 1 readable, 2 writable (130 bytes) in 3 descriptors; b: 1 writable.
+    void SetUp() override {
+        a = rig.Submit(rig.Segments(1, 2), Cookie(1));
+        b = rig.Submit(rig.Segments(0, 1), Cookie(2));
+        rig.device->Pop();
+        rig.device->Pop();
+    }
+
+    void Claim(UINT32 id, UINT32 length) {
+        UINT16 index = rig.vq()->last_used_idx;
+        rig.device->PutUsed(index, id, length);
+        rig.device->PutUsedIdx(static_cast<UINT16>(index + 1));
+    }
+};
+
+INSTANTIATE_TEST_SUITE_P(EventIdx, Trust, ::testing::Bool());
+
+TEST_P(Trust, StatusesAreDistinct) {
+    std::set<NTSTATUS> all = {VIRTQ_STATUS_USED_ID_RANGE,   VIRTQ_STATUS_USED_IDX_AHEAD,
+                              VIRTQ_STATUS_USED_NOT_ISSUED, VIRTQ_STATUS_USED_MID_CHAIN,
+                              VIRTQ_STATUS_USED_TWICE,      VIRTQ_STATUS_USED_LENGTH,
+                              STATUS_INVALID_DEVICE_STATE,  STATUS_NOT_FOUND};
+    EXPECT_EQ(all.size(), 8u);
+    for (NTSTATUS status : all) {
+        EXPECT_FALSE(NT_SUCCESS(status));
+    }
+}
+
+TEST_P(Trust, IdOutOfRange) // 2.7.8
+{
+    for (UINT32 id : {8u, 9u, 0xFFFFu, 0x10000u, 0xFFFFFFFFu}) {
+        Claim(id, 0);
+        ExpectRefused(rig, VIRTQ_STATUS_USED_ID_RANGE);
+        ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_ID_RANGE, {Cookie(1), Cookie(2)});
+        VirtqSplitReset(rig.vq());
+        rig.device->Reset();
+        SetUp();
+    }
+}
+
+TEST_P(Trust, IdIsNotCutTo16Bits) // 2.7.8: le32 id
+{
+    Claim(0x10000u + a, 0);
+    ExpectRefused(rig, VIRTQ_STATUS_USED_ID_RANGE);
+}
+
+TEST_P(Trust, IdNeverIssued) // 2.7.8
+{
+    Claim(7, 0); // still free, and never was a head
+    ExpectRefused(rig, VIRTQ_STATUS_USED_NOT_ISSUED);
+    ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_NOT_ISSUED, {Cookie(1), Cookie(2)});
+}
+
+TEST_P(Trust, IdAddedButNotPublished) // 2.7.8, 2.7.13
+{
+    UINT16 c;
+    ASSERT_EQ(rig.Add(rig.Segments(0, 1), Cookie(3), &c), STATUS_SUCCESS);
+    Claim(c, 0);
+    ExpectRefused(rig, VIRTQ_STATUS_USED_NOT_ISSUED);
+    ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_NOT_ISSUED,
+                               {Cookie(1), Cookie(2), Cookie(3)});
+}
+
+TEST_P(Trust, IdInTheMiddleOfAChain) // 2.7.8: "the descriptor entry's head"
+{
+    for (UINT16 step : {1, 2}) {
+        Claim(static_cast<UINT16>(a + step), 0);
+        ExpectRefused(rig, VIRTQ_STATUS_USED_MID_CHAIN);
+        ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_MID_CHAIN, {Cookie(1), Cookie(2)});
+        VirtqSplitReset(rig.vq());
+        rig.device->Reset();
+        SetUp();
+    }
+}
+
+TEST_P(Trust, CompletedTwice) // 2.7.8
+{
+    rig.device->Push(b, 0);
+    ASSERT_EQ(rig.Get().cookie, Cookie(2));
+    Claim(b, 0);
+    ExpectRefused(rig, VIRTQ_STATUS_USED_TWICE);
+    ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_TWICE, {Cookie(1)});
+}
+
+TEST_P(Trust, CompletedTwiceWithNothingLeft) // 2.7.8
+{
+    rig.device->Push(a, 0);
+    rig.device->Push(b, 0);
+    ASSERT_EQ(rig.Get().cookie, Cookie(1));
+    ASSERT_EQ(rig.Get().cookie, Cookie(2));
+    Claim(b, 0);
+    ExpectRefused(rig, VIRTQ_STATUS_USED_TWICE);
+    ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_TWICE, {});
+}
+
+TEST_P(Trust, TwiceInOneStep) // 2.7.8
+{
+    rig.device->Push(a, 5);
+    rig.device->Push(a, 6);
+    Used first = rig.Get();
+    EXPECT_EQ(first.status, STATUS_SUCCESS);
+    EXPECT_EQ(first.length, 5u);
+    ExpectRefused(rig, VIRTQ_STATUS_USED_TWICE);
+    ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_TWICE, {Cookie(2)});
+}
+
+TEST_P(Trust, IndexAheadOfWhatIsOutstanding) // 2.7.8, 2.7.14
+{
+    for (UINT16 ahead : {3, 8, 9, 0x100, 0x7FFF, 0x8000, 0xFFFF}) {
+        UINT16 index = rig.vq()->last_used_idx;
+        rig.device->PutUsed(index, a, 0);
+        rig.device->PutUsed(static_cast<UINT16>(index + 1), b, 0);
+        rig.device->PutUsedIdx(static_cast<UINT16>(index + ahead));
+        ExpectRefused(rig, VIRTQ_STATUS_USED_IDX_AHEAD);
+        ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_IDX_AHEAD, {Cookie(1), Cookie(2)});
+        VirtqSplitReset(rig.vq());
+        rig.device->Reset();
+        SetUp();
+    }
+}
+
+TEST_P(Trust, IndexGoesBackwards) // 2.7.8: free-running, never decremented
+{
+    rig.device->Push(a, 0);
+    ASSERT_EQ(rig.Get().status, STATUS_SUCCESS);
+    rig.device->PutUsedIdx(0);
+    ExpectRefused(rig, VIRTQ_STATUS_USED_IDX_AHEAD);
+    ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_IDX_AHEAD, {Cookie(2)});
+}
+
+TEST_P(Trust, IndexMovesOnAnIdleQueue) // 2.7.8
+{
+    rig.device->Push(a, 0);
+    rig.device->Push(b, 0);
+    ASSERT_EQ(rig.Get().status, STATUS_SUCCESS);
+    ASSERT_EQ(rig.Get().status, STATUS_SUCCESS);
+    Claim(6, 0); // never a head
+    ExpectRefused(rig, VIRTQ_STATUS_USED_IDX_AHEAD);
+    ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_IDX_AHEAD, {});
+}
+
+TEST_P(Trust, LengthAboveTheWritableBytes) // 2.7.8.2
+{
+    // a: 64 readable, 65 + 66 writable. b: 64 writable.
+    for (auto [id, good] : {std::pair{a, 131u}, {b, 64u}}) {
+        for (UINT32 bad : {good + 1, 0x80000000u, 0xFFFFFFFFu}) {
+            Claim(id, bad);
+            ExpectRefused(rig, VIRTQ_STATUS_USED_LENGTH);
+            ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_LENGTH, {Cookie(1), Cookie(2)});
+            VirtqSplitReset(rig.vq());
+            rig.device->Reset();
+            SetUp();
+        }
+        Claim(id, good);
+        EXPECT_EQ(rig.Get().length, good);
+        void *cookie;
+        EXPECT_EQ(VirtqSplitDetachUnused(rig.vq(), &cookie), STATUS_SUCCESS);
+        VirtqSplitReset(rig.vq());
+        rig.device->Reset();
+        SetUp();
+    }
+}
+
+TEST_P(Trust, LengthOfAReadOnlyChainIsZero) // 2.7.8.2
+{
+    UINT16 c = rig.Submit(rig.Segments(2, 0), Cookie(3));
+    rig.device->Pop();
+    Claim(c, 1);
+    ExpectRefused(rig, VIRTQ_STATUS_USED_LENGTH);
+    ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_LENGTH, {Cookie(1), Cookie(2), Cookie(3)});
+}
+
+TEST_P(Trust, LengthOfAnIndirectChain) // 2.7.8.2
+{
+    rig.vq()->indirect_threshold = 1;
+    UINT16 c = rig.Submit(rig.Segments(1, 2), Cookie(3));
+    ASSERT_TRUE(rig.device->Pop()->indirect);
+    Claim(c, 132); // 65 + 66 writable, though the table is longer than that
+    ExpectRefused(rig, VIRTQ_STATUS_USED_LENGTH);
+    ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_LENGTH, {Cookie(1), Cookie(2), Cookie(3)});
+}
+
+TEST_P(Trust, ScribblingChangesNothingPrivate) // everything the device can reach, at any time
+{
+    std::mt19937 random(7);
+    VIRTQ_SPLIT *vq = rig.vq();
+    auto scribble = [&] {
+        auto fill = [&](UINT64 at, size_t size) {
+            for (size_t i = 0; i < size; i++) {
+                *rig.Memory().Host(at + i, 1) = static_cast<UINT8>(random());
+            }
+        };
+        fill(vq->desc_pa, 8 * 16);
+        fill(vq->avail_pa, 6 + 2 * 8);
+        fill(rig.Pool(), 2 * 4 * 16);
+        // Of the used ring: flags, avail_event and every entry, but not idx.
+        fill(vq->used_pa, 2);
+        fill(vq->used_pa + 4, 8 * 8 + 2);
+    };
+    vq->indirect_threshold = 1;
+    scribble();
+    rig.device->PutUsed(0, b, 3);
+    rig.device->PutUsed(1, a, 100);
+    rig.device->PutUsedIdx(2);
+    EXPECT_EQ(rig.Get().cookie, Cookie(2));
+    EXPECT_EQ(rig.Get().length, 100u);
+    EXPECT_EQ(vq->num_free, 8);
+    for (UINT16 round = 2; round < 2000; round += 2) {
+        auto sg = rig.Segments(1, 2);
+        UINT16 heads[2];
+        for (UINT16 &head : heads) {
+            ASSERT_EQ(rig.Add(sg, Cookie(round), &head), STATUS_SUCCESS);
+            scribble();
+            ASSERT_EQ(VirtqSplitPublishChecked(vq, head), STATUS_SUCCESS);
+            (void)VirtqSplitKickPrepare(vq);
+            VirtqSplitKickCommit(vq);
+            scribble();
+        }
+        EXPECT_EQ(VirtqSplitInFlight(vq), 2);
+        rig.device->PutUsed(round, heads[1], 1);
+        rig.device->PutUsed(static_cast<UINT16>(round + 1), heads[0], 2);
+        rig.device->PutUsedIdx(static_cast<UINT16>(round + 2));
+        for (UINT32 length : {1u, 2u}) {
+            Used used = rig.Get();
+            ASSERT_EQ(used.status, STATUS_SUCCESS);
+            ASSERT_EQ(used.cookie, Cookie(round));
+            ASSERT_EQ(used.length, length);
+        }
+        ASSERT_EQ(vq->num_free, 8);
+        ASSERT_EQ(vq->indirect_num_free, 2);
+    }
+}
+
+TEST_P(Trust, RandomDeviceNeverLosesOrRepeatsABuffer) {
+    std::mt19937 random(11);
+    for (int round = 0; round < 3000; round++) {
+        VIRTQ_SPLIT *vq = rig.vq();
+        std::set<void *> outstanding = {Cookie(1), Cookie(2)};
+        size_t next = 3;
+        for (int step = 0; step < 20 && !VirtqSplitIsBroken(vq); step++) {
+            UINT16 head;
+            unsigned n = 1 + random() % 3;
+            if (rig.Add(rig.Segments(random() % n, n), Cookie(next), &head) == STATUS_SUCCESS) {
+                outstanding.insert(Cookie(next++));
+                VirtqSplitPublish(vq, head);
+            }
+            UINT16 index = rig.Memory().Load16(rig.device->UsedIdxAt());
+            rig.device->PutUsed(index, random() % 16 == 0 ? random() : random() % 9,
+                                random() % 16 == 0 ? random() : random() % 70);
+            rig.device->PutUsedIdx(
+                static_cast<UINT16>(index + (random() % 8 == 0 ? random() % 4 : 1)));
+            for (int i = 0; VirtqSplitHasUsed(vq); i++) {
+                ASSERT_LT(i, 10) << "a drain loop must end";
+                Used used = rig.Get();
+                if (used.status == STATUS_SUCCESS) {
+                    ASSERT_EQ(outstanding.erase(used.cookie), 1u);
+                }
+            }
+        }
+        void *cookie;
+        while (VirtqSplitDetachUnused(vq, &cookie) == STATUS_SUCCESS) {
+            ASSERT_EQ(outstanding.erase(cookie), 1u);
+        }
+        ASSERT_TRUE(outstanding.empty());
+        ASSERT_EQ(VirtqSplitResetChecked(vq), STATUS_SUCCESS);
+        rig.device->Reset();
+        SetUp();
+    }
+}
+
+} // namespace

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+//
+// virtqueue_split_wait.cpp: delayed interrupts, polling, kicks of a full queue.
+#include "model/queue_rig.h"
+
+using namespace vq7::model;
+
+namespace {
+
+void Finish(QueueRig &rig, unsigned n) {
+    for (unsigned i = 0; i < n; i++) {
+        auto chain = rig.device->Pop();
+        ASSERT_TRUE(chain);
+        rig.device->Push(chain->head, 0);
+    }
+}
+
+TEST(VirtqSplitDelayed, InterruptsAfterThreeQuarters) // 2.7.7
+{
+    for (UINT16 start : {0, 0xFFFD}) {
+        for (UINT16 n = 1; n <= 16; n++) {
+            QueueRig rig({.size = 16, .event_idx = true});
+            rig.StartAt(start);
+            for (UINT16 i = 0; i < n; i++) {
+                rig.Submit(rig.Segments(0, 1), nullptr);
+            }
+            EXPECT_TRUE(VirtqSplitEnableInterruptsDelayed(rig.vq()));
+            unsigned until = 0;
+            do {
+                Finish(rig, 1);
+                until++;
+            } while (!rig.device->TakeInterrupt() && until < n);
+            EXPECT_EQ(until, n * 3u / 4 + 1) << n;
+        }
+    }
+}
+
+TEST(VirtqSplitDelayed, SaysSoIfThatManyAreThereAlready) {
+    QueueRig rig({.size = 16, .event_idx = true});
+    for (int i = 0; i < 8; i++) {
+        rig.Submit(rig.Segments(0, 1), nullptr);
+    }
+    Finish(rig, 6);
+    EXPECT_TRUE(VirtqSplitEnableInterruptsDelayed(rig.vq())); // 6 of 8: the 7th interrupts
+    (void)rig.device->TakeInterrupt();
+    Finish(rig, 1);
+    EXPECT_TRUE(rig.device->TakeInterrupt());
+    EXPECT_FALSE(VirtqSplitEnableInterruptsDelayed(rig.vq())); // 7 of 8: too late
+}
+
+TEST(VirtqSplitDelayed, WithoutEventIdxIsAnOrdinaryEnable) {
+    QueueRig rig;
+    rig.Submit(rig.Segments(0, 1), nullptr);
+    rig.Submit(rig.Segments(0, 1), nullptr);
+    VirtqSplitDisableInterrupts(rig.vq());
+    EXPECT_TRUE(VirtqSplitEnableInterruptsDelayed(rig.vq()));
+    EXPECT_EQ(rig.device->AvailFlags(), 0);
+    Finish(rig, 1);
+    EXPECT_FALSE(VirtqSplitEnableInterruptsDelayed(rig.vq()));
+    EXPECT_TRUE(VirtqSplitEnableInterruptsDelayed(nullptr));
+}
+
+TEST(VirtqSplitPoll, SaysWhetherTheDeviceWentOn) // 2.7.7, 2.7.14
+{
+    for (bool event_idx : {false, true}) {
+        QueueRig rig({.event_idx = event_idx});
+        VIRTQ_SPLIT *vq = rig.vq();
+        VirtqSplitDisableInterrupts(vq);
+        rig.Submit(rig.Segments(0, 1), Cookie(1));
+        UINT16 position = VirtqSplitPrepareWait(vq);
+        EXPECT_FALSE(VirtqSplitPoll(vq, position));
+        EXPECT_FALSE(VirtqSplitPoll(vq, position));
+        Finish(rig, 1);
+        EXPECT_TRUE(rig.device->TakeInterrupt()); // PrepareWait asked for it
+        EXPECT_TRUE(VirtqSplitPoll(vq, position));
+        EXPECT_EQ(rig.Get().cookie, Cookie(1));
+        EXPECT_FALSE(VirtqSplitPoll(vq, VirtqSplitPrepareWait(vq)));
+    }
+    EXPECT_EQ(VirtqSplitPrepareWait(nullptr), 0);
+    EXPECT_FALSE(VirtqSplitPoll(nullptr, 0));
+}
+
+TEST(VirtqSplitKickWhenFull, OverridesSuppressionOnce) {
+    for (bool event_idx : {false, true}) {
+        QueueRig rig({.size = 2, .event_idx = event_idx});
+        VIRTQ_SPLIT *vq = rig.vq();
+        UINT16 head;
+        auto fill = [&] {
+            while (rig.Add(rig.Segments(1, 0), nullptr, &head) == STATUS_SUCCESS) {
+                VirtqSplitPublish(vq, head);
+            }
+        };
+        rig.device->WantNotifications(false);
+        fill();
+        EXPECT_FALSE(VirtqSplitKickPrepare(vq)); // off at Init
+        VirtqSplitKickCommit(vq);
+        VirtqSplitSetKickWhenFull(vq, TRUE);
+        EXPECT_FALSE(VirtqSplitKickPrepare(vq)); // full, but that was before
+        VirtqSplitKickCommit(vq);
+        fill();
+        EXPECT_EQ(vq->num_added, 0);
+        EXPECT_TRUE(VirtqSplitKickPrepare(vq)); // found no room: even with nothing new
+        VirtqSplitKickCommit(vq);
+        EXPECT_FALSE(VirtqSplitKickPrepare(vq)); // once
+        VirtqSplitKickCommit(vq);
+        VirtqSplitSetKickWhenFull(vq, FALSE);
+        fill();
+        EXPECT_FALSE(VirtqSplitKickPrepare(vq));
+    }
+    VirtqSplitSetKickWhenFull(nullptr, TRUE);
+}
+
+} // namespace
