@@ -16,7 +16,11 @@
 
 /* {8A6C7F2E-51B0-4D0B-9E43-5B7A3C1D7E07} */
 #define VQ7_INTERFACE_GUID_INIT                                                                    \
-    { 0x8a6c7f2e, 0x51b0, 0x4d0b, { 0x9e, 0x43, 0x5b, 0x7a, 0x3c, 0x1d, 0x7e, 0x07 } }
+    {                                                                                              \
+        0x8a6c7f2e, 0x51b0, 0x4d0b, {                                                              \
+            0x9e, 0x43, 0x5b, 0x7a, 0x3c, 0x1d, 0x7e, 0x07                                         \
+        }                                                                                          \
+    }
 
 #define VQ7_INTERFACE_VERSION 1
 
@@ -57,45 +61,45 @@
 #define VQ7_INTERRUPT_MESSAGE 2
 
 typedef struct _VQ7_QUEUE_INFO {
-    unsigned short size;          /* descriptors in use */
-    unsigned short max_size;      /* what the device allows */
-    unsigned short vector;        /* message number, 0xFFFF: none */
-    unsigned char broken;         /* the device broke the protocol */
+    unsigned short size;     /* descriptors in use */
+    unsigned short max_size; /* what the device allows */
+    unsigned short vector;   /* message number, 0xFFFF: none */
+    unsigned char broken;    /* the device broke the protocol */
     unsigned char reserved;
-    unsigned int last_error;      /* NTSTATUS that broke it */
+    unsigned int last_error; /* NTSTATUS that broke it */
     unsigned int reserved2;
 } VQ7_QUEUE_INFO;
 
 typedef struct _VQ7_DEVICE_INFO {
-    unsigned int size;            /* sizeof(VQ7_DEVICE_INFO) */
-    unsigned int version;         /* VQ7_INTERFACE_VERSION */
+    unsigned int size;    /* sizeof(VQ7_DEVICE_INFO) */
+    unsigned int version; /* VQ7_INTERFACE_VERSION */
     unsigned short pci_vendor;
     unsigned short pci_device;
     unsigned short pci_subsystem_vendor;
     unsigned short pci_subsystem;
     unsigned char pci_revision;
     unsigned char pci_bus;
-    unsigned char pci_slot;       /* device number */
+    unsigned char pci_slot; /* device number */
     unsigned char pci_function;
-    unsigned int virtio_type;     /* 2: block */
-    unsigned int transport;       /* VQ7_TRANSPORT_* */
-    unsigned int interrupt_mode;  /* VQ7_INTERRUPT_* */
-    unsigned int vectors;         /* interrupts connected; 1 for a line */
-    unsigned int queue_count;     /* queues set up; entries valid in queue[] */
-    unsigned int device_status;   /* virtio device status byte, read now */
+    unsigned int virtio_type;    /* 2: block */
+    unsigned int transport;      /* VQ7_TRANSPORT_* */
+    unsigned int interrupt_mode; /* VQ7_INTERRUPT_* */
+    unsigned int vectors;        /* interrupts connected; 1 for a line */
+    unsigned int queue_count;    /* queues set up; entries valid in queue[] */
+    unsigned int device_status;  /* virtio device status byte, read now */
     unsigned int reserved;
-    unsigned __int64 device_features;     /* offered */
-    unsigned __int64 driver_features;     /* accepted */
+    unsigned __int64 device_features; /* offered */
+    unsigned __int64 driver_features; /* accepted */
     VQ7_QUEUE_INFO queue[VQ7_MAX_QUEUES_REPORTED];
 } VQ7_DEVICE_INFO;
 
 /* Counters since the driver was loaded, or since CLEAR_STATS; all queues. */
 typedef struct _VQ7_STATS {
-    unsigned int size;            /* sizeof(VQ7_STATS) */
-    unsigned int in_flight;       /* requests now at the device */
-    unsigned __int64 submitted;           /* virtqueue buffers published */
-    unsigned __int64 completed;           /* buffers taken back from the used ring */
-    unsigned __int64 errors;              /* completed with an error status */
+    unsigned int size;          /* sizeof(VQ7_STATS) */
+    unsigned int in_flight;     /* requests now at the device */
+    unsigned __int64 submitted; /* virtqueue buffers published */
+    unsigned __int64 completed; /* buffers taken back from the used ring */
+    unsigned __int64 errors;    /* completed with an error status */
     unsigned __int64 bytes_read;
     unsigned __int64 bytes_written;
     unsigned __int64 notifications;       /* notify register written */
@@ -104,35 +108,35 @@ typedef struct _VQ7_STATS {
     unsigned __int64 interrupts_not_ours; /* shared line, ISR status 0 */
     unsigned __int64 config_changes;
     unsigned __int64 dpcs;
-    unsigned __int64 ring_full;           /* a request had to wait for descriptors */
-    unsigned __int64 indirect;            /* buffers sent as indirect tables */
+    unsigned __int64 ring_full; /* a request had to wait for descriptors */
+    unsigned __int64 indirect;  /* buffers sent as indirect tables */
     unsigned __int64 max_in_flight;
 } VQ7_STATS;
 
 typedef struct _VQ7_BLK_INFO {
-    unsigned int size;            /* sizeof(VQ7_BLK_INFO) */
-    unsigned int block_size;      /* BLK_SIZE, or 512 */
-    unsigned __int64 capacity;            /* 512-byte sectors */
-    unsigned int seg_max;         /* SEG_MAX, or 0: not offered */
-    unsigned int size_max;        /* SIZE_MAX, or 0 */
-    unsigned int max_segments;    /* data segments this driver puts in one request */
-    unsigned int max_transfer;    /* bytes of one virtio request; longer IOCTLs are split */
+    unsigned int size;         /* sizeof(VQ7_BLK_INFO) */
+    unsigned int block_size;   /* BLK_SIZE, or 512 */
+    unsigned __int64 capacity; /* 512-byte sectors */
+    unsigned int seg_max;      /* SEG_MAX, or 0: not offered */
+    unsigned int size_max;     /* SIZE_MAX, or 0 */
+    unsigned int max_segments; /* data segments this driver puts in one request */
+    unsigned int max_transfer; /* bytes of one virtio request; longer IOCTLs are split */
     unsigned int read_only;
-    unsigned int flush;           /* FLUSH negotiated */
-    unsigned int write_cache;     /* 1 writeback, 0 writethrough or unknown */
+    unsigned int flush;       /* FLUSH negotiated */
+    unsigned int write_cache; /* 1 writeback, 0 writethrough or unknown */
     unsigned int reserved;
 } VQ7_BLK_INFO;
 
 /* Input of BLK_READ and BLK_WRITE. */
 typedef struct _VQ7_BLK_TRANSFER {
-    unsigned __int64 sector;              /* first 512-byte sector */
-    unsigned int segments;        /* cut the data into at least so many scatter/gather
-                                     elements, as even as can be; 0: as memory lies */
-    unsigned int reserved;        /* 0 */
+    unsigned __int64 sector; /* first 512-byte sector */
+    unsigned int segments;   /* cut the data into at least so many scatter/gather
+                                elements, as even as can be; 0: as memory lies */
+    unsigned int reserved;   /* 0 */
 } VQ7_BLK_TRANSFER;
 
 typedef struct _VQ7_BLK_ID {
-    char id[24];                  /* 20 bytes of GET_ID, then NULs */
+    char id[24]; /* 20 bytes of GET_ID, then NULs */
 } VQ7_BLK_ID;
 
 #endif /* VQ7_IOCTL_H_ */

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+// From the ring back to the callers: completions, and what is taken back when
+// the device stops.
+#include "blk.h"
+
+// How often a DPC looks again when the device has finished more meanwhile.
+#define MAX_ROUNDS 4
+
+static VOID FreeSlot(BLK_DEVICE *blk, BLK_SLOT *slot) {
+    slot->io = NULL;
+    slot->next_free = blk->free_slot;
+    blk->free_slot = slot->index;
+}
+
+// What the device said of a virtio request. With the legacy interface the used
+// length is not to be relied on (Virtio 1.2, 2.7.8.3).
+static NTSTATUS PartStatus(DEVICE_CONTEXT *dc, BLK_DEVICE *blk, const BLK_SLOT *slot,
+                           UINT32 written) {
+    // Read once: the device may change it at any time.
+    UINT8 answer = *(volatile UINT8 *)&blk->shared[slot->index].status;
+    UINT32 expected = 1;
+
+    if (slot->io->type == VIRTIO_BLK_T_IN) {
+        expected += slot->bytes;
+    } else if (slot->io->type == VIRTIO_BLK_T_GET_ID) {
+        expected += VIRTIO_BLK_ID_BYTES;
+    }
+    if (dc->pci.modern && (written == 0 || (answer == VIRTIO_BLK_S_OK && written != expected))) {
+        return STATUS_DEVICE_PROTOCOL_ERROR;
+    }
+    switch (answer) {
+    case VIRTIO_BLK_S_OK:
+        return STATUS_SUCCESS;
+    case VIRTIO_BLK_S_IOERR:
+        return STATUS_IO_DEVICE_ERROR;
+    case VIRTIO_BLK_S_UNSUPP:
+        return STATUS_NOT_SUPPORTED;
+    default:
+        return STATUS_DEVICE_PROTOCOL_ERROR;
+    }
+}
+
+static VOID CountPart(QUEUE_STATS *stats, const BLK_SLOT *slot, NTSTATUS status) {
+    stats->completed++;
+    if (!NT_SUCCESS(status)) {
+        stats->errors++;
+    } else if (slot->io->type == VIRTIO_BLK_T_IN) {
+        stats->bytes_read += slot->bytes;
+    } else {
+        stats->bytes_written += slot->bytes; // 0 without data
+    }
+}
+
+static VOID CompletePart(VQ7_QUEUE *queue, BLK_DEVICE *blk, BLK_SLOT *slot, UINT32 written,
+                         LIST_ENTRY *finished) {
+    BLK_IO *io = slot->io;
+    NTSTATUS status = PartStatus(queue->device, blk, slot, written);
+
+    CountPart(&queue->stats, slot, status);
+    if (NT_SUCCESS(status) && io->type == VIRTIO_BLK_T_GET_ID) {
+        RtlCopyMemory(io->out, blk->shared[slot->index].id, VIRTIO_BLK_ID_BYTES);
+    }
+    FreeSlot(blk, slot);
+    io->in_flight--;
+    if (!NT_SUCCESS(status) && NT_SUCCESS(io->status)) {
+        io->status = status;
+    }
+    if (io->in_flight != 0 || (!io->all_sent && NT_SUCCESS(io->status))) {
+        return;
+    }
+    if (blk->current == io) {
+        blk->current = NULL; // the rest of it is not sent
+    }
+    BlkFinish(io, finished);
+}
+
+// One ring's worth at most. STATUS_NOT_FOUND: no more; STATUS_SUCCESS: perhaps.
+static NTSTATUS TakeUsed(VQ7_QUEUE *queue, BLK_DEVICE *blk, LIST_ENTRY *finished) {
+    for (UINT32 i = 0; i < queue->size; i++) {
+        void *cookie;
+        UINT32 written;
+        NTSTATUS status = VirtqSplitGetUsed(queue->vq, &cookie, &written);
+
+        if (!NT_SUCCESS(status)) {
+            return status;
+        }
+        CompletePart(queue, blk, (BLK_SLOT *)cookie, written, finished);
+    }
+    return STATUS_SUCCESS;
+}
+
+// The queue's lock is held. TRUE: the device keeps finishing more.
+static BOOLEAN Drain(VQ7_QUEUE *queue, BLK_DEVICE *blk, LIST_ENTRY *finished) {
+    for (int round = 0; round < MAX_ROUNDS; round++) {
+        VirtqSplitDisableInterrupts(queue->vq);
+        NTSTATUS status = TakeUsed(queue, blk, finished);
+        if (!NT_SUCCESS(status) && status != STATUS_NOT_FOUND) {
+            queue->running = FALSE;
+            queue->last_error = status;
+            Vq7DeviceFail(queue->device, STATUS_DEVICE_PROTOCOL_ERROR);
+            return FALSE;
+        }
+        if (VirtqSplitEnableInterrupts(queue->vq)) {
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+BOOLEAN BlkService(VQ7_QUEUE *queue) {
+    BLK_DEVICE *blk = BlkOf(queue->device);
+    LIST_ENTRY finished;
+    BOOLEAN more = FALSE;
+
+    InitializeListHead(&finished);
+    WdfSpinLockAcquire(queue->lock);
+    if (queue->running) {
+        more = Drain(queue, blk, &finished);
+    }
+    WdfSpinLockRelease(queue->lock);
+    BlkPump(queue); // first: the device works while the callers are told
+    BlkCompleteFinished(&finished);
+    return more;
+}
+
+// To be sent again from the start: what parts of it the device has done by now
+// it may do twice.
+static VOID KeepForRestart(BLK_DEVICE *blk, BLK_IO *io) {
+    RemoveEntryList(&io->link);
+    InsertTailList(&blk->restart, &io->link);
+    io->next = 0;
+    io->in_flight = 0;
+    io->all_sent = FALSE;
+    io->status = STATUS_SUCCESS;
+}
+
+static VOID EndList(LIST_ENTRY *list, NTSTATUS status, LIST_ENTRY *finished) {
+    while (!IsListEmpty(list)) {
+        BLK_IO *io = CONTAINING_RECORD(list->Flink, BLK_IO, link);
+        io->status = status;
+        BlkFinish(io, finished);
+    }
+}
+
+static VOID KeepSuspended(BLK_DEVICE *blk) {
+    LIST_ENTRY *link = blk->active.Flink;
+
+    while (link != &blk->active) {
+        BLK_IO *io = CONTAINING_RECORD(link, BLK_IO, link);
+        link = link->Flink;
+        if (io->suspended && !io->purged) {
+            KeepForRestart(blk, io);
+        }
+    }
+}
+
+VOID BlkTakeBack(DEVICE_CONTEXT *dc, BOOLEAN keep, NTSTATUS status) {
+    BLK_DEVICE *blk = BlkOf(dc);
+    VQ7_QUEUE *queue = &dc->queues[0];
+    LIST_ENTRY finished;
+    void *cookie;
+
+    InitializeListHead(&finished);
+    WdfSpinLockAcquire(queue->lock);
+    while (NT_SUCCESS(VirtqSplitDetachUnused(queue->vq, &cookie))) {
+        BLK_SLOT *slot = (BLK_SLOT *)cookie;
+        slot->io->in_flight--;
+        FreeSlot(blk, slot);
+    }
+    blk->current = NULL;
+    if (keep) {
+        KeepSuspended(blk);
+    } else {
+        EndList(&blk->restart, status, &finished);
+    }
+    EndList(&blk->active, status, &finished);
+    WdfSpinLockRelease(queue->lock);
+    BlkCompleteFinished(&finished);
+    if (!keep) {
+        BlkDrainIoQueue(dc, status);
+    }
+}
+
+// A suspended request stays with the driver and is sent again after the next
+// power-up. One that is to be purged is at the device, which completes it, or
+// waits for a power-up that will not come.
+VOID BlkIoStop(DEVICE_CONTEXT *dc, WDFREQUEST request, ULONG flags) {
+    BLK_IO *io = BlkGetIo(request);
+    VQ7_QUEUE *queue = &dc->queues[0];
+    LIST_ENTRY finished;
+    BOOLEAN acknowledge = FALSE;
+
+    InitializeListHead(&finished);
+    WdfSpinLockAcquire(queue->lock);
+    if (!io->done && (flags & WdfRequestStopActionPurge)) {
+        io->purged = TRUE;
+        if (io->link.Flink != NULL && !queue->running && io->in_flight == 0) {
+            io->status = STATUS_CANCELLED;
+            BlkFinish(io, &finished);
+        }
+    } else if (!io->done && (flags & WdfRequestStopActionSuspend)) {
+        io->suspended = TRUE;
+        io->hold = TRUE;
+        acknowledge = TRUE;
+    }
+    WdfSpinLockRelease(queue->lock);
+
+    if (acknowledge) {
+        // Without the lock: the framework may call back. The request cannot go
+        // away meanwhile, since it is held.
+        WdfRequestStopAcknowledge(request, FALSE);
+        WdfSpinLockAcquire(queue->lock);
+        io->hold = FALSE;
+        if (io->done) {
+            InsertTailList(&finished, &io->link);
+        }
+        WdfSpinLockRelease(queue->lock);
+    }
+    BlkCompleteFinished(&finished);
+}

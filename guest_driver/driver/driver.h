@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+// What the files of vq7test.sys say to each other. README.md has the tour.
+#ifndef VQ7_DRIVER_H_
+#define VQ7_DRIVER_H_
+
+#include <ntddk.h>
+#include <wdf.h>
+
+#include "pci_bars.h"
+#include "virtio_pci.h"
+#include "virtio_sg_pfn.h"
+#include "virtqueue_split.h"
+#include "vq7_ioctl.h"
+
+#define VQ7_POOL_TAG '7qVt'
+
+// More than any device uses here; each is a WDFINTERRUPT made before the number
+// of messages is known, and queues share messages where there are fewer.
+#define VQ7_MAX_INTERRUPTS 8
+#define VQ7_MAX_QUEUES 8
+// Largest ring of a modern device; a legacy device's size is not negotiable.
+#define VQ7_MAX_QUEUE_SIZE 1024
+
+// At error level, which a Windows with default settings passes on.
+#define Vq7Log(...) DbgPrintEx(DPFLTR_IHVDRIVER_ID, DPFLTR_ERROR_LEVEL, "vq7test: " __VA_ARGS__)
+
+typedef struct _DEVICE_CONTEXT DEVICE_CONTEXT;
+
+// One mapped BAR. `length` 0: absent, or not mapped.
+typedef struct _VQ7_BAR {
+    PVOID mapped; // memory: the mapping
+    ULONG port;   // I/O space: first port
+    UINT32 length;
+    BOOLEAN is_port;
+} VQ7_BAR;
+
+// Counters of one queue, guarded by its lock. Names as in VQ7_STATS.
+typedef struct _QUEUE_STATS {
+    UINT64 submitted;
+    UINT64 completed;
+    UINT64 errors;
+    UINT64 bytes_read;
+    UINT64 bytes_written;
+    UINT64 notifications;
+    UINT64 suppressed;
+    UINT64 ring_full;
+    UINT64 indirect;
+    UINT64 max_in_flight;
+} QUEUE_STATS;
+
+// Counters of the device, guarded by register_lock.
+typedef struct _DEVICE_STATS {
+    UINT64 interrupts;
+    UINT64 interrupts_not_ours;
+    UINT64 config_changes;
+    UINT64 dpcs;
+} DEVICE_STATS;
+
+typedef struct _VQ7_QUEUE {
+    DEVICE_CONTEXT *device;
+    WDFSPINLOCK lock; // the fields below, *vq, and the type's per-queue data
+    UINT16 index;
+    UINT16 size;
+    UINT16 max_size;
+    UINT16 vector;
+    BOOLEAN running; // the device may be given buffers
+    NTSTATUS last_error;
+    QUEUE_STATS stats;
+    VIRTQ_SPLIT *vq; // nonpaged pool
+    WDFCOMMONBUFFER ring;
+    WDFCOMMONBUFFER indirect_pool; // NULL: no indirect descriptors
+} VQ7_QUEUE;
+
+// A device type. All but `type`, `name` and `queues` may be NULL or 0.
+typedef struct _VQ7_TYPE_OPS {
+    UINT16 type;
+    const char *name;
+    UINT16 queues;
+    UINT16 chain_max; // descriptors of the longest chain: size of indirect tables
+    UINT64 wanted;    // features of this type
+    // PASSIVE_LEVEL. Makes type_context, once in the life of the device.
+    NTSTATUS (*Create)(DEVICE_CONTEXT *dc);
+    // PASSIVE_LEVEL. Frees it. No request is left.
+    VOID (*Destroy)(DEVICE_CONTEXT *dc);
+    // PASSIVE_LEVEL. Features are negotiated: reads the configuration.
+    NTSTATUS (*Configure)(DEVICE_CONTEXT *dc);
+    // PASSIVE_LEVEL. The rings exist: makes what goes with them.
+    NTSTATUS (*QueuesReady)(DEVICE_CONTEXT *dc);
+    // PASSIVE_LEVEL. Frees what QueuesReady made.
+    VOID (*QueuesGone)(DEVICE_CONTEXT *dc);
+    // <= DISPATCH_LEVEL. The device runs: sends what has waited.
+    VOID (*Resume)(DEVICE_CONTEXT *dc);
+    // DISPATCH_LEVEL. Takes finished buffers. TRUE: there is more, call again.
+    BOOLEAN (*Service)(VQ7_QUEUE *queue);
+    // DISPATCH_LEVEL, register_lock held. TRUE: the configuration has changed.
+    BOOLEAN (*ConfigChanged)(DEVICE_CONTEXT *dc);
+    // <= DISPATCH_LEVEL. The device was reset: takes all buffers back. Requests
+    // that the framework has suspended are kept for Resume when `keep`; the
+    // others are completed with `status`.
+    VOID (*TakeBack)(DEVICE_CONTEXT *dc, BOOLEAN keep, NTSTATUS status);
+    // <= DISPATCH_LEVEL. Completes or keeps the request. FALSE: unknown code.
+    BOOLEAN (*DeviceControl)
+    (DEVICE_CONTEXT *dc, WDFREQUEST request, size_t output_length, ULONG code);
+    // <= DISPATCH_LEVEL. EvtIoStop of a request that was taken from io_queue.
+    VOID (*IoStop)(DEVICE_CONTEXT *dc, WDFREQUEST request, ULONG flags);
+} VQ7_TYPE_OPS;
+
+typedef enum _VQ7_STATE {
+    Vq7Stopped = 0,
+    Vq7Running = 1,
+    Vq7Failed = 2 // broke the protocol; until the next power-up
+} VQ7_STATE;
+
+struct _DEVICE_CONTEXT {
+    WDFDEVICE device;
+    WDFQUEUE io_queue; // manual: requests that wait for room in a ring
+    WDFDMAENABLER dma;
+    WDFWORKITEM fail_work;
+    WDFWAITLOCK power_lock;    // start, stop, failure
+    WDFSPINLOCK register_lock; // status and configuration registers, stats
+    volatile LONG state;       // VQ7_STATE
+    NTSTATUS fail_status;
+
+    // EvtDevicePrepareHardware to EvtDeviceReleaseHardware
+    BUS_INTERFACE_STANDARD bus; // Context NULL: none
+    BOOLEAN bus_valid;
+    VQ7_BAR bars[VIRTIO_PCI_BAR_COUNT];
+    UINT16 subsystem_vendor;
+    UINT16 subsystem;
+    UINT8 revision;
+    UINT8 bus_number;
+    UINT8 slot;
+    UINT8 function;
+    VIRTIO_PCI_MODE mode; // parameter Transport
+    VIRTIO_PCI_DEVICE pci;
+    BOOLEAN pci_valid;
+
+    WDFINTERRUPT interrupts[VQ7_MAX_INTERRUPTS];
+    UINT16 interrupts_connected;
+    BOOLEAN messages; // they are messages
+    volatile LONG isr_status;
+    volatile LONG isr_taken; // folded into stats by the DPC
+    volatile LONG isr_not_ours;
+    DEVICE_STATS stats;
+
+    const VQ7_TYPE_OPS *type;
+    PVOID type_context;
+    VQ7_QUEUE queues[VQ7_MAX_QUEUES];
+    UINT16 queue_count;
+};
+WDF_DECLARE_CONTEXT_TYPE_WITH_NAME(DEVICE_CONTEXT, Vq7GetDevice);
+
+typedef struct _INTERRUPT_CONTEXT {
+    UINT16 index;
+} INTERRUPT_CONTEXT;
+WDF_DECLARE_CONTEXT_TYPE_WITH_NAME(INTERRUPT_CONTEXT, Vq7GetInterrupt);
+
+// params.cpp. PASSIVE_LEVEL. STATUS_INVALID_PARAMETER: not auto|legacy|modern.
+NTSTATUS Vq7ReadTransport(VIRTIO_PCI_MODE *mode);
+
+// device.cpp
+EVT_WDF_DRIVER_DEVICE_ADD Vq7EvtDeviceAdd;
+
+// resources.cpp
+EVT_WDF_DEVICE_PREPARE_HARDWARE Vq7EvtPrepareHardware;
+EVT_WDF_DEVICE_RELEASE_HARDWARE Vq7EvtReleaseHardware;
+
+// pci_io.cpp: register access for the library; the context is a DEVICE_CONTEXT.
+extern const VIRTIO_PCI_IO Vq7PciIo;
+// <= DISPATCH_LEVEL. Reads or writes configuration space; FALSE: not all of it.
+BOOLEAN Vq7ConfigRead(DEVICE_CONTEXT *dc, UINT32 offset, PVOID buffer, ULONG length);
+BOOLEAN Vq7ConfigWrite(DEVICE_CONTEXT *dc, UINT32 offset, PVOID buffer, ULONG length);
+// <= DISPATCH_LEVEL. Whether the function's MSI-X capability is enabled.
+BOOLEAN Vq7MsixEnabled(DEVICE_CONTEXT *dc);
+
+// power.cpp
+EVT_WDF_DEVICE_D0_ENTRY Vq7EvtD0Entry;
+EVT_WDF_DEVICE_D0_ENTRY_POST_INTERRUPTS_ENABLED Vq7EvtPostInterruptsEnabled;
+EVT_WDF_DEVICE_D0_EXIT_PRE_INTERRUPTS_DISABLED Vq7EvtPreInterruptsDisabled;
+EVT_WDF_DEVICE_D0_EXIT Vq7EvtD0Exit;
+EVT_WDF_DEVICE_SURPRISE_REMOVAL Vq7EvtSurpriseRemoval;
+// PASSIVE_LEVEL. Resets the device and takes everything back; may be called in
+// any state, also twice.
+VOID Vq7DeviceStop(DEVICE_CONTEXT *dc, BOOLEAN keep, NTSTATUS status);
+
+// failure.cpp
+EVT_WDF_WORKITEM Vq7EvtFailWork;
+// <= DISPATCH_LEVEL. The device broke the protocol: no more buffers; a work item
+// resets it and fails what is outstanding with `status`. The first call counts.
+VOID Vq7DeviceFail(DEVICE_CONTEXT *dc, NTSTATUS status);
+// PASSIVE_LEVEL, power_lock held. Resets; where the device does not follow,
+// takes its bus mastering away, so that its buffers can be reused either way.
+VOID Vq7ResetOrIsolate(DEVICE_CONTEXT *dc);
+
+// interrupt.cpp
+EVT_WDF_INTERRUPT_ISR Vq7EvtIsr;
+EVT_WDF_INTERRUPT_DPC Vq7EvtDpc;
+// <= DISPATCH_LEVEL, register_lock held. Adds what the ISRs counted to stats.
+VOID Vq7FoldInterruptCounts(DEVICE_CONTEXT *dc);
+
+// queues.cpp
+// PASSIVE_LEVEL. Makes (or keeps) the rings of all queues and gives them to the
+// device. On failure everything made so far stays for Vq7QueuesFree.
+NTSTATUS Vq7QueuesSetup(DEVICE_CONTEXT *dc);
+VOID Vq7QueuesFree(DEVICE_CONTEXT *dc);
+VOID Vq7QueuesRun(DEVICE_CONTEXT *dc, BOOLEAN run);
+// DISPATCH_LEVEL, queue lock held. Publishes a chain that was added; notifies
+// the device of what was published.
+VOID Vq7QueuePublish(VQ7_QUEUE *queue, UINT16 head);
+VOID Vq7QueueKick(VQ7_QUEUE *queue);
+// PASSIVE_LEVEL. DMA memory, page-aligned, zeroed.
+NTSTATUS Vq7CommonBuffer(DEVICE_CONTEXT *dc, size_t length, WDFCOMMONBUFFER *buffer);
+VOID Vq7DeleteObject(WDFOBJECT *object);
+
+// ioctl.cpp
+EVT_WDF_IO_QUEUE_IO_DEVICE_CONTROL Vq7EvtDeviceControl;
+EVT_WDF_IO_QUEUE_IO_STOP Vq7EvtIoStop;
+EVT_WDF_IO_QUEUE_STATE Vq7EvtIoQueueReady;
+
+// types.cpp
+const VQ7_TYPE_OPS *Vq7FindType(UINT16 device_type);
+
+#endif // VQ7_DRIVER_H_

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// A device that breaks the virtqueue protocol, and one that does not reset.
+#include "driver.h"
+
+#define PCI_CONFIG_COMMAND 0x04
+#define PCI_COMMAND_BUS_MASTER 0x0004
+#define RESET_TIMEOUT_MS 1000
+
+VOID Vq7ResetOrIsolate(DEVICE_CONTEXT *dc) {
+    UINT16 command = 0;
+    NTSTATUS status = VirtioPciReset(&dc->pci, RESET_TIMEOUT_MS);
+
+    // A device that is no longer there does no DMA either.
+    if (NT_SUCCESS(status) || status == STATUS_DEVICE_DOES_NOT_EXIST) {
+        return;
+    }
+    Vq7Log("the device does not reset, status 0x%08x: bus mastering is switched off\n",
+           (unsigned int)status);
+    if (Vq7ConfigRead(dc, PCI_CONFIG_COMMAND, &command, sizeof(command))) {
+        command = (UINT16)(command & ~PCI_COMMAND_BUS_MASTER);
+        if (!Vq7ConfigWrite(dc, PCI_CONFIG_COMMAND, &command, sizeof(command))) {
+            Vq7Log("cannot write the PCI command register\n");
+        }
+    }
+}
+
+VOID Vq7DeviceFail(DEVICE_CONTEXT *dc, NTSTATUS status) {
+    if (InterlockedCompareExchange(&dc->state, Vq7Failed, Vq7Running) != Vq7Running) {
+        return; // stopping, or failed already
+    }
+    dc->fail_status = status;
+    WdfWorkItemEnqueue(dc->fail_work);
+}
+
+// IRQL: PASSIVE_LEVEL, because a reset may take long.
+VOID NTAPI Vq7EvtFailWork(WDFWORKITEM work) {
+    DEVICE_CONTEXT *dc = Vq7GetDevice(WdfWorkItemGetParentObject(work));
+
+    WdfWaitLockAcquire(dc->power_lock, NULL);
+    if (dc->state == Vq7Failed) {
+        Vq7QueuesRun(dc, FALSE);
+        Vq7ResetOrIsolate(dc);
+        if (dc->type->TakeBack != NULL) {
+            dc->type->TakeBack(dc, FALSE, dc->fail_status);
+        }
+        for (UINT16 i = 0; i < dc->queue_count; i++) {
+            if (dc->queues[i].last_error != STATUS_SUCCESS) {
+                Vq7Log("queue %u is broken, status 0x%08x\n", i,
+                       (unsigned int)dc->queues[i].last_error);
+            }
+        }
+        Vq7Log("%02x:%02x.%x has failed\n", dc->bus_number, dc->slot, dc->function);
+    }
+    WdfWaitLockRelease(dc->power_lock);
+}

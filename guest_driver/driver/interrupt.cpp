@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// Interrupts: lines, which may be shared, and messages.
+#include "driver.h"
+
+// A removed device reads as all ones.
+#define ISR_ABSENT 0xFF
+
+// IRQL: DIRQL. Connected from before EvtDeviceD0EntryPostInterruptsEnabled to
+// after EvtDeviceD0ExitPreInterruptsDisabled, so the registers are mapped; a
+// device that was reset has ISR status 0.
+static BOOLEAN ClaimLine(DEVICE_CONTEXT *dc) {
+    UINT8 isr = VirtioPciReadIsr(&dc->pci); // also takes the line down (4.1.4.5)
+
+    if (isr == 0 || isr == ISR_ABSENT) {
+        InterlockedIncrement(&dc->isr_not_ours);
+        return FALSE;
+    }
+    InterlockedOr(&dc->isr_status, isr);
+    return TRUE;
+}
+
+BOOLEAN NTAPI Vq7EvtIsr(WDFINTERRUPT interrupt, ULONG) {
+    DEVICE_CONTEXT *dc = Vq7GetDevice(WdfInterruptGetDevice(interrupt));
+
+    if (!dc->messages && !ClaimLine(dc)) {
+        return FALSE;
+    }
+    InterlockedIncrement(&dc->isr_taken);
+    WdfInterruptQueueDpcForIsr(interrupt);
+    return TRUE;
+}
+
+VOID Vq7FoldInterruptCounts(DEVICE_CONTEXT *dc) {
+    dc->stats.interrupts += (ULONG)InterlockedExchange(&dc->isr_taken, 0);
+    dc->stats.interrupts_not_ours += (ULONG)InterlockedExchange(&dc->isr_not_ours, 0);
+}
+
+// What a DPC has to look at.
+typedef struct _DPC_WORK {
+    BOOLEAN config;       // the configuration may have changed
+    BOOLEAN config_alone; // nothing else could have been the reason
+    BOOLEAN all_queues;
+    UINT16 message; // not all_queues: queues with this message
+} DPC_WORK;
+
+static VOID FindLineWork(DEVICE_CONTEXT *dc, DPC_WORK *work) {
+    LONG isr = InterlockedExchange(&dc->isr_status, 0);
+
+    work->config = (BOOLEAN)((isr & VIRTIO_PCI_ISR_CONFIG) != 0);
+    work->config_alone = work->config;
+    work->all_queues = (BOOLEAN)((isr & VIRTIO_PCI_ISR_QUEUE) != 0);
+    work->message = VIRTIO_PCI_NO_VECTOR;
+}
+
+static VOID FindMessageWork(DEVICE_CONTEXT *dc, UINT16 message, DPC_WORK *work) {
+    work->config = (BOOLEAN)(message == 0);
+    work->config_alone = (BOOLEAN)(message == 0 && dc->interrupts_connected > 1);
+    work->all_queues = FALSE;
+    work->message = message;
+}
+
+static VOID LookAtConfig(DEVICE_CONTEXT *dc, const DPC_WORK *work) {
+    BOOLEAN broken = FALSE;
+
+    WdfSpinLockAcquire(dc->register_lock);
+    dc->stats.dpcs++;
+    Vq7FoldInterruptCounts(dc);
+    if (work->config && dc->state == Vq7Running) {
+        BOOLEAN changed = FALSE;
+
+        broken = (BOOLEAN)((VirtioPciGetStatus(&dc->pci) & VIRTIO_STATUS_DEVICE_NEEDS_RESET) != 0);
+        if (!broken && dc->type->ConfigChanged != NULL) {
+            changed = dc->type->ConfigChanged(dc);
+        }
+        if (changed || work->config_alone) {
+            dc->stats.config_changes++;
+        }
+    }
+    WdfSpinLockRelease(dc->register_lock);
+    if (broken) {
+        Vq7Log("the device asks for a reset\n");
+        Vq7DeviceFail(dc, STATUS_DEVICE_PROTOCOL_ERROR);
+    }
+}
+
+// IRQL: DISPATCH_LEVEL. May run on several CPUs at once: each queue has a lock.
+VOID NTAPI Vq7EvtDpc(WDFINTERRUPT interrupt, WDFOBJECT device) {
+    DEVICE_CONTEXT *dc = Vq7GetDevice(device);
+    DPC_WORK work;
+    BOOLEAN more = FALSE;
+
+    if (dc->messages) {
+        FindMessageWork(dc, Vq7GetInterrupt(interrupt)->index, &work);
+    } else {
+        FindLineWork(dc, &work);
+    }
+    LookAtConfig(dc, &work);
+    for (UINT16 i = 0; i < dc->queue_count; i++) {
+        VQ7_QUEUE *queue = &dc->queues[i];
+        if ((work.all_queues || queue->vector == work.message) && dc->type->Service != NULL &&
+            dc->type->Service(queue)) {
+            more = TRUE;
+        }
+    }
+    if (more) {
+        // The device is faster than a DPC should run: go on in the next one.
+        InterlockedOr(&dc->isr_status, VIRTIO_PCI_ISR_QUEUE);
+        WdfInterruptQueueDpcForIsr(interrupt);
+    }
+}

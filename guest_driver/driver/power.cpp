@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+// Power: the device runs from EvtDeviceD0EntryPostInterruptsEnabled to
+// EvtDeviceD0ExitPreInterruptsDisabled, and is reset the rest of the time.
+//
+// Not in EvtDeviceD0Entry: the interrupts are connected after it, and MSI-X is
+// sure to be enabled only then; until then a legacy device has its
+// configuration where the vector registers will be (Virtio 1.2, 4.1.4.8).
+// Not in EvtDeviceD0Exit: an interrupt line that stays up with nobody to take it
+// down would hang whoever shares it.
+#include "driver.h"
+
+#define RESET_TIMEOUT_MS 1000
+
+static const UINT64 WantedFeatures = VIRTIO_FEATURE(VIRTIO_F_VERSION_1_BIT) |
+                                     VIRTIO_FEATURE(VIRTIO_F_RING_EVENT_IDX_BIT) |
+                                     VIRTIO_FEATURE(VIRTIO_F_RING_INDIRECT_DESC_BIT);
+
+static NTSTATUS Negotiate(DEVICE_CONTEXT *dc) {
+    NTSTATUS status = VirtioPciReset(&dc->pci, RESET_TIMEOUT_MS);
+
+    if (NT_SUCCESS(status)) {
+        status = VirtioPciNegotiate(&dc->pci, WantedFeatures | dc->type->wanted, 0);
+    }
+    return status;
+}
+
+static NTSTATUS SetUpMessages(DEVICE_CONTEXT *dc) {
+    if (Vq7MsixEnabled(dc) != dc->messages) {
+        Vq7Log("MSI-X is %s, but the interrupts are %s\n", dc->messages ? "off" : "on",
+               dc->messages ? "messages" : "lines");
+        return STATUS_DEVICE_CONFIGURATION_ERROR;
+    }
+    if (!dc->messages) {
+        return STATUS_SUCCESS;
+    }
+    return VirtioPciSetConfigVector(&dc->pci, 0);
+}
+
+static NTSTATUS StartDevice(DEVICE_CONTEXT *dc) {
+    NTSTATUS status = Negotiate(dc);
+
+    if (NT_SUCCESS(status)) {
+        status = SetUpMessages(dc);
+    }
+    if (NT_SUCCESS(status) && dc->type->Configure != NULL) {
+        status = dc->type->Configure(dc);
+    }
+    if (NT_SUCCESS(status)) {
+        status = Vq7QueuesSetup(dc);
+    }
+    if (NT_SUCCESS(status) && dc->type->QueuesReady != NULL) {
+        status = dc->type->QueuesReady(dc);
+    }
+    if (!NT_SUCCESS(status)) {
+        VirtioPciFail(&dc->pci);
+        Vq7ResetOrIsolate(dc);
+        Vq7QueuesFree(dc);
+        return status;
+    }
+    VirtioPciDriverOk(&dc->pci);
+    dc->state = Vq7Running;
+    Vq7QueuesRun(dc, TRUE);
+    return STATUS_SUCCESS;
+}
+
+static VOID LogStart(DEVICE_CONTEXT *dc) {
+    Vq7Log("%02x:%02x.%x %s, %s, features 0x%08x%08x of 0x%08x%08x, %s, %u vector(s), "
+           "%u queue(s)\n",
+           dc->bus_number, dc->slot, dc->function, dc->type->name,
+           dc->pci.modern ? "modern" : "legacy", (unsigned int)(dc->pci.driver_features >> 32),
+           (unsigned int)dc->pci.driver_features, (unsigned int)(dc->pci.device_features >> 32),
+           (unsigned int)dc->pci.device_features, dc->messages ? "MSI-X" : "INTx",
+           dc->interrupts_connected, dc->queue_count);
+}
+
+VOID Vq7DeviceStop(DEVICE_CONTEXT *dc, BOOLEAN keep, NTSTATUS status) {
+    WdfWaitLockAcquire(dc->power_lock, NULL);
+    LONG old = InterlockedExchange(&dc->state, Vq7Stopped);
+    if (old != Vq7Stopped) {
+        // Whoever holds a lock has seen the old state: wait until it is done.
+        WdfSpinLockAcquire(dc->register_lock);
+        WdfSpinLockRelease(dc->register_lock);
+        Vq7QueuesRun(dc, FALSE);
+        Vq7ResetOrIsolate(dc);
+        if (dc->type->TakeBack != NULL) {
+            // Broken queue, and the work item has not run yet: its part.
+            dc->type->TakeBack(dc, (BOOLEAN)(keep && old == Vq7Running),
+                               old == Vq7Running ? status : dc->fail_status);
+        }
+        Vq7Log("%02x:%02x.%x stopped\n", dc->bus_number, dc->slot, dc->function);
+    }
+    WdfWaitLockRelease(dc->power_lock);
+}
+
+// IRQL: PASSIVE_LEVEL, interrupts not connected.
+NTSTATUS NTAPI Vq7EvtD0Entry(WDFDEVICE device, WDF_POWER_DEVICE_STATE) {
+    DEVICE_CONTEXT *dc = Vq7GetDevice(device);
+    NTSTATUS status = VirtioPciReset(&dc->pci, RESET_TIMEOUT_MS);
+
+    // Whoever had the device before may have left it running.
+    if (!NT_SUCCESS(status)) {
+        Vq7Log("%02x:%02x.%x does not reset, status 0x%08x\n", dc->bus_number, dc->slot,
+               dc->function, (unsigned int)status);
+    }
+    return status;
+}
+
+// IRQL: PASSIVE_LEVEL, interrupts connected.
+NTSTATUS NTAPI Vq7EvtPostInterruptsEnabled(WDFDEVICE device, WDF_POWER_DEVICE_STATE) {
+    DEVICE_CONTEXT *dc = Vq7GetDevice(device);
+
+    WdfWaitLockAcquire(dc->power_lock, NULL);
+    NTSTATUS status = StartDevice(dc);
+    WdfWaitLockRelease(dc->power_lock);
+    if (!NT_SUCCESS(status)) {
+        Vq7Log("cannot start %02x:%02x.%x (%s), status 0x%08x\n", dc->bus_number, dc->slot,
+               dc->function, dc->type->name, (unsigned int)status);
+        return status;
+    }
+    LogStart(dc);
+    if (dc->type->Resume != NULL) {
+        dc->type->Resume(dc);
+    }
+    return STATUS_SUCCESS;
+}
+
+// IRQL: PASSIVE_LEVEL, interrupts still connected.
+NTSTATUS NTAPI Vq7EvtPreInterruptsDisabled(WDFDEVICE device, WDF_POWER_DEVICE_STATE) {
+    Vq7DeviceStop(Vq7GetDevice(device), TRUE, STATUS_CANCELLED);
+    return STATUS_SUCCESS;
+}
+
+// IRQL: PASSIVE_LEVEL. For paths that come here without the callback above.
+NTSTATUS NTAPI Vq7EvtD0Exit(WDFDEVICE device, WDF_POWER_DEVICE_STATE) {
+    Vq7DeviceStop(Vq7GetDevice(device), TRUE, STATUS_CANCELLED);
+    return STATUS_SUCCESS;
+}
+
+// IRQL: PASSIVE_LEVEL. The device will complete nothing any more.
+VOID NTAPI Vq7EvtSurpriseRemoval(WDFDEVICE device) {
+    Vq7DeviceStop(Vq7GetDevice(device), FALSE, STATUS_DEVICE_REMOVED);
+}
