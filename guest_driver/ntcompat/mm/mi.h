@@ -143,6 +143,21 @@ void MiFreeLarge(void *block, uint32_t tag);
 void *ExpAllocatePool(POOL_TYPE type, size_t size, ULONG tag, uint64_t caller);
 void ExpFreePool(void *block, ULONG tag, uint64_t caller);
 
+// For functions documented for PASSIVE_LEVEL or APC_LEVEL; PAGED_CODE of the headers
+// is gone in release builds.
+inline void MiPagedCode(const char *function)
+{
+    if (KeGetCurrentIrql() <= APC_LEVEL)
+        return;
+    // The number of the compliance rule: IrqlZwPassive, IrqlRtlPassive, IrqlMmApcLte, IrqlObPassive.
+    const char first = function[0];
+    const ULONG rule = first == 'Z'   ? 0x2001F
+                       : first == 'R' ? 0x2001E
+                       : first == 'M' ? 0x20019
+                                      : 0x2001B;
+    KdViolation(0xC4, function, rule, KeGetCurrentIrql(), 0, 0);
+}
+
 #define MI_CALLER() (reinterpret_cast<uint64_t>(__builtin_return_address(0)))
 
 #endif // NTC_MI_H_

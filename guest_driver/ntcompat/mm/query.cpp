@@ -38,7 +38,7 @@ BOOLEAN NTAPI MmIsThisAnNtAsSystem(VOID) { return FALSE; }
 // An array in nonpaged pool, ended by an all-zero entry; the caller frees it.
 PPHYSICAL_MEMORY_RANGE NTAPI MmGetPhysicalMemoryRanges(VOID)
 {
-    PAGED_CODE();
+    MiPagedCode(__func__);
     const uint32_t count = KeLoaderBlock->range_count;
     auto *ranges = static_cast<PPHYSICAL_MEMORY_RANGE>(ExpAllocatePool(
         NonPagedPool, (count + 1) * sizeof(PHYSICAL_MEMORY_RANGE), 'hPmM', MI_CALLER()));

@@ -16,7 +16,7 @@ NTSTATUS ReferenceEvent(HANDLE handle, void **body)
 NTSTATUS NTAPI ZwCreateEvent(PHANDLE handle, ACCESS_MASK access, POBJECT_ATTRIBUTES attributes,
                              EVENT_TYPE type, BOOLEAN initial_state)
 {
-    PAGED_CODE();
+    MiPagedCode(__func__);
     void *body;
     NTSTATUS status = ObpCreateObject(&ObpEventType, 0, &body);
     if (!NT_SUCCESS(status))
@@ -63,7 +63,7 @@ NTC_EXPORT NTSTATUS NTAPI ZwClearEvent(HANDLE handle) { return ZwResetEvent(hand
 
 NTSTATUS NTAPI ZwWaitForSingleObject(HANDLE handle, BOOLEAN alertable, PLARGE_INTEGER timeout)
 {
-    PAGED_CODE();
+    MiPagedCode(__func__);
     void *body;
     NTSTATUS status =
         ObReferenceObjectByHandle(handle, SYNCHRONIZE, nullptr, KernelMode, &body, nullptr);

@@ -33,7 +33,7 @@ Entry *Find(HANDLE handle)
 
 NTSTATUS ObpCreateHandle(void *body, ACCESS_MASK access, ULONG attributes, HANDLE *handle)
 {
-    PAGED_CODE();
+    MiPagedCode(__func__);
     OBP_HEADER *header = ObpHeader(body);
     MiLockGuard guard(&lock);
     for (size_t i = 0; i < kEntries; ++i) {
@@ -57,7 +57,7 @@ NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE handle, ACCESS_MASK, POBJECT_TYP
                                          KPROCESSOR_MODE mode, PVOID *object,
                                          POBJECT_HANDLE_INFORMATION information)
 {
-    PAGED_CODE();
+    MiPagedCode(__func__);
     void *body = nullptr;
     *object = nullptr;
     if (handle == ZwCurrentThread()) {
@@ -102,7 +102,7 @@ NTSTATUS NTAPI ObOpenObjectByPointer(PVOID object, ULONG attributes, PACCESS_STA
 
 NTSTATUS NTAPI ZwClose(HANDLE handle)
 {
-    PAGED_CODE();
+    MiPagedCode(__func__);
     void *body = nullptr;
     {
         MiLockGuard guard(&lock);

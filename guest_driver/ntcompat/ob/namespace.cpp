@@ -213,7 +213,7 @@ NTSTATUS ObpLookup(const UNICODE_STRING *path, ULONG attributes, WCHAR *storage,
 NTSTATUS ObpOpenByName(const UNICODE_STRING *path, ULONG attributes, POBJECT_TYPE type,
                        ACCESS_MASK access, void *context, void **body)
 {
-    PAGED_CODE();
+    MiPagedCode(__func__);
     WCHAR storage[OBP_PATH_CHARS];
     UNICODE_STRING rest = {};
     void *found = nullptr;
@@ -231,7 +231,7 @@ NTSTATUS ObpOpenByName(const UNICODE_STRING *path, ULONG attributes, POBJECT_TYP
 
 NTSTATUS ObpInsertName(void *body, const UNICODE_STRING *path)
 {
-    PAGED_CODE();
+    MiPagedCode(__func__);
     OBP_HEADER *header = ObpHeader(body);
     if (header->directory)
         KdViolation(0xC4, "an object that has a name gets a second one", 0x3F,
@@ -283,7 +283,7 @@ NTSTATUS ObpObjectPath(void *body, UNICODE_STRING *buffer)
 
 NTSTATUS ObpCreateSymbolicLink(const UNICODE_STRING *path, const UNICODE_STRING *target)
 {
-    PAGED_CODE();
+    MiPagedCode(__func__);
     if (target->Length < sizeof(WCHAR))
         return STATUS_INVALID_PARAMETER;
     void *body;
@@ -306,7 +306,7 @@ NTSTATUS ObpCreateSymbolicLink(const UNICODE_STRING *path, const UNICODE_STRING 
 
 NTSTATUS ObpDeleteSymbolicLink(const UNICODE_STRING *path)
 {
-    PAGED_CODE();
+    MiPagedCode(__func__);
     WCHAR storage[OBP_PATH_CHARS];
     UNICODE_STRING rest;
     void *body;
@@ -323,7 +323,7 @@ NTSTATUS ObpDeleteSymbolicLink(const UNICODE_STRING *path)
 
 NTSTATUS ObpCreateDirectory(const WCHAR *path)
 {
-    PAGED_CODE();
+    MiPagedCode(__func__);
     void *body;
     NTSTATUS status = ObpCreateObject(&ObpDirectoryType, 0, &body);
     if (!NT_SUCCESS(status))

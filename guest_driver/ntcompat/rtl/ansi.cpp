@@ -2,7 +2,7 @@
 //
 // ANSI_STRING and conversions. The ANSI code page is Latin-1: a byte is the
 // character of that number, and wider characters become '?'.
-#include "ntc.h"
+#include "mm/mi.h"
 
 #define RTLP_STRING_TAG 'grtS'
 
@@ -58,7 +58,7 @@ VOID NTAPI RtlCopyString(PSTRING to, const STRING *from)
 NTSTATUS NTAPI RtlAnsiStringToUnicodeString(PUNICODE_STRING to, PCANSI_STRING from,
                                             BOOLEAN allocate)
 {
-    PAGED_CODE();
+    MiPagedCode(__func__);
     const ULONG bytes = (from->Length + 1u) * sizeof(WCHAR);
     if (bytes > 0xFFFF)
         return STATUS_INVALID_PARAMETER_2;
@@ -81,7 +81,7 @@ NTSTATUS NTAPI RtlAnsiStringToUnicodeString(PUNICODE_STRING to, PCANSI_STRING fr
 NTSTATUS NTAPI RtlUnicodeStringToAnsiString(PANSI_STRING to, PCUNICODE_STRING from,
                                             BOOLEAN allocate)
 {
-    PAGED_CODE();
+    MiPagedCode(__func__);
     const USHORT count = from->Length / sizeof(WCHAR);
     const ULONG bytes = count + 1u;
     if (allocate) {

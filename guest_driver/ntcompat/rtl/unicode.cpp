@@ -2,7 +2,7 @@
 //
 // UNICODE_STRING: initialise, compare, copy, append, case. Case mapping covers ASCII
 // and Latin-1, which is all that names in a kernel without files can hold.
-#include "ntc.h"
+#include "mm/mi.h"
 
 #define RTLP_STRING_TAG 'grtS'
 #define RTLP_MAX_BYTES 0xFFFEu // a UNICODE_STRING's length is an even USHORT
@@ -117,7 +117,7 @@ NTSTATUS NTAPI RtlAppendUnicodeToString(PUNICODE_STRING to, PCWSTR source)
 
 NTSTATUS NTAPI RtlUpcaseUnicodeString(PUNICODE_STRING to, PCUNICODE_STRING from, BOOLEAN allocate)
 {
-    PAGED_CODE();
+    MiPagedCode(__func__);
     if (allocate) {
         to->Buffer = static_cast<PWSTR>(
             ExAllocatePoolWithTag(PagedPool, from->Length ? from->Length : sizeof(WCHAR),

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+list(APPEND NTC_KERNEL_SOURCES
+  ${CMAKE_CURRENT_LIST_DIR}/init.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/key.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/tree.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/value.cpp)
