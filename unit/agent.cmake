@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+# Tests of the console agent's core, with a fake platform.
+set(agent_dir ${CMAKE_CURRENT_LIST_DIR}/../guest_driver/agent)
+file(GLOB agent_core CONFIGURE_DEPENDS ${agent_dir}/core/*.cpp)
+list(FILTER agent_core EXCLUDE REGEX "/crt\\.cpp$") # the host has its own
+
+add_library(vq7_agent_core STATIC ${agent_core} ${CMAKE_CURRENT_LIST_DIR}/agent/fake_platform.cpp)
+set_target_properties(vq7_agent_core PROPERTIES CXX_STANDARD 20 CXX_STANDARD_REQUIRED ON)
+target_compile_options(vq7_agent_core PRIVATE -Wall -Wextra)
+target_link_libraries(vq7_agent_core PUBLIC GTest::gtest)
+
+foreach(name agent_framing_test agent_commands_test agent_workload_test)
+  add_executable(${name} ${CMAKE_CURRENT_LIST_DIR}/agent/${name}.cpp)
+  target_link_libraries(${name} PRIVATE vq7_agent_core GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES CXX_STANDARD 20 CXX_STANDARD_REQUIRED ON)
+  target_compile_options(${name} PRIVATE -Wall -Wextra)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 60)
+endforeach()
