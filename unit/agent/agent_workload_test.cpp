@@ -174,7 +174,7 @@ TEST(AgentWorkloadFaults, ADataLineTellsOperationAndContent) {
     fake->disks[0].data[9 * 512 + 24] ^= 1;
     std::string answer = rig.Ask("blk run pattern=sequential write=0 sizes=4096 ops=8 base=1");
     EXPECT_EQ(0u, answer.find("#1 op=1 kind=read sector=8 count=8 status=0xe0070004 "
-                              "name=MISCOMPARE sector=9 offset=24 want="))
+                              "name=MISCOMPARE bad_sector=9 offset=24 want="))
         << answer;
     EXPECT_NE(std::string::npos, answer.find(" holds=sector:9,generation:0,seed:1\nerror lines=1 "));
     EXPECT_NE(std::string::npos,

@@ -191,7 +191,7 @@ void CommandBlkVerify(Agent &agent, Args &args) {
                 continue;
             if (bad++ < kShownMismatches) {
                 Text<256> line;
-                PutMismatch(line, mismatch);
+                PutMismatch(line, "sector", mismatch);
                 agent.answer.Line(line);
             }
         }

@@ -45,8 +45,8 @@ bool PatternCheck(const uint64_t *words, uint64_t seed, uint64_t sector, uint64_
     return true;
 }
 
-void PutMismatch(Writer &line, const Mismatch &mismatch) {
-    line.Key("sector", mismatch.sector).Key("offset", mismatch.offset);
+void PutMismatch(Writer &line, const char *name, const Mismatch &mismatch) {
+    line.Key(name, mismatch.sector).Key("offset", mismatch.offset);
     // Eight bytes as they lie in memory.
     line.Key("want").Bytes(&mismatch.want, 8).Key("got").Bytes(&mismatch.got, 8);
     line.Key("holds").Str("sector:").Dec(mismatch.holds_sector);

@@ -35,8 +35,8 @@ struct Mismatch {
 bool PatternCheck(const uint64_t *words, uint64_t seed, uint64_t sector, uint64_t generation,
                   Mismatch *mismatch);
 
-// Writes `sector= offset= want= got= holds=` as the protocol has them.
-void PutMismatch(Writer &line, const Mismatch &mismatch);
+// Writes `<name>=<sector> offset= want= got= holds=` as the protocol has them.
+void PutMismatch(Writer &line, const char *name, const Mismatch &mismatch);
 
 } // namespace agent
 

@@ -205,7 +205,7 @@ void Workload::Report(const Operation &operation, uint32_t status, const Mismatc
     line.Key("sector", operation.sector).Key("count", operation.count);
     line.KeyHex("status", status, 8).Key("name", StatusName(status));
     if (mismatch)
-        PutMismatch(line, *mismatch);
+        PutMismatch(line, "bad_sector", *mismatch);
     answer->Line(line);
 }
 
