@@ -62,6 +62,13 @@ foreach(cpu IN ITEMS x86_64 i686)
   endif()
 endforeach()
 
+# The snippets of lib/README.md.
+if(VQ7_GCC)
+  add_test(NAME compile.readme COMMAND sh
+    ${CMAKE_CURRENT_SOURCE_DIR}/compile/readme_snippets.sh ${VQ7_GCC} ${VQ7_LIB_DIR}
+    ${CMAKE_CURRENT_SOURCE_DIR}/compile/readme_context.h ${CMAKE_CURRENT_BINARY_DIR}/readme)
+endif()
+
 # A program outside of this build that uses the installed package, and one that
 # takes the folder in.
 foreach(way IN ITEMS find_package add_subdirectory)
