@@ -6,19 +6,19 @@
 
 #define INTERRUPT_MAGIC 0x746E4943u
 
-// NT's KINTERRUPT is opaque to drivers.
+// ke: the object itself, its lock and its dispatch.
+extern "C" NTSTATUS KiInitializeInterrupt(PKINTERRUPT interrupt, PKSERVICE_ROUTINE routine,
+                                          PKMESSAGE_SERVICE_ROUTINE message_routine,
+                                          ULONG message_id, PVOID context, PKSPIN_LOCK lock,
+                                          ULONG vector, KIRQL irql, KIRQL synchronize_irql);
+extern "C" NTSTATUS KiConnectInterrupt(PKINTERRUPT interrupt);
+extern "C" void KiDisconnectInterrupt(PKINTERRUPT interrupt);
+
 struct INTERRUPT {
+    struct _KINTERRUPT object; // must be first: what the driver holds
     ULONG magic;
     LIST_ENTRY links;
-    PKSERVICE_ROUTINE routine;
-    PKMESSAGE_SERVICE_ROUTINE message_routine; // instead of `routine`
-    ULONG message;
-    PVOID context;
-    KSPIN_LOCK *lock;
-    KSPIN_LOCK own_lock;
     ULONG vector;
-    KIRQL irql;
-    KIRQL synchronize_irql;
     PDEVICE_OBJECT pdo; // null: IoConnectInterrupt doesn't say
 };
 
@@ -32,8 +32,6 @@ static LIST_ENTRY Interrupts = {&Interrupts, &Interrupts};
 static LIST_ENTRY Tables = {&Tables, &Tables};
 static KSPIN_LOCK ListLock;
 
-// ---- locks -----------------------------------------------------------------------
-
 static INTERRUPT *FromInterrupt(PKINTERRUPT object, const char *function) {
     auto *interrupt = (INTERRUPT *)object;
     if (interrupt && interrupt->magic == INTERRUPT_MAGIC)
@@ -42,60 +40,7 @@ static INTERRUPT *FromInterrupt(PKINTERRUPT object, const char *function) {
     KdViolation(IOP_VERIFIER, "not a connected interrupt object", (uint64_t)interrupt, 0, 0, 0);
 }
 
-static KIRQL Enter(INTERRUPT *interrupt) {
-    KIRQL old = KeGetCurrentIrql();
-    if (old > interrupt->synchronize_irql)
-        KeBugCheckEx(IRQL_NOT_GREATER_OR_EQUAL, (ULONG_PTR)interrupt, old,
-                     interrupt->synchronize_irql, 0);
-    KeRaiseIrql(interrupt->synchronize_irql, &old);
-    KeAcquireSpinLockAtDpcLevel(interrupt->lock);
-    return old;
-}
-
-static void Leave(INTERRUPT *interrupt, KIRQL old) {
-    KeReleaseSpinLockFromDpcLevel(interrupt->lock);
-    KeLowerIrql(old);
-}
-
-extern "C" BOOLEAN NTAPI KeSynchronizeExecution(IN OUT PKINTERRUPT Interrupt,
-                                                IN PKSYNCHRONIZE_ROUTINE SynchronizeRoutine,
-                                                IN PVOID SynchronizeContext OPTIONAL) {
-    INTERRUPT *interrupt = FromInterrupt(Interrupt, "KeSynchronizeExecution");
-    KIRQL old = Enter(interrupt);
-    BOOLEAN result = SynchronizeRoutine(SynchronizeContext);
-    if (KeGetCurrentIrql() != interrupt->synchronize_irql)
-        KdViolation(IRQL_UNEXPECTED_VALUE, "a synchronize routine changed the IRQL",
-                    (uint64_t)SynchronizeRoutine, KeGetCurrentIrql(), 0, 0);
-    Leave(interrupt, old);
-    return result;
-}
-
-extern "C" KIRQL NTAPI KeAcquireInterruptSpinLock(IN OUT PKINTERRUPT Interrupt) {
-    return Enter(FromInterrupt(Interrupt, "KeAcquireInterruptSpinLock"));
-}
-
-extern "C" VOID NTAPI KeReleaseInterruptSpinLock(IN OUT PKINTERRUPT Interrupt, IN KIRQL OldIrql) {
-    Leave(FromInterrupt(Interrupt, "KeReleaseInterruptSpinLock"), OldIrql);
-}
-
 // ---- connecting ------------------------------------------------------------------
-
-static BOOLEAN Serve(void *context) {
-    auto *interrupt = (INTERRUPT *)context;
-    auto object = (PKINTERRUPT)interrupt;
-    KIRQL old = Enter(interrupt);
-    BOOLEAN claimed;
-    if (interrupt->message_routine)
-        claimed =
-            interrupt->message_routine(object, interrupt->context, interrupt->message);
-    else
-        claimed = interrupt->routine(object, interrupt->context);
-    if (KeGetCurrentIrql() != interrupt->synchronize_irql)
-        KdViolation(IRQL_UNEXPECTED_VALUE, "an interrupt service routine changed the IRQL",
-                    (uint64_t)interrupt->routine, KeGetCurrentIrql(), 0, 0);
-    Leave(interrupt, old);
-    return claimed;
-}
 
 struct CONNECTION {
     PDEVICE_OBJECT pdo;
@@ -118,19 +63,20 @@ static NTSTATUS Connect(const CONNECTION *connection, PKINTERRUPT *result) {
     if (!interrupt)
         return STATUS_INSUFFICIENT_RESOURCES;
     RtlZeroMemory(interrupt, sizeof(*interrupt));
+    NTSTATUS status = KiInitializeInterrupt(
+        &interrupt->object, connection->routine, connection->message_routine, connection->message,
+        connection->context, connection->lock, connection->vector, connection->irql,
+        connection->synchronize_irql);
+    if (!NT_SUCCESS(status)) {
+        ExFreePoolWithTag(interrupt, IOP_TAG_INTERRUPT);
+        return status;
+    }
     interrupt->magic = INTERRUPT_MAGIC;
-    interrupt->routine = connection->routine;
-    interrupt->message_routine = connection->message_routine;
-    interrupt->message = connection->message;
-    interrupt->context = connection->context;
-    interrupt->lock = connection->lock ? connection->lock : &interrupt->own_lock;
     interrupt->vector = connection->vector;
-    interrupt->irql = connection->irql;
-    interrupt->synchronize_irql = connection->synchronize_irql;
     interrupt->pdo = connection->pdo;
     // The caller's variable is set before the first interrupt may come.
     *result = (PKINTERRUPT)interrupt;
-    NTSTATUS status = KiConnectVector(connection->vector, Serve, interrupt);
+    status = KiConnectInterrupt(&interrupt->object);
     if (!NT_SUCCESS(status)) {
         *result = nullptr;
         ExFreePoolWithTag(interrupt, IOP_TAG_INTERRUPT);
@@ -149,7 +95,7 @@ static void Disconnect(PKINTERRUPT object) {
     INTERRUPT *interrupt = FromInterrupt(object, "IoDisconnectInterrupt");
     if (interrupt->pdo)
         PnpEnableMessage(interrupt->pdo, interrupt->vector, false);
-    KiDisconnectVector(interrupt->vector, Serve, interrupt);
+    KiDisconnectInterrupt(&interrupt->object);
     KIRQL old;
     KeAcquireSpinLock(&ListLock, &old);
     RemoveEntryList(&interrupt->links);
@@ -166,6 +112,18 @@ ULONG IopConnectedInterrupts(PDEVICE_OBJECT pdo) {
         count += CONTAINING_RECORD(e, INTERRUPT, links)->pdo == pdo;
     KeReleaseSpinLock(&ListLock, old);
     return count;
+}
+
+bool IopVectorConnected(PDEVICE_OBJECT pdo, ULONG vector) {
+    bool found = false;
+    KIRQL old;
+    KeAcquireSpinLock(&ListLock, &old);
+    for (PLIST_ENTRY e = Interrupts.Flink; e != &Interrupts; e = e->Flink) {
+        auto *interrupt = CONTAINING_RECORD(e, INTERRUPT, links);
+        found |= interrupt->pdo == pdo && interrupt->vector == vector;
+    }
+    KeReleaseSpinLock(&ListLock, old);
+    return found;
 }
 
 extern "C" NTSTATUS NTAPI IoConnectInterrupt(

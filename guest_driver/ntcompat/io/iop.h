@@ -186,6 +186,7 @@ void IopFormatGuid(const GUID *guid, WCHAR text[40]);
 
 // Interrupt objects of a device that are still connected; for leak checks.
 ULONG IopConnectedInterrupts(PDEVICE_OBJECT pdo);
+bool IopVectorConnected(PDEVICE_OBJECT pdo, ULONG vector);
 PDMA_ADAPTER IopCreateDmaAdapter(const DEVICE_DESCRIPTION *description, PULONG map_registers);
 
 #endif // NTC_IOP_H_

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+#ifndef NTC_PNP_POWER_H_
+#define NTC_PNP_POWER_H_
+
+#include "pnp/pnp.h"
+
+// IRP_MN_SET_POWER for a system state, to the top of the device's stack. PASSIVE_LEVEL.
+NTSTATUS PopSendSystemPower(PDEVICE_OBJECT pdo, SYSTEM_POWER_STATE state, POWER_ACTION action);
+
+#endif // NTC_PNP_POWER_H_

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+//
+// From requirements to assigned resources: the filter request, the choice between
+// alternative lists, vectors, and the raw and translated lists of START_DEVICE.
+#include "pnp/pnp.h"
+
+// One vector a pin, however many devices share it.
+struct LINE {
+    ULONG vector;
+    KIRQL irql;
+};
+static LINE Lines[24];
+
+static NTSTATUS LineVector(ULONG pin, LINE *line) {
+    if (pin >= RTL_NUMBER_OF(Lines))
+        return STATUS_INVALID_PARAMETER;
+    if (!Lines[pin].vector) {
+        NTSTATUS status = HalAllocateLineVector(pin, TRUE, &Lines[pin].vector, &Lines[pin].irql);
+        if (!NT_SUCCESS(status)) {
+            Lines[pin].vector = 0;
+            return status;
+        }
+    }
+    *line = Lines[pin];
+    return STATUS_SUCCESS;
+}
+
+// ---- requirements ---------------------------------------------------------------------
+
+static NTSTATUS QueryRequirements(PNP_NODE *node, PIO_RESOURCE_REQUIREMENTS_LIST *list) {
+    ULONG_PTR information = 0;
+    IO_STACK_LOCATION location = {};
+    *list = nullptr;
+    NTSTATUS status =
+        PnpSendIrp(node->pdo, IRP_MN_QUERY_RESOURCE_REQUIREMENTS, &location, &information);
+    if (NT_SUCCESS(status))
+        *list = (PIO_RESOURCE_REQUIREMENTS_LIST)information;
+    if (status != STATUS_NOT_SUPPORTED && !NT_SUCCESS(status))
+        return status;
+    // Drivers may change it: in place, or by a list of their own in Information.
+    location = {};
+    location.Parameters.FilterResourceRequirements.IoResourceRequirementList = *list;
+    information = (ULONG_PTR)*list;
+    status = PnpSendIrp(node->pdo, IRP_MN_FILTER_RESOURCE_REQUIREMENTS, &location, &information);
+    if (NT_SUCCESS(status))
+        *list = (PIO_RESOURCE_REQUIREMENTS_LIST)information;
+    else if (status != STATUS_NOT_SUPPORTED)
+        return status;
+    return STATUS_SUCCESS;
+}
+
+static ULONG CountInterrupts(const IO_RESOURCE_LIST *list, bool *message) {
+    ULONG count = 0;
+    for (ULONG i = 0; i < list->Count; i++) {
+        const IO_RESOURCE_DESCRIPTOR *d = &list->Descriptors[i];
+        if (d->Type != CmResourceTypeInterrupt)
+            continue;
+        *message = (d->Flags & CM_RESOURCE_INTERRUPT_MESSAGE) != 0;
+        count++;
+    }
+    return count;
+}
+
+static NTSTATUS AssignInterrupts(PNP_NODE *node, const IO_RESOURCE_LIST *list) {
+    PNP_INTERRUPTS *interrupts = &node->interrupts;
+    RtlZeroMemory(interrupts, sizeof(*interrupts));
+    ULONG count = CountInterrupts(list, &interrupts->message);
+    if (!count)
+        return STATUS_SUCCESS;
+    if (!interrupts->message) {
+        for (ULONG i = 0; i < list->Count; i++) {
+            const IO_RESOURCE_DESCRIPTOR *d = &list->Descriptors[i];
+            if (d->Type != CmResourceTypeInterrupt)
+                continue;
+            LINE line;
+            NTSTATUS status = LineVector(d->u.Interrupt.MinimumVector, &line);
+            if (!NT_SUCCESS(status))
+                return status;
+            interrupts->count = 1;
+            interrupts->vector[0] = line.vector;
+            interrupts->irql = line.irql;
+            return STATUS_SUCCESS;
+        }
+    }
+    if (count > PNP_MAX_MESSAGES)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    ULONG first;
+    NTSTATUS status = HalAllocateMessageVectors(count, &first, &interrupts->irql);
+    if (!NT_SUCCESS(status))
+        return status;
+    interrupts->count = count;
+    for (ULONG i = 0; i < count; i++)
+        interrupts->vector[i] = first + i;
+    return STATUS_SUCCESS;
+}
+
+// ---- lists ----------------------------------------------------------------------------
+
+static void FillInterrupt(const PNP_INTERRUPTS *interrupts, const IO_RESOURCE_DESCRIPTOR *d,
+                          ULONG message, CM_PARTIAL_RESOURCE_DESCRIPTOR *raw,
+                          CM_PARTIAL_RESOURCE_DESCRIPTOR *translated) {
+    if (interrupts->message) {
+        raw->u.MessageInterrupt.Raw.MessageCount = 1;
+        raw->u.MessageInterrupt.Raw.Vector = interrupts->vector[message];
+        raw->u.MessageInterrupt.Raw.Affinity = 1;
+        translated->u.MessageInterrupt.Translated.Level = interrupts->irql;
+        translated->u.MessageInterrupt.Translated.Vector = interrupts->vector[message];
+        translated->u.MessageInterrupt.Translated.Affinity = 1;
+        return;
+    }
+    raw->u.Interrupt.Level = d->u.Interrupt.MinimumVector;
+    raw->u.Interrupt.Vector = d->u.Interrupt.MinimumVector;
+    raw->u.Interrupt.Affinity = (KAFFINITY)-1;
+    translated->u.Interrupt.Level = interrupts->irql;
+    translated->u.Interrupt.Vector = interrupts->vector[0];
+    translated->u.Interrupt.Affinity = 1;
+}
+
+static void FillOne(const PNP_INTERRUPTS *interrupts, const IO_RESOURCE_DESCRIPTOR *d,
+                    ULONG *message, CM_PARTIAL_RESOURCE_DESCRIPTOR *raw,
+                    CM_PARTIAL_RESOURCE_DESCRIPTOR *translated) {
+    raw->Type = translated->Type = d->Type;
+    raw->ShareDisposition = translated->ShareDisposition = d->ShareDisposition;
+    raw->Flags = translated->Flags = d->Flags;
+    switch (d->Type) {
+    case CmResourceTypePort:
+    case CmResourceTypeMemory:
+        raw->u.Memory.Start = translated->u.Memory.Start = d->u.Memory.MinimumAddress;
+        raw->u.Memory.Length = translated->u.Memory.Length = d->u.Memory.Length;
+        break;
+    case CmResourceTypeDevicePrivate:
+        for (int i = 0; i < 3; i++)
+            raw->u.DevicePrivate.Data[i] = translated->u.DevicePrivate.Data[i] =
+                d->u.DevicePrivate.Data[i];
+        break;
+    case CmResourceTypeInterrupt:
+        FillInterrupt(interrupts, d, *message, raw, translated);
+        (*message)++;
+        break;
+    default:
+        KdUnimplemented("a resource type other than port, memory, interrupt, device private");
+    }
+}
+
+static PCM_RESOURCE_LIST NewList(const IO_RESOURCE_REQUIREMENTS_LIST *requirements, ULONG count,
+                                 ULONG *size) {
+    *size = (ULONG)(FIELD_OFFSET(CM_RESOURCE_LIST, List[0].PartialResourceList.PartialDescriptors) +
+                    count * sizeof(CM_PARTIAL_RESOURCE_DESCRIPTOR));
+    auto *list = (PCM_RESOURCE_LIST)ExAllocatePoolWithTag(PagedPool, *size, IOP_TAG_PNP);
+    if (!list)
+        return nullptr;
+    RtlZeroMemory(list, *size);
+    list->Count = 1;
+    list->List[0].InterfaceType = requirements->InterfaceType;
+    list->List[0].BusNumber = requirements->BusNumber;
+    list->List[0].PartialResourceList.Version = 1;
+    list->List[0].PartialResourceList.Revision = 1;
+    list->List[0].PartialResourceList.Count = count;
+    return list;
+}
+
+static NTSTATUS BuildLists(PNP_NODE *node, const IO_RESOURCE_REQUIREMENTS_LIST *requirements,
+                           const IO_RESOURCE_LIST *chosen) {
+    node->raw = NewList(requirements, chosen->Count, &node->list_size);
+    node->translated = NewList(requirements, chosen->Count, &node->list_size);
+    if (!node->raw || !node->translated)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    ULONG message = 0;
+    for (ULONG i = 0; i < chosen->Count; i++)
+        FillOne(&node->interrupts, &chosen->Descriptors[i], &message,
+                &node->raw->List[0].PartialResourceList.PartialDescriptors[i],
+                &node->translated->List[0].PartialResourceList.PartialDescriptors[i]);
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS PnpAssignResources(PNP_NODE *node) {
+    PIO_RESOURCE_REQUIREMENTS_LIST requirements;
+    NTSTATUS status = QueryRequirements(node, &requirements);
+    if (!NT_SUCCESS(status) || !requirements)
+        return status;
+    const IO_RESOURCE_LIST *list = requirements->List;
+    status = STATUS_CONFLICTING_ADDRESSES;
+    for (ULONG i = 0; i < requirements->AlternativeLists; i++) {
+        status = AssignInterrupts(node, list);
+        if (NT_SUCCESS(status)) {
+            status = BuildLists(node, requirements, list);
+            break;
+        }
+        DbgPrint("pnp: %ws: alternative %u of its resources can't be had: 0x%08x\n", node->instance,
+                 i, status);
+        list = (const IO_RESOURCE_LIST *)(list->Descriptors + list->Count);
+    }
+    ExFreePool(requirements);
+    if (!NT_SUCCESS(status))
+        PnpReleaseResources(node);
+    return status;
+}
+
+void PnpReleaseResources(PNP_NODE *node) {
+    if (node->raw)
+        ExFreePoolWithTag(node->raw, IOP_TAG_PNP);
+    if (node->translated)
+        ExFreePoolWithTag(node->translated, IOP_TAG_PNP);
+    node->raw = node->translated = nullptr;
+    if (node->interrupts.message && node->interrupts.count)
+        HalReleaseVectors(node->interrupts.vector[0], node->interrupts.count);
+    RtlZeroMemory(&node->interrupts, sizeof(node->interrupts));
+}
+
+static void PrintOne(const CM_PARTIAL_RESOURCE_DESCRIPTOR *raw,
+                     const CM_PARTIAL_RESOURCE_DESCRIPTOR *d) {
+    switch (d->Type) {
+    case CmResourceTypePort:
+    case CmResourceTypeMemory:
+        DbgPrint("pnp:   %s 0x%llx length 0x%x flags 0x%x\n",
+                 d->Type == CmResourceTypePort ? "port" : "memory", d->u.Memory.Start.QuadPart,
+                 d->u.Memory.Length, d->Flags);
+        break;
+    case CmResourceTypeInterrupt:
+        if (d->Flags & CM_RESOURCE_INTERRUPT_MESSAGE)
+            DbgPrint("pnp:   message vector 0x%x level %u\n",
+                     d->u.MessageInterrupt.Translated.Vector,
+                     d->u.MessageInterrupt.Translated.Level);
+        else
+            DbgPrint("pnp:   line %u vector 0x%x level %u\n", raw->u.Interrupt.Vector,
+                     d->u.Interrupt.Vector, d->u.Interrupt.Level);
+        break;
+    default:
+        DbgPrint("pnp:   type 0x%x {%u, %u, %u}\n", d->Type, d->u.DevicePrivate.Data[0],
+                 d->u.DevicePrivate.Data[1], d->u.DevicePrivate.Data[2]);
+    }
+}
+
+void PnpPrintResources(const PNP_NODE *node) {
+    DbgPrint("pnp: %ws: resources%s\n", node->instance, node->raw ? "" : ": none");
+    if (!node->raw)
+        return;
+    const CM_PARTIAL_RESOURCE_LIST *raw = &node->raw->List[0].PartialResourceList;
+    const CM_PARTIAL_RESOURCE_LIST *list = &node->translated->List[0].PartialResourceList;
+    for (ULONG i = 0; i < list->Count; i++)
+        PrintOne(&raw->PartialDescriptors[i], &list->PartialDescriptors[i]);
+}
