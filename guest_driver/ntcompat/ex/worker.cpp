@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// ExQueueWorkItem: one worker thread a queue type, started with the first item.
+// ExQueueWorkItem: one worker thread a queue type.
 #include "mm/mi.h"
 
 namespace {
@@ -10,10 +10,11 @@ struct Queue {
     MI_LOCK lock;
     KSEMAPHORE count;
     bool initialized;
-    bool started;
 };
 
-Queue queues[MaximumWorkQueue];
+// Critical, delayed and hypercritical: what a Windows 7 driver may name.
+const size_t kQueues = 3;
+Queue queues[kQueues];
 
 VOID NTAPI Worker(PVOID context)
 {
@@ -36,7 +37,7 @@ VOID NTAPI Worker(PVOID context)
 }
 
 // Threads can be made at PASSIVE_LEVEL only; an item may come from DISPATCH_LEVEL.
-// ExInitializeWorkers has made them before any driver runs.
+// ObInitSystem has made them before any driver runs.
 void StartWorker(Queue *queue)
 {
     HANDLE handle;
@@ -45,7 +46,6 @@ void StartWorker(Queue *queue)
     if (!NT_SUCCESS(status))
         KdViolation(0x5E, "a worker thread can't be made", static_cast<uint64_t>(status), 0, 0, 0);
     ZwClose(handle);
-    queue->started = true;
 }
 
 void InitializeQueue(Queue *queue)
@@ -71,7 +71,7 @@ VOID NTAPI ExQueueWorkItem(PWORK_QUEUE_ITEM item, WORK_QUEUE_TYPE type)
 {
     if (KeGetCurrentIrql() > DISPATCH_LEVEL)
         KdViolation(0xC4, "ExQueueWorkItem above DISPATCH_LEVEL", 0x20003, KeGetCurrentIrql(), 0, 0);
-    if (static_cast<ULONG>(type) >= MaximumWorkQueue)
+    if (static_cast<ULONG>(type) >= kQueues)
         KdViolation(0x96, "a work queue that doesn't exist", 0x2, static_cast<uint64_t>(type), 0, 0);
     if (!item->WorkerRoutine)
         KdViolation(0x96, "a work item without a routine", 0x3, reinterpret_cast<uintptr_t>(item),
@@ -86,6 +86,4 @@ VOID NTAPI ExQueueWorkItem(PWORK_QUEUE_ITEM item, WORK_QUEUE_TYPE type)
         InsertTailList(&queue->items, &item->List);
     }
     KeReleaseSemaphore(&queue->count, 0, 1, FALSE);
-    if (!queue->started && KeGetCurrentIrql() == PASSIVE_LEVEL)
-        StartWorker(queue);
 }

@@ -158,6 +158,10 @@ inline void MiPagedCode(const char *function)
     KdViolation(0xC4, function, rule, KeGetCurrentIrql(), 0, 0);
 }
 
+// ex: the worker threads behind ExQueueWorkItem. Called by ObInitSystem, whose
+// deferred deletion needs them.
+void ExInitializeWorkers(void);
+
 #define MI_CALLER() (reinterpret_cast<uint64_t>(__builtin_return_address(0)))
 
 #endif // NTC_MI_H_

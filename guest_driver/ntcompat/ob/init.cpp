@@ -64,4 +64,5 @@ void ObInitSystem(void)
         Must(ObpCreateDirectory(path), "the first directories");
     Link(L"\\??", L"\\GLOBAL??");
     Link(L"\\DosDevices", L"\\??");
+    ExInitializeWorkers();
 }
