@@ -99,7 +99,7 @@ typedef struct _VQ7_TYPE_OPS {
     // others are completed with `status`.
     VOID (*TakeBack)(DEVICE_CONTEXT *dc, BOOLEAN keep, NTSTATUS status);
     // <= DISPATCH_LEVEL. Completes or keeps the request. FALSE: unknown code.
-    BOOLEAN (*DeviceControl)
+    BOOLEAN(*DeviceControl)
     (DEVICE_CONTEXT *dc, WDFREQUEST request, size_t output_length, ULONG code);
     // <= DISPATCH_LEVEL. EvtIoStop of a request that was taken from io_queue.
     VOID (*IoStop)(DEVICE_CONTEXT *dc, WDFREQUEST request, ULONG flags);

@@ -40,7 +40,8 @@ typedef struct _DPC_WORK {
     BOOLEAN config;       // the configuration may have changed
     BOOLEAN config_alone; // nothing else could have been the reason
     BOOLEAN all_queues;
-    UINT16 message; // not all_queues: queues with this message
+    BOOLEAN message_queues; // those with this message
+    UINT16 message;
 } DPC_WORK;
 
 static VOID FindLineWork(DEVICE_CONTEXT *dc, DPC_WORK *work) {
@@ -49,6 +50,7 @@ static VOID FindLineWork(DEVICE_CONTEXT *dc, DPC_WORK *work) {
     work->config = (BOOLEAN)((isr & VIRTIO_PCI_ISR_CONFIG) != 0);
     work->config_alone = work->config;
     work->all_queues = (BOOLEAN)((isr & VIRTIO_PCI_ISR_QUEUE) != 0);
+    work->message_queues = FALSE;
     work->message = VIRTIO_PCI_NO_VECTOR;
 }
 
@@ -56,6 +58,7 @@ static VOID FindMessageWork(DEVICE_CONTEXT *dc, UINT16 message, DPC_WORK *work) 
     work->config = (BOOLEAN)(message == 0);
     work->config_alone = (BOOLEAN)(message == 0 && dc->interrupts_connected > 1);
     work->all_queues = FALSE;
+    work->message_queues = TRUE;
     work->message = message;
 }
 
@@ -95,11 +98,10 @@ VOID NTAPI Vq7EvtDpc(WDFINTERRUPT interrupt, WDFOBJECT device) {
         FindLineWork(dc, &work);
     }
     LookAtConfig(dc, &work);
-    for (UINT16 i = 0; i < dc->queue_count; i++) {
+    for (UINT16 i = 0; i < dc->queue_count && dc->type->Service != NULL; i++) {
         VQ7_QUEUE *queue = &dc->queues[i];
-        if ((work.all_queues || queue->vector == work.message) && dc->type->Service != NULL &&
-            dc->type->Service(queue)) {
-            more = TRUE;
+        if (work.all_queues || (work.message_queues && queue->vector == work.message)) {
+            more = (BOOLEAN)(dc->type->Service(queue) || more);
         }
     }
     if (more) {
