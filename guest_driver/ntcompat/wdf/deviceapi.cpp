@@ -7,19 +7,19 @@
 using namespace wdfldr;
 
 WDF_API(PDEVICE_OBJECT, WdfDeviceWdmGetDeviceObject, (PWDF_DRIVER_GLOBALS pub, WDFDEVICE handle)) {
-    WDF_ENTER(WdfDeviceWdmGetDeviceObject, HIGH_LEVEL);
+    WDF_ENTER(WdfDeviceWdmGetDeviceObject, DISPATCH_LEVEL);
     return From<Device>(globals, handle, kName)->deviceObject;
 }
 
 WDF_API(PDEVICE_OBJECT, WdfDeviceWdmGetAttachedDevice,
         (PWDF_DRIVER_GLOBALS pub, WDFDEVICE handle)) {
-    WDF_ENTER(WdfDeviceWdmGetAttachedDevice, HIGH_LEVEL);
+    WDF_ENTER(WdfDeviceWdmGetAttachedDevice, DISPATCH_LEVEL);
     return From<Device>(globals, handle, kName)->attached;
 }
 
 WDF_API(PDEVICE_OBJECT, WdfDeviceWdmGetPhysicalDevice,
         (PWDF_DRIVER_GLOBALS pub, WDFDEVICE handle)) {
-    WDF_ENTER(WdfDeviceWdmGetPhysicalDevice, HIGH_LEVEL);
+    WDF_ENTER(WdfDeviceWdmGetPhysicalDevice, DISPATCH_LEVEL);
     return From<Device>(globals, handle, kName)->physical;
 }
 

@@ -149,7 +149,7 @@ WDF_API(size_t, WdfDmaEnablerGetMaximumScatterGatherElements,
 
 WDF_API(VOID, WdfDmaEnablerSetMaximumScatterGatherElements,
         (PWDF_DRIVER_GLOBALS pub, WDFDMAENABLER handle, size_t count)) {
-    WDF_ENTER(WdfDmaEnablerSetMaximumScatterGatherElements, DISPATCH_LEVEL);
+    WDF_ENTER(WdfDmaEnablerSetMaximumScatterGatherElements, PASSIVE_LEVEL);
     auto *enabler = From<DmaEnabler>(globals, handle, kName);
     if (count == 0)
         Stop(kDmaFatal, handle, 0, "%s: 0 elements", kName);

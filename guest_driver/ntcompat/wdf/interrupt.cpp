@@ -78,7 +78,7 @@ static VOID NTAPI DeferredRoutine(PKDPC, PVOID context, PVOID, PVOID) {
     auto *interrupt = static_cast<Interrupt *>(context);
     CallbackGuard guard(interrupt->serialization);
     interrupt->config.EvtInterruptDpc(interrupt->HandleAs<WDFINTERRUPT>(),
-                                      interrupt->parent->Handle());
+                                      interrupt->device->Handle());
 }
 
 struct EnableCall {
@@ -128,7 +128,9 @@ NTSTATUS Interrupt::Connect() {
     full->SpinLock = Lock();
     full->SynchronizeIrql = synchronizeIrql;
     full->FloatingSave = config.FloatingSave;
-    full->ShareVector = info.ShareDisposition == CmResourceShareShared;
+    full->ShareVector = config.ShareVector == WdfUseDefault
+                            ? info.ShareDisposition == CmResourceShareShared
+                            : config.ShareVector == WdfTrue;
     full->Vector = info.Vector;
     full->Irql = info.Irql;
     full->InterruptMode = info.Mode;

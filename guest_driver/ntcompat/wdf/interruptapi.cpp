@@ -43,7 +43,7 @@ static NTSTATUS SetSerialization(Interrupt *interrupt, Object *parent) {
 WDF_API(NTSTATUS, WdfInterruptCreate,
         (PWDF_DRIVER_GLOBALS pub, WDFDEVICE deviceHandle, PWDF_INTERRUPT_CONFIG config,
          PWDF_OBJECT_ATTRIBUTES attributes, WDFINTERRUPT *out)) {
-    WDF_ENTER(WdfInterruptCreate, PASSIVE_LEVEL);
+    WDF_ENTER(WdfInterruptCreate, DISPATCH_LEVEL);
     auto *device = From<Device>(globals, deviceHandle, kName);
     CheckNotNull(config, kName, "Configuration");
     CheckNotNull(out, kName, "Interrupt");
@@ -173,7 +173,7 @@ WDF_API(PKINTERRUPT, WdfInterruptWdmGetInterrupt, (PWDF_DRIVER_GLOBALS pub, WDFI
 
 WDF_API(VOID, WdfInterruptGetInfo,
         (PWDF_DRIVER_GLOBALS pub, WDFINTERRUPT handle, PWDF_INTERRUPT_INFO info)) {
-    WDF_ENTER(WdfInterruptGetInfo, HIGH_LEVEL);
+    WDF_ENTER(WdfInterruptGetInfo, DISPATCH_LEVEL);
     auto *interrupt = From<Interrupt>(globals, handle, kName);
     CheckNotNull(info, kName, "Info");
     // Up to 1.7 the structure ended before Group.

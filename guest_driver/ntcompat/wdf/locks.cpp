@@ -11,12 +11,14 @@ void CallbackLock::Initialize(bool passiveLevel) {
 }
 
 void CallbackLock::Acquire() {
+    // Before the owner is looked at: a DPC runs in the context of any thread.
+    if (passive)
+        CheckIrql(APC_LEVEL, "callback lock of a passive-level object");
     if (IsOwner()) {
         depth++;
         return;
     }
     if (passive) {
-        CheckIrql(PASSIVE_LEVEL, "callback lock of a passive-level object");
         KeEnterCriticalRegion();
         KeWaitForSingleObject(&mutex, Executive, KernelMode, FALSE, nullptr);
     } else {

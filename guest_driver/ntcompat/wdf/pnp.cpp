@@ -147,6 +147,9 @@ static void WaitForIo(Device *device) {
            STATUS_TIMEOUT)
         DbgPrint("WDFLDR: %s: removal waits for %d requests\n", device->globals->pub.DriverName,
                  static_cast<int>(device->ioCount));
+    // The last LeaveIo sets the event with the lock held: let it go.
+    KeAcquireSpinLock(&device->lock, &irql);
+    KeReleaseSpinLock(&device->lock, irql);
 }
 
 static NTSTATUS RemoveDevice(Device *device, PIRP irp) {

@@ -21,7 +21,6 @@ void Queue::UpdateEvents() {
 void Queue::AddOwned(Request *request) {
     request->queue = this;
     request->state = RequestState::Driver;
-    request->presented = true;
     request->stopPending = request->stopAcknowledged = false;
     InsertTailList(&owned, &request->queueLink);
     ownedCount++;
@@ -178,6 +177,7 @@ void Queue::Present() {
         Request *request = TakePresentable();
         if (!request)
             break;
+        request->presented = true;
         KeReleaseSpinLock(&lock, irql);
         Deliver(request);
         KeAcquireSpinLock(&lock, &irql);

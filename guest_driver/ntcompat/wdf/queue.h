@@ -43,7 +43,7 @@ class Queue : public Object {
     bool started = true;     // the driver's start / stop
     bool powered = false;    // not held by PnP or power
     bool notifyReady = true; // next arrival is an edge for EvtIoQueueReady
-    bool workQueued = false;
+    volatile bool workQueued = false;
     StateCallback ready{};
     StateCallback stopped{}; // when the driver owns nothing any more
     StateCallback empty{};   // drain, purge: when nothing is left at all
@@ -73,7 +73,7 @@ class Queue : public Object {
     void Resume();
 
     void OnDelete() override;
-    void OnDispose() override;
+    void OnDestroy() override;
 
   private:
     Request *TakePresentable();

@@ -14,12 +14,17 @@ void Queue::OnDelete() {
     CancelPending();
     CancelOwned();
     WaitFor(this, &allIdle, "deletion of a queue");
+    // A late presenting work item finds nothing to do, but has to end first.
+    LARGE_INTEGER interval;
+    interval.QuadPart = -10000; // 1 ms
+    while (workQueued)
+        KeDelayExecutionThread(KernelMode, FALSE, &interval);
     KeAcquireSpinLock(&device->lock, &irql);
     RemoveEntryList(&deviceLink);
     KeReleaseSpinLock(&device->lock, irql);
 }
 
-void Queue::OnDispose() {
+void Queue::OnDestroy() {
     if (work)
         IoFreeWorkItem(work);
     work = nullptr;
@@ -169,6 +174,7 @@ WDF_API(NTSTATUS, WdfIoQueueRetrieveNextRequest,
             request->Complete(STATUS_SUCCESS, IO_NO_INCREMENT);
             continue;
         }
+        request->presented = true;
         *out = request->HandleAs<WDFREQUEST>();
         return STATUS_SUCCESS;
     }
