@@ -52,7 +52,7 @@ class FakeAgent:
         self.host_end, self._end = socket.socketpair()
         self.executed = []              # framed commands, in the order of execution
         self.on_power = lambda what: None
-        self._boot, self._last, self._loaded, self._buffer = 0, None, True, b""
+        self._boot, self._last, self.loaded, self._buffer = 0, None, True, b""
         self._stats = {}
 
     def start(self):
@@ -76,7 +76,8 @@ class FakeAgent:
 
     def hello(self):
         self._boot += 1
-        self._last, self._loaded = None, True
+        self._last = None
+        self.loaded = self.facts()[2] in ("legacy", "modern", "auto")
         self._stats = dict.fromkeys(("submitted", "interrupts", "notifications", "suppressed"), 0)
         self.put("SeaBIOS\r\nvq7agent 1 fake x64, 1 device\r\n")
         self._frame(f"@0 hello version=1 guest=fake arch=x64 boot={self._boot:08x} devices=1")
@@ -104,7 +105,7 @@ class FakeAgent:
             return
         text = unseal(line)
         head, _, command = (text or "").partition(" ")
-        if text is None or not head[1:].isdigit():
+        if text is None or not head[1:].isdigit() or not 0 < int(head[1:]) < 1 << 32:
             self._frame("@0 damaged")
             return
         seq = int(head[1:])
@@ -143,6 +144,8 @@ class FakeAgent:
         self.put(line + "\r\n")
         try:
             ok, lines = self._execute(line)
+            lines = [each[:8] + "  " + bytes.fromhex(each[9:]).hex(" ")
+                     if line.startswith("blk read") else each for each in lines]
             text = "".join(each + "\r\n" for each in lines)
             self.put(text + "ok" + "".join(f" {k}={v}" for k, v in ok.items()) + "\r\n")
         except Refused as bad:
@@ -161,7 +164,7 @@ class FakeAgent:
             method = getattr(self, "do_" + "_".join(words[:size]), None)
             if method:
                 needs_device = words[0] in ("blk", "queues", "stats")
-                if needs_device and (not self._loaded or dev != 0):
+                if needs_device and (not self.loaded or dev != 0):
                     raise Refused("NO_DEVICE", f"no device {dev}")
                 try:
                     return method(*(int(w, 0) for w in words[size:]), **options)
@@ -170,12 +173,12 @@ class FakeAgent:
         raise Refused("UNKNOWN_COMMAND", f"no command {command!r}; try help")
 
     def do_help(self):
-        return {}, ["blk read <sector> <count>", "help [command]"]
+        return {}, [name[3:].replace("_", " ") for name in dir(self) if name.startswith("do_")]
 
     def do_info(self):
         return {"version": 1, "guest": "fake", "arch": "x64", "boot": f"{self._boot:08x}",
                 "uptime_ms": 1, "devices": 1,
-                "driver": "loaded" if self._loaded else "unloaded"}, []
+                "driver": "loaded" if self.loaded else "unloaded"}, []
 
     def facts(self):
         """Transport, offered and accepted features of the device."""
@@ -187,12 +190,12 @@ class FakeAgent:
         offered |= features.EVENT_IDX if self.config.event_idx else 0
         offered |= features.INDIRECT if self.config.indirect else 0
         offered |= features.BLK_RO if self.config.read_only else 0
-        return ("modern" if modern else "legacy"), offered, asked
+        line = self.config.interrupt == "line" or asked.get("vq7test.MSISupported") == "0"
+        return ("modern" if modern else "legacy"), offered, wanted, line
 
     def do_devices(self):
-        transport, offered, asked = self.facts()
-        line = self.config.interrupt == "line" or asked.get("vq7test.MSISupported") == "0"
-        if asked.get("vq7test.Transport", "auto") not in ("auto", "legacy", "modern"):
+        transport, offered, _, line = self.facts()
+        if not self.loaded:
             return {"devices": 0}, []
         ident = "1af4:1042" if self.config.flavour == "modern" else "1af4:1001"
         return {"devices": 1}, [
@@ -213,11 +216,11 @@ class FakeAgent:
         return {}, []
 
     def do_driver_unload(self):
-        self._loaded = False
+        self.loaded = False
         return {}, []
 
     def do_driver_load(self):
-        self._loaded = True
+        self.loaded = True
         return {"devices": 1}, []
 
     def do_crash(self):
@@ -251,6 +254,8 @@ class FakeAgent:
     def _io(self, sector, data=None, count=0):
         count = count if data is None else len(data) // SECTOR
         self._count(1)
+        if not 0 < count <= 2048 or sector >> 64:
+            raise Refused("BAD_ARGUMENT", "count or sector")
         if sector + count > self.capacity:
             raise Refused("STATUS_IO_DEVICE_ERROR", f"sector {sector}")
         if data is None:
@@ -279,16 +284,20 @@ class FakeAgent:
     def do_blk_verify(self, sector, count, seed, gen, segments="0"):
         want, got = pattern.content(int(seed, 0), sector, count, int(gen, 0)), \
             self._io(sector, None, count)
-        for at in range(0, len(want), SECTOR):
-            if want[at:at + SECTOR] != got[at:at + SECTOR]:
+        for at in range(0, len(want), 8):
+            if want[at:at + 8] != got[at:at + 8]:
                 raise Refused("MISCOMPARE", f"sector {sector + at // SECTOR}",
-                              [f"sector={sector + at // SECTOR} offset=0"])
+                              [f"sector={sector + at // SECTOR} offset={at % SECTOR} "
+                               f"want={want[at:at + 8].hex()} got={got[at:at + 8].hex()}"])
         return {"sectors": count}, []
 
     def do_blk_run(self, **options):
         values = {k: v if k == "pattern" else tuple(int(s, 0) for s in v.split(","))
                   if k == "sizes" else int(v, 0) for k, v in options.items()}
         load = workload.Workload(**values)
+        if any(size % SECTOR or size > load.sectors(self.capacity) * SECTOR
+               for size in load.sizes):
+            raise Refused("BAD_ARGUMENT", "sizes")
         if "busy" in self.faults:
             while True:
                 self._frame(f"@{self._seq} busy in_flight=1")
@@ -301,10 +310,13 @@ class FakeAgent:
         if "stray" in self.faults:
             self._io(self.capacity - 1, bytes([0xEE]) * SECTOR)
         self._count(load.ops)
+        per = 1 if load.depth == 1 else 2
         return {**workload.expected_counts(load, self.capacity), "time_us": 1000,
                 "max_in_flight": load.depth, "submitted": load.ops, "completed": load.ops,
-                "notifications": load.ops // 2 or 1, "suppressed": load.ops // 2,
-                "interrupts": load.ops, "dpcs": load.ops, "ring_full": int(load.depth > 256),
+                "notifications": load.ops // per,
+                "suppressed": load.ops - load.ops // per,
+                "interrupts": load.ops, "dpcs": load.ops,
+                "ring_full": int(load.depth > self.config.queue_size),
                 "indirect": load.ops * self.config.indirect}, []
 
 

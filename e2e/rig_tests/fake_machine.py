@@ -74,7 +74,7 @@ class FakeVM(VM):
         return self
 
     def qmp(self, command, **arguments):
-        _, offered, _ = self.agent.facts()
+        transport, offered, _, _ = self.agent.facts()
         names = [name for name, bit in features.BITS.items() if offered >> bit & 1]
         if command == "x-query-virtio":
             return [{"name": "virtio-blk", "path": "/fake"}]
@@ -82,12 +82,14 @@ class FakeVM(VM):
             return {"vring-num": self.config.queue_size}
         if command == "x-query-virtio-status":
             known = {"transports": names, "dev-features": []}
-            modern = self.agent.facts()[0] == "modern"
+            if not self.agent.loaded:
+                known_status = []
+            else:
+                known_status = ["ACKNOWLEDGE", "DRIVER", "DRIVER_OK"] \
+                    + ["FEATURES_OK"] * (transport == "modern")
             return {"host-features": known, "guest-features": known, "broken": False,
                     "started": True, "status": {"statuses": [
-                        "VIRTIO_CONFIG_S_ACKNOWLEDGE: a", "VIRTIO_CONFIG_S_DRIVER: b",
-                        "VIRTIO_CONFIG_S_DRIVER_OK: c"]
-                        + ["VIRTIO_CONFIG_S_FEATURES_OK: d"] * modern}}
+                        f"VIRTIO_CONFIG_S_{name}: text" for name in known_status]}}
         raise AssertionError(f"unexpected QMP {command}")
 
 

@@ -18,7 +18,6 @@ def submitted(vm):
     return lambda: vm.console.command("stats").num("submitted")
 
 
-@pytest.mark.smoke
 @pytest.mark.on("one")
 @pytest.mark.parametrize("fault", list(FAULTS))
 @pytest.mark.parametrize("line", [1, 3, 5])

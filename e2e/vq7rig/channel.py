@@ -47,7 +47,7 @@ class SocketChannel:
             return None
 
     def send(self, data, timeout=5.0):
-        """Send all bytes. Returns False if the guest takes none for `timeout`."""
+        """Send all bytes. Returns False if the guest takes none for `timeout`, None at the end."""
         deadline = time.monotonic() + timeout
         while data:
             _, ready, _ = select.select([], [self._sock], [],
@@ -59,7 +59,7 @@ class SocketChannel:
             except BlockingIOError:
                 continue
             except ConnectionError:
-                return False
+                return None
         return True
 
     def close(self):

@@ -103,11 +103,12 @@ def _run(args, rest):
     results = pathlib.Path(args.results).absolute()
     if not any(word.startswith("-m") for word in rest):
         rest = ["-m", "not nightly"] + rest
-    if all(word.startswith("-") or rest[i - 1] in ("-m", "-k") for i, word in enumerate(rest)):
+    if not _names_tests(rest):
         rest = rest + [str(ROOT / "e2e" / "tests")]
-    options = ["-q", "--no-header", "--tb=short", "--show-capture=no", "-p", "no:cacheprovider",
-               "-p", "no:junitxml", "--rootdir", str(ROOT / "e2e"), f"--results={results}",
-               f"--guest={args.guest}"] + ([f"--connect={args.connect}"] if args.connect else [])
+    options = ["-q", "--no-header", "--tb=short", "--show-capture=no", "-rN",
+               "-p", "no:cacheprovider", "-p", "no:junitxml", "--rootdir", str(ROOT / "e2e"),
+               f"--results={results}", f"--guest={args.guest}"]
+    options += [f"--connect={args.connect}"] if args.connect else []
     with Lock():
         _clear(results)
         catcher = _Catcher()
@@ -119,6 +120,13 @@ def _run(args, rest):
     if code == pytest.ExitCode.INTERNAL_ERROR:
         return EXIT_RIG
     return exit_code(result.verdict for result in catcher.results)
+
+
+def _names_tests(words):
+    """Is one of pytest's arguments a test file, and not the value of an option?"""
+    return any(not word.startswith("-") and os.path.exists(word.partition("::")[0])
+               and not (at and words[at - 1] in ("-m", "-k", "-p", "-o"))
+               for at, word in enumerate(words))
 
 
 def _clear(results):

@@ -18,7 +18,7 @@ from .frames import MAX_LINE, MAX_SEQ, answer_of, parse, seal
 
 PROMPT = "vq7> "
 QUIET = 10.0            # seconds without a sign of life: a hang, by the protocol
-RESEND = 3.0            # seconds of silence after which a request is sent again
+RESEND = 2.0            # seconds of silence after which a request is sent again
 SETTLE = 0.3            # silence that ends a damaged answer
 MAX_RESENDS = 6
 TAIL = 8192
@@ -82,7 +82,7 @@ class Console:
                 return None
             self._receive(left)
         raw, self._buffer = self._buffer.split(b"\n", 1)
-        line = raw.decode("ascii", "replace").rstrip("\r")
+        line = raw.decode("ascii", "replace").rstrip("\r").removeprefix(PROMPT)
         self._watch_for_stop(line)
         return line
 
@@ -123,7 +123,10 @@ class Console:
     def _send(self, data):
         self._record(b"".join(b"<< " + line + b"\n" for line in data.splitlines()))
         began = time.monotonic()
-        if not self.channel.send(data):
+        sent = self.channel.send(data)
+        while sent is None:
+            self._line(began + 1.0)     # its last words, then that it went away
+        if not sent:
             raise self._hang("the guest to take a line", began, "the guest's serial port is full")
 
     # --- start -------------------------------------------------------------

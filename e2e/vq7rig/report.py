@@ -115,7 +115,8 @@ def table(results, boot_times):
     columns = sorted({r.column for r in results}, key=_column_order)
     rows = list(dict.fromkeys(r.test for r in results))
     width = max(9, min(17, (WIDTH - 34) // max(1, len(columns))))
-    lines = ["test".ljust(34) + "".join(c[:width - 1].rjust(width) for c in columns)]
+    heads = [c.replace("transitional", "trans").rjust(width) for c in columns]
+    lines = ["test".ljust(34) + "".join(heads)]
     for row in rows:
         cells = [_cell([r for r in results if r.test == row and r.column == c]) for c in columns]
         lines.append(row[:33].ljust(34) + "".join(cell.rjust(width) for cell in cells))

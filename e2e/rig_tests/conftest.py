@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""Tests of the rig itself. Those that need QEMU are skipped where it is missing."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+E2E = HERE.parent
+
+
+@pytest.fixture
+def cli(tmp_path):
+    """cli(*arguments, env={}) runs `python3 -m vq7rig` with a build folder of its own."""
+    guest = tmp_path / "build" / "guest" / "x64"
+    guest.mkdir(parents=True)
+    for name in ("ntcompat.elf", "guest.cpio"):
+        (guest / name).write_bytes(b"not a kernel")
+
+    def run(*arguments, env=None, start_only=False):
+        environment = {**os.environ, "VQ7_BUILD": str(tmp_path / "build"),
+                       "PYTHONPATH": f"{E2E}:{HERE}", **(env or {})}
+        command = [sys.executable, "-m", "vq7rig", *map(str, arguments)]
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
+                 "stderr": subprocess.PIPE, "text": True, "cwd": E2E, "env": environment}
+        if start_only:
+            return subprocess.Popen(command, **pipes)
+        return subprocess.run(command, timeout=60, **pipes)
+
+    run.build = tmp_path / "build"
+    return run

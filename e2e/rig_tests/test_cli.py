@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""The command line: bad input is one clear line and the documented exit code."""
+
+import fcntl
+import os
+import signal
+import time
+
+import pytest
+
+import tiny_guest
+from vq7rig import libvirt_host
+from vq7rig.check import shutil as check_shutil
+
+qemu = pytest.mark.skipif(
+    libvirt_host.libvirt is None or not check_shutil.which("qemu-system-x86_64"),
+    reason="needs QEMU and libvirt")
+
+
+def one_line(done, code):
+    assert done.returncode == code, done.stdout + done.stderr
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert len(lines) == 1 and lines[0].startswith("vq7rig: "), done.stderr
+    return lines[0]
+
+
+def test_unknown_flavour(cli):
+    assert "unknown flavour 'foo'; known: legacy, transitional, modern" in \
+        one_line(cli("vm", "foo"), 2)
+
+
+def test_unknown_machine(cli):
+    assert "unknown machine 'vax'; known: pc, q35" in \
+        one_line(cli("vm", "modern", "--machine", "vax"), 2)
+
+
+def test_unknown_argument(cli):
+    assert "unknown argument '--fast'" in one_line(cli("vm", "modern", "--fast"), 2)
+
+
+@pytest.mark.parametrize("job", [("run",), ("vm", "modern")])
+def test_missing_guest(cli, job):
+    (cli.build / "guest/x64/guest.cpio").unlink()
+    line = one_line(cli(*job), 3)
+    assert "has no guest.cpio; run `make guest`" in line
+
+
+def test_missing_qemu(cli, tmp_path):
+    line = one_line(cli("vm", "modern", env={"PATH": str(tmp_path)}), 3)
+    assert "qemu-system-x86_64 is not installed; run `ci/setup.sh rig`" in line
+
+
+def test_missing_binding(cli, tmp_path):
+    (tmp_path / "libvirt.py").write_text("raise ImportError('no')\n")
+    line = one_line(cli("vm", "modern", env={"PYTHONPATH": str(tmp_path)}), 3)
+    assert "bindings are missing" in line
+
+
+def test_remote_uri(cli):
+    assert "must be a qemu:/// URI" in \
+        one_line(cli("vm", "modern", "--connect", "qemu+ssh://host/system"), 2)
+
+
+def test_unknown_test_options(cli):
+    assert cli("run", "--no-such-option").returncode == 2
+    assert cli("run", "-k", "no_such_test").returncode == 2
+
+
+def test_results_folder_of_somebody_else_is_not_removed(cli, tmp_path):
+    precious = tmp_path / "home" / "thesis"
+    precious.mkdir(parents=True)
+    assert "isn't a run's folder" in one_line(cli("run", "--results", precious.parent), 2)
+    assert precious.exists()
+
+
+def test_second_rig_in_the_same_tree(cli):
+    (cli.build / "e2e").mkdir(parents=True)
+    with open(cli.build / "e2e" / "lock", "w", encoding="ascii") as lock:
+        lock.write("4711")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "in use by another rig (process 4711)" in one_line(cli("vm", "modern"), 3)
+
+
+def test_check_names_what_is_missing(cli, tmp_path):
+    (cli.build / "guest/x64/guest.cpio").unlink()
+    done = cli("check", env={"PATH": str(tmp_path)})
+    assert done.returncode == 3
+    assert "MISSING  qemu" in done.stdout and "MISSING  guest" in done.stdout
+    assert "ok       python" in done.stdout
+
+
+# --- with QEMU -----------------------------------------------------------------
+
+def left_behind(cli):
+    """Processes of a run's machines that still live."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                line = file.read()
+        except OSError:
+            continue
+        if b"qemu-system" in line.split(b"\0")[0] and str(cli.build).encode() in line:
+            found.append(pid)
+    return found
+
+
+def vq7_temps(tmp_path):
+    return list(tmp_path.glob("temps/*"))
+
+
+@pytest.fixture
+def qemu_cli(cli, tmp_path):
+    """The command line with a guest that halts, and its own folder for temporary files."""
+    (tmp_path / "temps").mkdir()
+    (cli.build / "guest/x64/ntcompat.elf").write_bytes(tiny_guest.elf())
+    (cli.build / "guest/x64/guest.cpio").write_bytes(b"x" * 512)
+
+    def run(*arguments, **options):
+        env = {"TMPDIR": str(tmp_path / "temps"), **options.pop("env", {})}
+        return cli(*arguments, env=env, **options)
+
+    run.build = cli.build
+    yield run
+    assert not left_behind(cli), "a machine was left behind"
+    assert not vq7_temps(tmp_path), "temporary files were left behind"
+
+
+@qemu
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_console_leaves_nothing(qemu_cli, number):
+    job = qemu_cli("vm", "modern", start_only=True)
+    wait_for(lambda: left_behind(qemu_cli))
+    job.send_signal(number)
+    assert job.wait(20) == 130
+    assert "interrupted" in job.stderr.read()
+    job.stdout.close()
+    job.stderr.close()
+
+
+@qemu
+def test_interrupted_run_leaves_nothing(qemu_cli):
+    job = qemu_cli("run", "--accel=tcg", "-k", "test_start and pc-modern", start_only=True)
+    wait_for(lambda: left_behind(qemu_cli))
+    job.send_signal(signal.SIGINT)
+    out, err = job.communicate(timeout=20)
+    assert job.returncode == 130, out + err
+
+
+@qemu
+def test_guest_that_is_no_kernel(qemu_cli):
+    (qemu_cli.build / "guest/x64/ntcompat.elf").write_bytes(b"not a kernel")
+    assert "libvirt can't start the machine" in one_line(qemu_cli("vm", "modern"), 3)
+
+
+@qemu
+@pytest.mark.parametrize("flavour", ["legacy", "transitional", "modern"])
+@pytest.mark.parametrize("machine", ["pc", "q35"])
+def test_bug_check_in_a_real_machine(qemu_cli, flavour, machine):
+    """Each domain XML starts, nothing of the first output is lost, and a stop is seen."""
+    text = "*** STOP: 0x0000007B (0,0,0,0)\r\n"
+    (qemu_cli.build / "guest/x64/ntcompat.elf").write_bytes(
+        tiny_guest.elf(tiny_guest.serial(text)))
+    done = qemu_cli("run", "--accel=tcg", "-k", f"test_start and {machine}-{flavour}")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 guest crash" in done.stdout and "0x0000007B" in done.stdout
+
+
+def wait_for(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""The e2e suite itself, against a guest without a machine: it passes a sound guest
+and finds each of the faults, with the right verdict and without waiting for ever."""
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+FAKE = ("-p", "fake_machine", "--accel=tcg")
+
+
+def verdicts(cli):
+    xml = ET.parse(cli.build / "e2e" / "latest" / "junit.xml")
+    return {p.get("value") for p in xml.findall(".//testcase/properties/property")
+            if p.get("name") == "verdict"}
+
+
+def test_sound_guest_passes(cli):
+    done = cli("run", "-m", "smoke", *FAKE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "pc-modern" in done.stdout and "q35-legacy" in done.stdout
+    assert verdicts(cli) == {"pass"}
+
+
+@pytest.mark.parametrize("fault, tests, verdict", [
+    ("lost_write", "test_random", "fail"),
+    ("wrong_data", "test_host_reads_what_the_guest_wrote", "fail"),
+    ("stray", "test_random", "fail"),
+    ("stop", "test_host_reads_what_the_guest_wrote", "guest crash"),
+    ("restart", "test_host_reads_what_the_guest_wrote", "guest crash"),
+])
+def test_fault_is_found(cli, fault, tests, verdict):
+    done = cli("run", *FAKE, "-k", f"{tests} and pc-modern", env={"VQ7_FAKE_FAULTS": fault})
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert verdicts(cli) == {verdict}
+
+
+def test_hanging_guest_is_given_up_on(cli):
+    """Two hangs of one machine; the tests that follow on it are skipped, saying why."""
+    done = cli("run", *FAKE, "-k", "test_noise_is_refused and not too-long",
+               env={"VQ7_FAKE_FAULTS": "hang"})
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert verdicts(cli) == {"hang", "skipped"}
+    assert "given up on pc-modern after 2 failures" in \
+        (cli.build / "e2e" / "latest" / "junit.xml").read_text()
+
+
+def test_artefacts(cli):
+    cli("run", *FAKE, "-k", "test_enumeration and pc-modern")
+    (folder,) = (cli.build / "e2e" / "latest").glob("test_enumeration*")
+    assert "devices" in (folder / "console.log").read_text()
+    assert "virtio-non-transitional" in (folder / "domain.xml").read_text()
+    assert "machine vq7-" in (folder / "rig.log").read_text()
+    xml = (cli.build / "e2e" / "latest" / "junit.xml").read_text()
+    assert 'name="commit"' in xml and 'name="sha256 ntcompat.elf"' in xml
