@@ -26,7 +26,9 @@ TEST(AgentPattern, HoldsTheVectors) {
 
 TEST(AgentNumbers, ParsesDecimalAndHexadecimal) {
     uint64_t value = 0;
-    auto parse = [&](const char *text) { return agent::ParseNumber(text, std::strlen(text), &value); };
+    auto parse = [&](const char *text) {
+        return agent::ParseNumber(text, std::strlen(text), &value);
+    };
     EXPECT_TRUE(parse("18446744073709551615"));
     EXPECT_EQ(UINT64_MAX, value);
     EXPECT_TRUE(parse("0xFFFFFFFFffffffff"));
@@ -166,8 +168,8 @@ TEST(AgentBlk, WritesReadsAndVerifiesThePattern) {
     EXPECT_EQ("1024", Value(wrote, "bytes"));
     EXPECT_EQ("ok lines=0 sectors=2\n", rig.Ask("blk verify 100 2 seed=9 gen=16"));
     std::string read = rig.Ask("blk read 100 2");
-    EXPECT_EQ("#1 00000000 640000000000000010000000000000000900000000000000",
-              read.substr(0, 60)) << read.substr(0, 100);
+    EXPECT_EQ("#1 00000000 640000000000000010000000000000000900000000000000", read.substr(0, 60))
+        << read.substr(0, 100);
     EXPECT_NE(std::string::npos, read.find("#32 000003e0 "));
 }
 
@@ -191,9 +193,10 @@ TEST(AgentBlk, VerifyTellsWhatIsThere) {
               "the pattern\"\n",
               rig.Ask("blk verify 10 3 seed=1 gen=1"));
     fake->disks[0].data[12 * 512 + 511] ^= 0x80;
-    EXPECT_NE(std::string::npos, rig.Ask("blk verify 12 1 seed=1 gen=1").find("sector=12 offset=504 "));
-    EXPECT_EQ("16", Value(rig.Ask("blk verify 1000 40 seed=1 gen=1").substr(
-                              rig.Ask("blk verify 1000 40 seed=1 gen=1").find("error ")),
+    EXPECT_NE(std::string::npos,
+              rig.Ask("blk verify 12 1 seed=1 gen=1").find("sector=12 offset=504 "));
+    EXPECT_EQ("16", Value(rig.Ask("blk verify 1000 40 seed=1 gen=1")
+                              .substr(rig.Ask("blk verify 1000 40 seed=1 gen=1").find("error ")),
                           "lines"));
 }
 
@@ -304,8 +307,9 @@ TEST(AgentCommands, LeaveNothingBehind) {
     size_t in_use = fake->MemoryInUse();
     for (const char *command :
          {"help", "info", "devices", "queues", "stats", "stats clear", "blk info", "blk read 0 9",
-          "blk write 0 9 seed=1 gen=1", "blk verify 0 9 seed=1 gen=1", "blk verify 0 9 seed=1 gen=2",
-          "blk flush", "blk id", "blk run", "blk run depth=9 write=100", "blk read 5000 1", "reset"}) {
+          "blk write 0 9 seed=1 gen=1", "blk verify 0 9 seed=1 gen=1",
+          "blk verify 0 9 seed=1 gen=2", "blk flush", "blk id", "blk run",
+          "blk run depth=9 write=100", "blk read 5000 1", "reset"}) {
         rig.Ask(command);
         EXPECT_EQ(in_use, fake->MemoryInUse()) << command;
         EXPECT_TRUE(fake->open.empty()) << command;

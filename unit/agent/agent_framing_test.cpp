@@ -24,7 +24,8 @@ TEST(AgentFraming, AnswersAKnownLine) {
     AgentRig rig;
     // The checksum comes from another implementation (Python's zlib).
     std::string answer = rig.Type("@1 info *3d4dbf40\r\n");
-    EXPECT_EQ(0u, Unsealed(answer).find("@1 ok lines=0 version=1 guest=fake arch=x64 boot=")) << answer;
+    EXPECT_EQ(0u, Unsealed(answer).find("@1 ok lines=0 version=1 guest=fake arch=x64 boot="))
+        << answer;
     EXPECT_EQ(std::string::npos, answer.find("vq7>"));
 }
 
@@ -36,10 +37,10 @@ TEST(AgentFraming, TheLineBeginsOnALineOfItsOwn) {
 
 TEST(AgentFraming, LinesMayEndInLf) {
     AgentRig rig;
-    EXPECT_EQ("@4294967295 ok", Unsealed(rig.Type("@4294967295 blk read 0 1 quiet=1 *" +
-                                                  Sealed("@4294967295 blk read 0 1 quiet=1").substr(34, 8) +
-                                                  "\n"))
-                                    .substr(0, 14));
+    EXPECT_EQ("@4294967295 ok",
+              Unsealed(rig.Type("@4294967295 blk read 0 1 quiet=1 *" +
+                                Sealed("@4294967295 blk read 0 1 quiet=1").substr(34, 8) + "\n"))
+                  .substr(0, 14));
 }
 
 TEST(AgentFraming, DamagedLinesDoNothing) {
@@ -166,7 +167,8 @@ TEST(AgentRecovery, TheLongestReadCanBeAskedForAgain) {
 TEST(AgentEditor, EchoesEditsAndPrompts) {
     AgentRig rig;
     EXPECT_EQ("blx\b \bk id\r\nok id=disk%200\r\nvq7> ", rig.Type("blx\x7fk id\r"));
-    EXPECT_EQ("ab\b \b\b \bblk id\r\nok id=disk%200\r\nvq7> ", rig.Type("ab\x15" "blk id\n"));
+    EXPECT_EQ("ab\b \b\b \bblk id\r\nok id=disk%200\r\nvq7> ", rig.Type("ab\x15"
+                                                                        "blk id\n"));
     EXPECT_EQ("\r\nvq7> ", rig.Type("\b\b\x15\r\n"));
     EXPECT_EQ("reset^C\r\nvq7> ", rig.Type("reset\x03"));
     EXPECT_EQ("\r\nvq7> ", rig.Type("\r"));
@@ -178,8 +180,9 @@ TEST(AgentEditor, EchoesEditsAndPrompts) {
 TEST(AgentEditor, AnswersAPersonInPlainText) {
     AgentRig rig;
     std::string answer = rig.Type("blk read 0 1\r");
-    EXPECT_NE(std::string::npos,
-              answer.find("00000000  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\r\n00000010  "));
+    EXPECT_NE(
+        std::string::npos,
+        answer.find("00000000  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\r\n00000010  "));
     EXPECT_NE(std::string::npos, answer.find("\r\nok bytes=512 crc=0xb2aa7578\r\nvq7> "));
     EXPECT_EQ("nonsense\r\nerror: no command 'nonsense'; try help (UNKNOWN_COMMAND, 0xe0070001)\r\n"
               "vq7> ",
@@ -195,9 +198,10 @@ TEST(AgentEditor, LongLinesRingTheBell) {
 
 TEST(AgentFraming, RandomInputNeverStopsIt) {
     std::mt19937_64 random(7);
-    const std::vector<std::string> pieces = {"@", "1", " ", "blk", "read", "run", "ops=3", "=", "*",
-                                             "\r", "\n", "\x15", "\x1b", "99999999999999999999",
-                                             "help", "sizes=512,", "\xff", "0x", "-", "\"\\"};
+    const std::vector<std::string> pieces = {
+        "@",    "1",          " ",    "blk", "read", "run",  "ops=3",
+        "=",    "*",          "\r",   "\n",  "\x15", "\x1b", "99999999999999999999",
+        "help", "sizes=512,", "\xff", "0x",  "-",    "\"\\"};
     for (int round = 0; round < 3000; round++) {
         AgentRig rig(64);
         std::string text;

@@ -127,16 +127,16 @@ TEST_P(AgentWorkload, DoesWhatTheDocumentSays) {
 
 INSTANTIATE_TEST_SUITE_P(
     Shapes, AgentWorkload,
-    testing::Values(Parameters{}, Parameters{.depth = 32},
-                    Parameters{.sizes = {512, 4096, 65536, 1048576}, .depth = 16, .ops = 300},
-                    Parameters{.sequential = true, .depth = 8},
-                    Parameters{.sequential = true, .sizes = {512, 1536}, .depth = 4, .span = 5},
-                    Parameters{.write = 90, .sizes = {512, 2048}, .depth = 64, .ops = 3000,
-                               .span = 40},
-                    Parameters{.write = 0, .depth = 8}, Parameters{.write = 100, .depth = 8},
-                    Parameters{.depth = 8, .ops = 100, .seed = UINT64_MAX, .start = 2000,
-                               .span = 100, .flush = 7},
-                    Parameters{.sizes = {512}, .depth = 300, .ops = 2000, .flush = 1}));
+    testing::Values(
+        Parameters{}, Parameters{.depth = 32},
+        Parameters{.sizes = {512, 4096, 65536, 1048576}, .depth = 16, .ops = 300},
+        Parameters{.sequential = true, .depth = 8},
+        Parameters{.sequential = true, .sizes = {512, 1536}, .depth = 4, .span = 5},
+        Parameters{.write = 90, .sizes = {512, 2048}, .depth = 64, .ops = 3000, .span = 40},
+        Parameters{.write = 0, .depth = 8}, Parameters{.write = 100, .depth = 8},
+        Parameters{
+            .depth = 8, .ops = 100, .seed = UINT64_MAX, .start = 2000, .span = 100, .flush = 7},
+        Parameters{.sizes = {512}, .depth = 300, .ops = 2000, .flush = 1}));
 
 TEST(AgentWorkloadFaults, EachIsSeen) {
     struct Case {
@@ -176,7 +176,8 @@ TEST(AgentWorkloadFaults, ADataLineTellsOperationAndContent) {
     EXPECT_EQ(0u, answer.find("#1 op=1 kind=read sector=8 count=8 status=0xe0070004 "
                               "name=MISCOMPARE bad_sector=9 offset=24 want="))
         << answer;
-    EXPECT_NE(std::string::npos, answer.find(" holds=sector:9,generation:0,seed:1\nerror lines=1 "));
+    EXPECT_NE(std::string::npos,
+              answer.find(" holds=sector:9,generation:0,seed:1\nerror lines=1 "));
     EXPECT_NE(std::string::npos,
               answer.find("msg=\"0 failed and 1 miscompared of 8 operations and flushes\"\n"));
 }
@@ -242,8 +243,9 @@ TEST(AgentWorkloadFaults, FailedFlushesCount) {
     AgentRig rig;
     fake->disks[0].flush = false;
     std::string answer = rig.Ask("blk run ops=10 flush=5");
-    EXPECT_NE(std::string::npos,
-              answer.find("kind=flush sector=0 count=0 status=0xc00000bb name=STATUS_NOT_SUPPORTED"));
+    EXPECT_NE(
+        std::string::npos,
+        answer.find("kind=flush sector=0 count=0 status=0xc00000bb name=STATUS_NOT_SUPPORTED"));
     EXPECT_EQ("2", Value(answer.substr(answer.find("error lines=")), "errors"));
 }
 

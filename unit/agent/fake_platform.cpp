@@ -48,8 +48,7 @@ void Transfer(FakeDisk &disk, platform::Request *request, Fault fault) {
         request->status = kIoDeviceError;
         return;
     }
-    request->information =
-        fault == Fault::kShort ? request->buffer_size / 2 : request->buffer_size;
+    request->information = fault == Fault::kShort ? request->buffer_size / 2 : request->buffer_size;
     if (fault == Fault::kNoTransfer)
         return;
     if (fault == Fault::kElsewhere)
@@ -98,7 +97,9 @@ void Serve(FakeDisk &disk, platform::Request *request, Fault fault) {
         std::memcpy(id.id, disk.id.data(), std::min<size_t>(20, disk.id.size()));
         Give(request, id);
     } else if (request->code == IOCTL_VQ7_BLK_FLUSH) {
-        request->status = fault == Fault::kIoError ? kIoDeviceError : disk.flush ? 0 : kNotSupported;
+        request->status = fault == Fault::kIoError ? kIoDeviceError
+                          : disk.flush             ? 0
+                                                   : kNotSupported;
     } else if (request->code != IOCTL_VQ7_CLEAR_STATS) {
         request->status = kInvalidRequest;
     }

@@ -20,7 +20,8 @@ constexpr Entry kCommands[] = {
     {"queues", nullptr, CommandQueues, "queues [dev=n]"},
     {"blk", "info", CommandBlkInfo, "blk info [dev=n]"},
     {"blk", "read", CommandBlkRead, "blk read <sector> <count> [segments=n] [quiet=1] [dev=n]"},
-    {"blk", "write", CommandBlkWrite, "blk write <sector> <count> seed=s gen=g [segments=n] [dev=n]"},
+    {"blk", "write", CommandBlkWrite,
+     "blk write <sector> <count> seed=s gen=g [segments=n] [dev=n]"},
     {"blk", "verify", CommandBlkVerify,
      "blk verify <sector> <count> seed=s gen=g [segments=n] [dev=n]"},
     {"blk", "flush", CommandBlkFlush, "blk flush [dev=n]"},
@@ -120,7 +121,9 @@ void AnswerDriverError(Agent &agent, uint32_t status, const char *what) {
     Text<192> message;
     message.Str(what);
     if (status == kStatusIoTimeout)
-        message.Str(": the request did not complete within ").Dec(kRequestTimeoutUs / 1000000).Str(" s");
+        message.Str(": the request did not complete within ")
+            .Dec(kRequestTimeoutUs / 1000000)
+            .Str(" s");
     else if (status == kStatusInfoLengthMismatch)
         message.Str(": the driver reported another length than was asked for");
     else if (status == kNoMemory)

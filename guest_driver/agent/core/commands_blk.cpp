@@ -60,8 +60,7 @@ struct Transfer {
     bool Run(const Range &range, uint64_t done, uint64_t sectors, uint32_t code) {
         uint64_t sector = range.sector + done;
         SetTransfer(call, sector, static_cast<uint32_t>(sectors * kSectorSize), range.segments);
-        uint32_t status =
-            agent.devices.Execute(scope.handle, &call, code, agent.answer, true);
+        uint32_t status = agent.devices.Execute(scope.handle, &call, code, agent.answer, true);
         if (Succeeded(status))
             return true;
         Text<96> what;

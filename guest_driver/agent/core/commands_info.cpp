@@ -8,8 +8,8 @@ namespace {
 
 // Virtio 1.2, section 5. Others are given by number.
 void PutType(Writer &line, uint32_t type) {
-    static const char *const kNames[] = {nullptr, "net", "blk", "console", "rng", "balloon",
-                                         nullptr, nullptr, "scsi", "9p"};
+    static const char *const kNames[] = {nullptr,   "net",   "blk",   "console", "rng",
+                                         "balloon", nullptr, nullptr, "scsi",    "9p"};
     line.Key("type");
     if (type < sizeof(kNames) / sizeof(kNames[0]) && kNames[type])
         line.Str(kNames[type]);
@@ -30,9 +30,7 @@ const char *TransportName(uint32_t transport) {
 }
 
 const char *InterruptName(uint32_t mode) {
-    return mode == VQ7_INTERRUPT_LINE      ? "line"
-           : mode == VQ7_INTERRUPT_MESSAGE ? "message"
-                                           : "none";
+    return mode == VQ7_INTERRUPT_LINE ? "line" : mode == VQ7_INTERRUPT_MESSAGE ? "message" : "none";
 }
 
 void PutDevice(Writer &line, uint32_t index, const VQ7_DEVICE_INFO &info) {

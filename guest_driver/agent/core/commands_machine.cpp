@@ -22,8 +22,8 @@ void FlushAll(Agent &agent) {
         if (Succeeded(status) && info.virtio_type != kVirtioTypeBlock)
             continue;
         if (Succeeded(status))
-            status = agent.devices.Query(scope.handle, IOCTL_VQ7_BLK_FLUSH, nullptr, 0,
-                                         agent.answer);
+            status =
+                agent.devices.Query(scope.handle, IOCTL_VQ7_BLK_FLUSH, nullptr, 0, agent.answer);
         // Without VIRTIO_BLK_F_FLUSH there is no cache to flush.
         if (Succeeded(status) || status == kStatusNotSupported)
             continue;
@@ -60,7 +60,8 @@ void CommandDriverUnload(Agent &agent, Args &args) {
         // Late answers of lost requests end here.
     }
     if (agent.devices.lost) {
-        agent.answer.Error(kStatusDeviceBusy, "requests that never completed are still with the driver");
+        agent.answer.Error(kStatusDeviceBusy,
+                           "requests that never completed are still with the driver");
         return;
     }
     uint32_t status = platform::DriverUnload();

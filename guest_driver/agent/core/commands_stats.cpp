@@ -11,8 +11,8 @@ void CommandStats(Agent &agent, Args &args) {
     if (!FinishWithDevice(agent, args, &index) || !OpenDevice(agent, index, 0, &scope))
         return;
     VQ7_STATS stats;
-    uint32_t status = agent.devices.Query(scope.handle, IOCTL_VQ7_GET_STATS, &stats, sizeof(stats),
-                                          agent.answer);
+    uint32_t status =
+        agent.devices.Query(scope.handle, IOCTL_VQ7_GET_STATS, &stats, sizeof(stats), agent.answer);
     if (!Succeeded(status)) {
         AnswerDriverError(agent, status, "the counters can't be read");
         return;

@@ -8,8 +8,8 @@
 
 namespace agent {
 
-constexpr size_t kSealSize = 12;                    // " *" 8 digits CR LF
-constexpr size_t kFramedBody = 1024 - kSealSize;    // bytes before the checksum
+constexpr size_t kSealSize = 12;                 // " *" 8 digits CR LF
+constexpr size_t kFramedBody = 1024 - kSealSize; // bytes before the checksum
 
 struct FramedRequest {
     uint32_t seq;

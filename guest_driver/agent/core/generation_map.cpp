@@ -33,8 +33,8 @@ uint32_t GenerationMap::Get(uint64_t sector) const {
 bool GenerationMap::Prepare(uint64_t sector, uint64_t count) {
     for (uint64_t i = sector / kChunkSectors; i <= (sector + count - 1) / kChunkSectors; i++) {
         if (!chunks[i])
-            chunks[i] = static_cast<uint32_t *>(
-                platform::AllocatePages(kChunkSectors * sizeof(uint32_t)));
+            chunks[i] =
+                static_cast<uint32_t *>(platform::AllocatePages(kChunkSectors * sizeof(uint32_t)));
         if (!chunks[i])
             return false;
     }

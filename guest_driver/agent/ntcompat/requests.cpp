@@ -166,8 +166,8 @@ void SubmitRequest(Device *device, Request *request) {
 Request *WaitRequest(uint32_t timeout_ms) {
     LARGE_INTEGER timeout;
     timeout.QuadPart = -static_cast<LONGLONG>(timeout_ms) * 10000;
-    NTSTATUS status = KeWaitForSingleObject(&completions.count, Executive, KernelMode, FALSE,
-                                            &timeout);
+    NTSTATUS status =
+        KeWaitForSingleObject(&completions.count, Executive, KernelMode, FALSE, &timeout);
     if (status != STATUS_SUCCESS)
         return nullptr;
     LIST_ENTRY *links = ExInterlockedRemoveHeadList(&completions.list, &completions.lock);

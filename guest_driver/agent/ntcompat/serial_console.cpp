@@ -58,8 +58,8 @@ void NTAPI ReaderThread(PVOID) {
     for (;;) {
         IO_STATUS_BLOCK io{};
         LARGE_INTEGER offset{};
-        NTSTATUS status = ZwReadFile(console.file, console.read_event, nullptr, nullptr, &io, buffer,
-                                     sizeof(buffer), &offset, nullptr);
+        NTSTATUS status = ZwReadFile(console.file, console.read_event, nullptr, nullptr, &io,
+                                     buffer, sizeof(buffer), &offset, nullptr);
         status = Finish(status, console.read_event, &io);
         if (NT_SUCCESS(status) && io.Information) {
             Put(buffer, io.Information);
@@ -84,8 +84,8 @@ NTSTATUS OpenPort() {
     OBJECT_ATTRIBUTES attributes;
     IO_STATUS_BLOCK io{};
     RtlInitUnicodeString(&name, L"\\DosDevices\\COM1");
-    InitializeObjectAttributes(&attributes, &name, OBJ_KERNEL_HANDLE | OBJ_CASE_INSENSITIVE, nullptr,
-                               nullptr);
+    InitializeObjectAttributes(&attributes, &name, OBJ_KERNEL_HANDLE | OBJ_CASE_INSENSITIVE,
+                               nullptr, nullptr);
     return ZwCreateFile(&console.file, GENERIC_READ | GENERIC_WRITE, &attributes, &io, nullptr,
                         FILE_ATTRIBUTE_NORMAL, 0, FILE_OPEN, FILE_NON_DIRECTORY_FILE, nullptr, 0);
 }
@@ -144,9 +144,8 @@ void ConsoleWrite(const uint8_t *bytes, size_t size) {
         IO_STATUS_BLOCK io{};
         LARGE_INTEGER offset{};
         ULONG piece = size < 4096 ? static_cast<ULONG>(size) : 4096;
-        NTSTATUS status =
-            ZwWriteFile(console.file, console.write_event, nullptr, nullptr, &io,
-                        const_cast<uint8_t *>(bytes), piece, &offset, nullptr);
+        NTSTATUS status = ZwWriteFile(console.file, console.write_event, nullptr, nullptr, &io,
+                                      const_cast<uint8_t *>(bytes), piece, &offset, nullptr);
         status = Finish(status, console.write_event, &io);
         if (!NT_SUCCESS(status) || io.Information == 0 || io.Information > piece) {
             DbgPrint("vq7agent: writing COM1 failed: 0x%08x\n", status);

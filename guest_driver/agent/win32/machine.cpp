@@ -28,7 +28,8 @@ uint32_t FromConfigRet(CONFIGRET result) {
 
 // Every present device whose function driver is ours, disabled ones as well.
 template <typename Use> uint32_t ForEachDevNode(Use use) {
-    HDEVINFO set = SetupDiGetClassDevsW(nullptr, nullptr, nullptr, DIGCF_PRESENT | DIGCF_ALLCLASSES);
+    HDEVINFO set =
+        SetupDiGetClassDevsW(nullptr, nullptr, nullptr, DIGCF_PRESENT | DIGCF_ALLCLASSES);
     if (set == INVALID_HANDLE_VALUE)
         return LastNtStatus();
     uint32_t status = kStatusNoSuchDevice;

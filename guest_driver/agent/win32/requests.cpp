@@ -26,8 +26,8 @@ struct Detail {
 // Calls `use` with each device path until it returns true. Returns how many there
 // were before that.
 template <typename Use> uint32_t ForEachInterface(Use use) {
-    HDEVINFO set = SetupDiGetClassDevsW(&kInterface, nullptr, nullptr,
-                                        DIGCF_PRESENT | DIGCF_DEVICEINTERFACE);
+    HDEVINFO set =
+        SetupDiGetClassDevsW(&kInterface, nullptr, nullptr, DIGCF_PRESENT | DIGCF_DEVICEINTERFACE);
     if (set == INVALID_HANDLE_VALUE)
         return 0;
     uint32_t index = 0;
