@@ -191,8 +191,8 @@ static NTSTATUS ConnectLine(PDEVICE_OBJECT pdo, PKSERVICE_ROUTINE routine, PVOID
     connection.context = context;
     connection.lock = lock;
     connection.vector = assigned.vector[0];
-    connection.irql = assigned.irql;
-    connection.synchronize_irql = synchronize ? synchronize : assigned.irql;
+    connection.irql = assigned.irql[0];
+    connection.synchronize_irql = synchronize ? synchronize : assigned.irql[0];
     return Connect(&connection, result);
 }
 
@@ -228,7 +228,7 @@ static NTSTATUS ConnectMessages(IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS *p
     KeReleaseSpinLock(&ListLock, old);
     PIO_INTERRUPT_MESSAGE_INFO info = &table->info;
     info->MessageCount = assigned->count;
-    info->UnifiedIrql = p->SynchronizeIrql ? p->SynchronizeIrql : assigned->irql;
+    info->UnifiedIrql = p->SynchronizeIrql ? p->SynchronizeIrql : assigned->unified_irql;
     *p->ConnectionContext.InterruptMessageTable = info;
     for (ULONG i = 0; i < assigned->count; i++) {
         PIO_INTERRUPT_MESSAGE_INFO_ENTRY entry = &info->MessageInfo[i];
@@ -237,7 +237,7 @@ static NTSTATUS ConnectMessages(IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS *p
         entry->MessageAddress.QuadPart = (LONGLONG)address;
         entry->TargetProcessorSet = 1;
         entry->Vector = assigned->vector[i];
-        entry->Irql = assigned->irql;
+        entry->Irql = assigned->irql[i];
         entry->Mode = Latched;
         entry->Polarity = InterruptActiveHigh;
         CONNECTION connection = {};
@@ -247,7 +247,7 @@ static NTSTATUS ConnectMessages(IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS *p
         connection.context = p->ServiceContext;
         connection.lock = p->SpinLock;
         connection.vector = assigned->vector[i];
-        connection.irql = assigned->irql;
+        connection.irql = assigned->irql[i];
         connection.synchronize_irql = info->UnifiedIrql;
         NTSTATUS status = Connect(&connection, &entry->InterruptObject);
         if (!NT_SUCCESS(status)) {

@@ -13,7 +13,8 @@
 typedef struct _PNP_INTERRUPTS {
     bool message; // one entry a message; else a single line
     ULONG count;
-    KIRQL irql;
+    KIRQL unified_irql; // the highest
+    KIRQL irql[PNP_MAX_MESSAGES];
     ULONG vector[PNP_MAX_MESSAGES];
 } PNP_INTERRUPTS;
 

@@ -61,6 +61,30 @@ static ULONG CountInterrupts(const IO_RESOURCE_LIST *list, bool *message) {
     return count;
 }
 
+static void ReleaseMessages(PNP_INTERRUPTS *interrupts) {
+    for (ULONG i = 0; i < interrupts->count; i++)
+        HalReleaseVectors(interrupts->vector[i], 1);
+    interrupts->count = 0;
+}
+
+// MSI-X messages need neither neighbouring vectors nor one IRQL.
+static NTSTATUS AllocateMessages(PNP_INTERRUPTS *interrupts, ULONG count) {
+    if (count > PNP_MAX_MESSAGES)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    for (ULONG i = 0; i < count; i++) {
+        NTSTATUS status =
+            HalAllocateMessageVectors(1, &interrupts->vector[i], &interrupts->irql[i]);
+        if (!NT_SUCCESS(status)) {
+            ReleaseMessages(interrupts);
+            return status;
+        }
+        interrupts->count = i + 1;
+        if (interrupts->unified_irql < interrupts->irql[i])
+            interrupts->unified_irql = interrupts->irql[i];
+    }
+    return STATUS_SUCCESS;
+}
+
 static NTSTATUS AssignInterrupts(PNP_NODE *node, const IO_RESOURCE_LIST *list) {
     PNP_INTERRUPTS *interrupts = &node->interrupts;
     RtlZeroMemory(interrupts, sizeof(*interrupts));
@@ -78,20 +102,11 @@ static NTSTATUS AssignInterrupts(PNP_NODE *node, const IO_RESOURCE_LIST *list) {
                 return status;
             interrupts->count = 1;
             interrupts->vector[0] = line.vector;
-            interrupts->irql = line.irql;
+            interrupts->irql[0] = interrupts->unified_irql = line.irql;
             return STATUS_SUCCESS;
         }
     }
-    if (count > PNP_MAX_MESSAGES)
-        return STATUS_INSUFFICIENT_RESOURCES;
-    ULONG first;
-    NTSTATUS status = HalAllocateMessageVectors(count, &first, &interrupts->irql);
-    if (!NT_SUCCESS(status))
-        return status;
-    interrupts->count = count;
-    for (ULONG i = 0; i < count; i++)
-        interrupts->vector[i] = first + i;
-    return STATUS_SUCCESS;
+    return AllocateMessages(interrupts, count);
 }
 
 // ---- lists ----------------------------------------------------------------------------
@@ -103,7 +118,7 @@ static void FillInterrupt(const PNP_INTERRUPTS *interrupts, const IO_RESOURCE_DE
         raw->u.MessageInterrupt.Raw.MessageCount = 1;
         raw->u.MessageInterrupt.Raw.Vector = interrupts->vector[message];
         raw->u.MessageInterrupt.Raw.Affinity = 1;
-        translated->u.MessageInterrupt.Translated.Level = interrupts->irql;
+        translated->u.MessageInterrupt.Translated.Level = interrupts->irql[message];
         translated->u.MessageInterrupt.Translated.Vector = interrupts->vector[message];
         translated->u.MessageInterrupt.Translated.Affinity = 1;
         return;
@@ -111,7 +126,7 @@ static void FillInterrupt(const PNP_INTERRUPTS *interrupts, const IO_RESOURCE_DE
     raw->u.Interrupt.Level = d->u.Interrupt.MinimumVector;
     raw->u.Interrupt.Vector = d->u.Interrupt.MinimumVector;
     raw->u.Interrupt.Affinity = (KAFFINITY)-1;
-    translated->u.Interrupt.Level = interrupts->irql;
+    translated->u.Interrupt.Level = interrupts->irql[0];
     translated->u.Interrupt.Vector = interrupts->vector[0];
     translated->u.Interrupt.Affinity = 1;
 }
@@ -202,8 +217,8 @@ void PnpReleaseResources(PNP_NODE *node) {
     if (node->translated)
         ExFreePoolWithTag(node->translated, IOP_TAG_PNP);
     node->raw = node->translated = nullptr;
-    if (node->interrupts.message && node->interrupts.count)
-        HalReleaseVectors(node->interrupts.vector[0], node->interrupts.count);
+    if (node->interrupts.message)
+        ReleaseMessages(&node->interrupts);
     RtlZeroMemory(&node->interrupts, sizeof(node->interrupts));
 }
 
