@@ -7,6 +7,7 @@ set(VQ7_PE_COMPILE_OPTIONS
     -fno-builtin-printf
     -fno-stack-protector
     -fno-ident
+    -fasynchronous-unwind-tables  # x64 code without unwind data can't be unwound
     -g -gcodeview
     -O2
     -Wall -Wextra -Werror
