@@ -40,8 +40,8 @@ template <size_t N> bool Append(WCHAR (&to)[N], size_t *length, char c)
     return true;
 }
 
-// False at the end. A word that isn't of the form is reported and skipped.
-bool NextArgument(const char **line, Argument *argument)
+// False at the end. A word that isn't of the form is skipped, and reported when asked.
+bool NextArgument(const char **line, bool report, Argument *argument)
 {
     for (;;) {
         const char *at = *line;
@@ -73,8 +73,9 @@ bool NextArgument(const char **line, Argument *argument)
         *line = at;
         if (dotted && assigned && service && name && fits)
             return true;
-        KdPrint_("cm: command line: '%.*s' is not service.Value=text, ignored\n",
-                 static_cast<int>(at - start), start);
+        if (report)
+            KdPrint_("cm: command line: '%.*s' is not service.Value=text, ignored\n",
+                     static_cast<int>(at - start), start);
     }
 }
 
@@ -167,7 +168,7 @@ void CmInitSystem(NTC_LOADER_BLOCK *block)
         Must(CmpCreatePath(key));
     const char *line = block->command_line;
     Argument argument;
-    while (NextArgument(&line, &argument)) {
+    while (NextArgument(&line, true, &argument)) {
         if (!IsInterruptSetting(argument.name))
             StoreArgument(&argument);
     }
@@ -178,7 +179,7 @@ ULONG CmpCommandLineDword(const WCHAR *service, const WCHAR *name, ULONG otherwi
     const char *line = KeLoaderBlock->command_line;
     Argument argument;
     ULONG value = otherwise;
-    while (NextArgument(&line, &argument)) {
+    while (NextArgument(&line, false, &argument)) {
         ULONG number;
         if (_wcsicmp(argument.service, service) == 0 && _wcsicmp(argument.name, name) == 0 &&
             ParseDword(argument.text, true, &number))

@@ -90,7 +90,7 @@ void CheckFreeSlot(Header *header)
     for (size_t i = 0; i < length; i += 8) {
         const uint64_t value = *reinterpret_cast<const uint64_t *>(body + i);
         if (value != 0x0101010101010101ull * MI_FILL_FREED)
-            KdViolation(0x19, "a pool block was written after it had been freed (its last tag: 4)",
+            KdViolation(0x19, "a pool block was written after it had been freed (parameter 4: its last tag)",
                         0x3, reinterpret_cast<uintptr_t>(body + i), value, header->tag);
     }
 }
