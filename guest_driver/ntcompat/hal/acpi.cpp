@@ -93,7 +93,7 @@ void HalParseAcpi(NTC_LOADER_BLOCK *block) {
 void HalStopMachine(void) {
     for (;;) {
         _disable();
-        __halt();
+        __asm__ volatile("hlt");
     }
 }
 
@@ -123,6 +123,5 @@ void HalReturnToFirmware(ULONG action) {
         HalStopMachine();
     HalRebootMachine();
 }
-NTC_EXPORT_AS(HalReturnToFirmware, HalReturnToFirmware);
 
 } // extern "C"

@@ -4,4 +4,5 @@ list(APPEND NTC_HAL_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/apic.cpp
   ${CMAKE_CURRENT_LIST_DIR}/init.cpp
   ${CMAKE_CURRENT_LIST_DIR}/pci.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/time.cpp)
+  ${CMAKE_CURRENT_LIST_DIR}/time.cpp
+  ${NTC_DIR}/ke/intrinsics.cpp)

@@ -89,15 +89,6 @@ NTC_EXPORT void DbgBreakPoint(void) {
                  (ULONG_PTR)__builtin_return_address(0), 0, 0);
 }
 
-#undef RtlAssert
-NTC_EXPORT void RtlAssert(PVOID assertion, PVOID file, ULONG line, PCHAR message) {
-    KdPrint_("*** Assertion failed: %s%s\n***   Source File: %s, line %u\n",
-             message ? message : "", (const char *)assertion, (const char *)file, line);
-    KdBugCheckText = "assertion failed";
-    KeBugCheckEx(KMODE_EXCEPTION_NOT_HANDLED, (ULONG)STATUS_ASSERTION_FAILURE,
-                 (ULONG_PTR)__builtin_return_address(0), 0, 0);
-}
-
 void KdUnimplemented(const char *what) {
     KdBugCheckText = what;
     KeBugCheckEx(0xDEAD0001, (ULONG_PTR)what, (ULONG_PTR)__builtin_return_address(0), 0, 0);

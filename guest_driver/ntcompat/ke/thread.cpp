@@ -68,9 +68,10 @@ static void KiInitializeThread(PKTHREAD thread, void *stack, PKSTART_ROUTINE rou
     thread->StackLimit = thread->StackTop; // down to the guard page
     while (MiPhysicalAddress(thread->StackLimit - PAGE_SIZE) != 0)
         thread->StackLimit -= PAGE_SIZE;
-    // KiThreadStartup begins as if called: RSP % 16 == 8.
+    // Above the frame two zeros: the return address that ends stack traces.
     KI_SWITCH_FRAME *frame =
-        (KI_SWITCH_FRAME *)((thread->StackTop & ~0xFull) - 16 - sizeof(KI_SWITCH_FRAME) - 8);
+        (KI_SWITCH_FRAME *)((thread->StackTop & ~0xFull) - 16 - sizeof(KI_SWITCH_FRAME));
+    __stosb((UCHAR *)frame, 0, sizeof(*frame) + 16);
     frame->MxCsr = KiPcr.MxCsr;
     frame->Return = KiThreadStartup;
     thread->KernelStack = (uint64_t)frame;

@@ -165,8 +165,8 @@ KiSwapContext:
     .def KiThreadStartup; .scl 2; .type 32; .endef
     .seh_proc KiThreadStartup
 KiThreadStartup:
-    subq $0x28, %rsp
-    .seh_stackalloc 0x28
+    subq $0x20, %rsp                    // RSP was a multiple of 16
+    .seh_stackalloc 0x20
     .seh_endprologue
     call KiThreadMain
     int3
