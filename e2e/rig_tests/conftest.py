@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -13,15 +14,23 @@ E2E = HERE.parent
 
 
 @pytest.fixture
-def cli(tmp_path):
+def short_path():
+    """A temporary folder with a name short enough for sockets below it."""
+    with tempfile.TemporaryDirectory(prefix="vq7t-", dir="/tmp") as folder:
+        yield pathlib.Path(folder)
+
+
+@pytest.fixture
+def cli(short_path):
     """cli(*arguments, env={}) runs `python3 -m vq7rig` with a build folder of its own."""
-    guest = tmp_path / "build" / "guest" / "x64"
+    build = short_path / "b"
+    guest = build / "guest" / "x64"
     guest.mkdir(parents=True)
     for name in ("ntcompat.elf", "guest.cpio"):
         (guest / name).write_bytes(b"not a kernel")
 
     def run(*arguments, env=None, start_only=False):
-        environment = {**os.environ, "VQ7_BUILD": str(tmp_path / "build"),
+        environment = {**os.environ, "VQ7_BUILD": str(build),
                        "PYTHONPATH": f"{E2E}:{HERE}", **(env or {})}
         command = [sys.executable, "-m", "vq7rig", *map(str, arguments)]
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
@@ -30,5 +39,5 @@ def cli(tmp_path):
             return subprocess.Popen(command, **pipes)
         return subprocess.run(command, timeout=60, **pipes)
 
-    run.build = tmp_path / "build"
+    run.build = build
     return run

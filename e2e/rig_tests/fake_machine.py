@@ -103,5 +103,6 @@ def make(config, folder, faults=(), **changes):
 def pytest_configure():
     pool.VM = FakeVM
     Host.open = lambda self: setattr(self, "accel", "qemu") or self
+    Host.close = lambda self: None
     Host.version = lambda self: "none"
     Host.destroy = lambda self, dom: dom.end()

@@ -3,6 +3,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import time
 
@@ -10,10 +11,9 @@ import pytest
 
 import tiny_guest
 from vq7rig import libvirt_host
-from vq7rig.check import shutil as check_shutil
 
 qemu = pytest.mark.skipif(
-    libvirt_host.libvirt is None or not check_shutil.which("qemu-system-x86_64"),
+    libvirt_host.libvirt is None or not shutil.which("qemu-system-x86_64"),
     reason="needs QEMU and libvirt")
 
 
@@ -106,25 +106,22 @@ def left_behind(cli):
     return found
 
 
-def vq7_temps(tmp_path):
-    return list(tmp_path.glob("temps/*"))
-
-
 @pytest.fixture
-def qemu_cli(cli, tmp_path):
+def qemu_cli(cli, short_path):
     """The command line with a guest that halts, and its own folder for temporary files."""
-    (tmp_path / "temps").mkdir()
+    temps = short_path / "t"
+    temps.mkdir()
     (cli.build / "guest/x64/ntcompat.elf").write_bytes(tiny_guest.elf())
     (cli.build / "guest/x64/guest.cpio").write_bytes(b"x" * 512)
 
     def run(*arguments, **options):
-        env = {"TMPDIR": str(tmp_path / "temps"), **options.pop("env", {})}
+        env = {"TMPDIR": str(temps), **options.pop("env", {})}
         return cli(*arguments, env=env, **options)
 
     run.build = cli.build
     yield run
     assert not left_behind(cli), "a machine was left behind"
-    assert not vq7_temps(tmp_path), "temporary files were left behind"
+    assert not list(temps.iterdir()), "temporary files were left behind"
 
 
 @qemu
@@ -141,7 +138,8 @@ def test_interrupted_console_leaves_nothing(qemu_cli, number):
 
 @qemu
 def test_interrupted_run_leaves_nothing(qemu_cli):
-    job = qemu_cli("run", "--accel=tcg", "-k", "test_start and pc-modern", start_only=True)
+    job = qemu_cli("run", "--accel=tcg", "-k", "test_start and pc-modern",
+                   start_only=True)
     wait_for(lambda: left_behind(qemu_cli))
     job.send_signal(signal.SIGINT)
     out, err = job.communicate(timeout=20)
@@ -162,7 +160,8 @@ def test_bug_check_in_a_real_machine(qemu_cli, flavour, machine):
     text = "*** STOP: 0x0000007B (0,0,0,0)\r\n"
     (qemu_cli.build / "guest/x64/ntcompat.elf").write_bytes(
         tiny_guest.elf(tiny_guest.serial(text)))
-    done = qemu_cli("run", "--accel=tcg", "-k", f"test_start and {machine}-{flavour}")
+    done = qemu_cli("run", "--accel=tcg", "tests/test_start.py::test_start",
+                    "-k", f"{machine}-{flavour}")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "1 guest crash" in done.stdout and "0x0000007B" in done.stdout
 

@@ -129,7 +129,8 @@ def test_busy_for_ever_ends_at_the_commands_own_limit(open_console):
     assert time.monotonic() - began < 3
 
 
-@pytest.mark.parametrize("command, faults, code", [("crash", (), 0xE2), ("blk flush", ("stop",), 0xD1)])
+@pytest.mark.parametrize("command, faults, code", [
+    ("crash", (), 0xE2), ("blk flush", ("stop",), 0xD1)])
 def test_bug_check_is_seen_at_once(open_console, command, faults, code):
     console = open_console(*faults)
     console.wait_boot(5)

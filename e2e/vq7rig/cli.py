@@ -19,11 +19,13 @@ from .errors import (EXIT_FAIL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_RIG, EXIT_USAG
 from .libvirt_host import Host
 from .paths import E2E, GUEST, ROOT
 
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def main(argv=None):
     """Returns the exit code; every error is one line on stderr."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    for number in INTERRUPTS:
+        signal.signal(number, _interrupt)
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         args, rest = _parser().parse_known_args(arguments)
@@ -45,6 +47,9 @@ def main(argv=None):
 
 
 def _interrupt(_number, _frame):
+    """The first one ends the job; what it then does to clean up is short and not to be broken."""
+    for number in INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

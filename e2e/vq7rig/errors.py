@@ -82,7 +82,7 @@ def verdict_of(exception):
     """Verdict of an exception that ended a test; None means it passed."""
     if exception is None:
         return PASS
-    if isinstance(exception, RigError):
+    if isinstance(exception, RigError) or type(exception).__name__ == "libvirtError":
         return RIG
     if isinstance(exception, GuestCrash):
         return CRASH

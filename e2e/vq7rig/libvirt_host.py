@@ -6,6 +6,7 @@ daemon, all state below one folder of the build tree.
 """
 
 import ctypes
+import hashlib
 import json
 import os
 import pathlib
@@ -50,8 +51,15 @@ def default_root():
     """The persistent folder of the embedded driver: QEMU's capabilities are cached there."""
     root = E2E / "libvirt"
     if len(str(root)) > MAX_ROOT:
-        root = pathlib.Path(tempfile.gettempdir()) / f"vq7-libvirt-{os.getuid()}"
+        tree = hashlib.sha256(str(root).encode()).hexdigest()[:8]
+        root = pathlib.Path(short_temp()) / f"vq7-libvirt-{os.getuid()}-{tree}"
     return root
+
+
+def short_temp():
+    """The folder for temporary files, or /tmp where its name is too long for sockets."""
+    folder = tempfile.gettempdir()
+    return folder if len(folder) <= 30 else "/tmp"
 
 
 def _start_event_loop():
@@ -138,10 +146,15 @@ class Host:
             self.conn = libvirt.open(self.uri)
         except libvirt.libvirtError as bad:
             raise RigError(f"can't connect to {self.uri}: {bad}", _remedy(bad)) from bad
-        if self.embedded:
-            for dom in self.conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
-                dom.destroy()           # left by a rig that was killed: the root is ours alone
+        self._end_domains()             # left by a rig that was killed
         return self
+
+    def _end_domains(self):
+        """End every domain of ours: all of an embedded root, else those this process named."""
+        mine = "vq7-" if self.embedded else f"vq7-{os.getpid()}-"
+        for dom in self.conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+            if dom.name().startswith(mine):
+                self.destroy(dom)
 
     def _write_conf(self):
         conf = self.root / "etc" / "qemu.conf"
@@ -154,9 +167,14 @@ class Host:
             raise RigError(f"can't write {conf}: {bad.strerror}") from bad
 
     def close(self):
-        if self.conn is not None:
-            self.conn.close()
-            self.conn = None
+        """Also ends what nobody has got hold of, as when `create` was interrupted."""
+        conn = self.conn
+        if conn is not None:
+            try:
+                self._end_domains()
+            finally:
+                self.conn = None
+                conn.close()
 
     def __enter__(self):
         return self.open()
@@ -166,7 +184,10 @@ class Host:
 
     def version(self):
         """QEMU's version, as libvirt knows it."""
-        number = self.conn.getVersion()
+        try:
+            number = self.conn.getVersion()
+        except libvirt.libvirtError as bad:
+            raise RigError(f"libvirt can't run QEMU: {bad}", INSTALL) from bad
         return f"{number // 1000000}.{number // 1000 % 1000}.{number % 1000}"
 
     def create(self, xml):

@@ -73,7 +73,8 @@ class Run:
         """Connect and choose the accelerator, at the first test that needs a machine."""
         if self.pool is None:
             guest = pathlib.Path(self.config.getoption("--guest")).absolute()
-            self.host = Host(self.config.getoption("--connect")).open()
+            self.host = self.host or Host(self.config.getoption("--connect"))
+            self.host.open()
             wanted = self.config.getoption("--accel")
             self.host.accel, note = {"tcg": ("qemu", "TCG: asked for"),
                                      "kvm": ("kvm", "KVM: asked for")}.get(wanted) \
@@ -139,9 +140,12 @@ class Run:
             say(text)
 
     def pytest_sessionfinish(self):
-        if self.pool is not None:
-            self.pool.close()
-            self.host.close()
+        try:
+            if self.pool is not None:
+                self.pool.close()
+        finally:
+            if self.host is not None:
+                self.host.close()
         if self.results:
             seconds = time.monotonic() - self.began
             report.write_junit(self.folder / "junit.xml", self.results, self.facts, seconds)

@@ -6,7 +6,6 @@ same configuration and the last one left it healthy.
 """
 
 import pathlib
-import time
 
 from .errors import GuestError, Hang, RigError
 from .vm import VM
@@ -91,17 +90,6 @@ class Pool:
         if vm is not None:
             vm.destroy()
 
-    def close(self, attempts=3):
-        """End everything. A second Ctrl-C must not leave a machine behind."""
-        while True:
-            try:
-                return self.release()
-            except KeyboardInterrupt:
-                attempts -= 1
-                if not attempts:
-                    raise
-            except RigError:
-                attempts -= 1
-                if not attempts:
-                    raise
-                time.sleep(0.5)
+    def close(self):
+        """End everything; Host.close ends what refuses."""
+        self.release()

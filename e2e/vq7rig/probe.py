@@ -20,7 +20,7 @@ LIMIT = 2.0         # seconds; TCG needs one, and a KVM that is slower is of no 
 BOOT = bytes.fromhex("baf803b04beef4ebfd")
 
 XML = """<domain type='kvm'>
-  <name>vq7-probe-{pid}</name>
+  <name>vq7-{pid}-probe</name>
   <memory unit='MiB'>32</memory>
   <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>
   <on_crash>destroy</on_crash>

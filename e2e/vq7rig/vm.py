@@ -16,7 +16,7 @@ from .channel import FaultInjector, SocketChannel
 from .console import Console
 from .disk import Disk, Expected
 from .errors import GuestCrash, GuestError, Hang, RigError
-from .libvirt_host import libvirt
+from .libvirt_host import libvirt, short_temp
 from .machine import domain_xml
 from .pattern import SECTOR
 
@@ -40,7 +40,7 @@ class VM:
         self.hello_timeout = hello_timeout
         self.name = f"vq7-{os.getpid()}-{next(_numbers)}"
         self.state, self.reason = NEW, ""
-        self.run = pathlib.Path(tempfile.mkdtemp(prefix="vq7-"))
+        self.run = pathlib.Path(tempfile.mkdtemp(prefix="vq7-", dir=short_temp()))
         self.disk = Disk(self.run / "disk.img", disk_mib * (1 << 20) // SECTOR)
         self.expected = None
         self.dom = self.console = self.faults = None
