@@ -26,7 +26,7 @@ NTSTATUS VirtqSplitAddBatch(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffers, UINT16
 }
 
 NTSTATUS VirtqSplitPublishBatch(VIRTQ_SPLIT *vq, const UINT16 *heads, UINT16 count) {
-    if (vq == NULL || heads == NULL) {
+    if (vq == NULL || (heads == NULL && count != 0)) {
         return STATUS_INVALID_PARAMETER;
     }
     if (vq->broken_status != STATUS_SUCCESS) {
