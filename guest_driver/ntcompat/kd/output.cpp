@@ -55,7 +55,7 @@ void KdPrint_(const char *format, ...) {
 }
 
 #undef DbgPrint
-ULONG DbgPrint(PCSTR format, ...) {
+NTC_EXPORT ULONG DbgPrint(PCSTR format, ...) {
     va_list arguments;
     va_start(arguments, format);
     KdPrintV(format, arguments);
