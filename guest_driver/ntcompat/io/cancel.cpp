@@ -82,12 +82,11 @@ extern "C" NTSTATUS NTAPI IoCsqInitialize(IN PIO_CSQ Csq, IN PIO_CSQ_INSERT_IRP 
     return STATUS_SUCCESS;
 }
 
-extern "C" NTSTATUS NTAPI IoCsqInitializeEx(IN PIO_CSQ Csq, IN PIO_CSQ_INSERT_IRP_EX CsqInsertIrp,
-                                            IN PIO_CSQ_REMOVE_IRP CsqRemoveIrp,
-                                            IN PIO_CSQ_PEEK_NEXT_IRP CsqPeekNextIrp,
-                                            IN PIO_CSQ_ACQUIRE_LOCK CsqAcquireLock,
-                                            IN PIO_CSQ_RELEASE_LOCK CsqReleaseLock,
-                                            IN PIO_CSQ_COMPLETE_CANCELED_IRP CsqCompleteCanceledIrp) {
+extern "C" NTSTATUS NTAPI
+IoCsqInitializeEx(IN PIO_CSQ Csq, IN PIO_CSQ_INSERT_IRP_EX CsqInsertIrp,
+                  IN PIO_CSQ_REMOVE_IRP CsqRemoveIrp, IN PIO_CSQ_PEEK_NEXT_IRP CsqPeekNextIrp,
+                  IN PIO_CSQ_ACQUIRE_LOCK CsqAcquireLock, IN PIO_CSQ_RELEASE_LOCK CsqReleaseLock,
+                  IN PIO_CSQ_COMPLETE_CANCELED_IRP CsqCompleteCanceledIrp) {
     Setup(Csq, IO_TYPE_CSQ_EX, (PVOID)CsqInsertIrp, CsqRemoveIrp, CsqPeekNextIrp, CsqAcquireLock,
           CsqReleaseLock, CsqCompleteCanceledIrp);
     return STATUS_SUCCESS;

@@ -26,8 +26,8 @@ static PDEVICE_OBJECT NewDevice(PDRIVER_OBJECT driver, ULONG extension_size, DEV
     size_t padded = (extension_size + 15ull) & ~15ull;
     size_t head = (sizeof(DEVICE_OBJECT) + 15) & ~(size_t)15;
     void *body;
-    if (!NT_SUCCESS(ObpCreateObject(&ObpDeviceType, head + padded + sizeof(IOP_DEVICE_EXTENSION),
-                                    &body)))
+    if (!NT_SUCCESS(
+            ObpCreateObject(&ObpDeviceType, head + padded + sizeof(IOP_DEVICE_EXTENSION), &body)))
         return nullptr;
     auto *device = (PDEVICE_OBJECT)body;
     auto *extension = (IOP_DEVICE_EXTENSION *)((char *)body + head + padded);

@@ -124,8 +124,8 @@ static ULONG NTAPI Alignment(PDMA_ADAPTER dma) {
 // ---- scatter/gather -----------------------------------------------------------------
 
 // Walks `length` bytes from `va` in the MDL chain. Without `list` it only counts.
-static NTSTATUS Walk(ADAPTER *adapter, PMDL mdl, PVOID va, ULONG length,
-                     SCATTER_GATHER_LIST *list, ULONG *count) {
+static NTSTATUS Walk(ADAPTER *adapter, PMDL mdl, PVOID va, ULONG length, SCATTER_GATHER_LIST *list,
+                     ULONG *count) {
     uint64_t offset = (uint64_t)va - (uint64_t)MmGetMdlVirtualAddress(mdl);
     *count = 0;
     while (length) {
@@ -295,11 +295,22 @@ static NTSTATUS NTAPI BuildMdl(PDMA_ADAPTER, PSCATTER_GATHER_LIST, PMDL, PMDL *)
     KdUnimplemented("DMA_OPERATIONS.BuildMdlFromScatterGatherList");
 }
 
-static DMA_OPERATIONS Operations = {
-    sizeof(DMA_OPERATIONS), PutAdapter,    AllocateCommon, FreeCommon, AllocateChannel,
-    FlushBuffers,           FreeChannel,   FreeRegisters,  Map,        Alignment,
-    ReadCounter,            GetList,       PutList,        ListSize,   BuildList,
-    BuildMdl};
+static DMA_OPERATIONS Operations = {sizeof(DMA_OPERATIONS),
+                                    PutAdapter,
+                                    AllocateCommon,
+                                    FreeCommon,
+                                    AllocateChannel,
+                                    FlushBuffers,
+                                    FreeChannel,
+                                    FreeRegisters,
+                                    Map,
+                                    Alignment,
+                                    ReadCounter,
+                                    GetList,
+                                    PutList,
+                                    ListSize,
+                                    BuildList,
+                                    BuildMdl};
 
 PDMA_ADAPTER IopCreateDmaAdapter(const DEVICE_DESCRIPTION *description, PULONG map_registers) {
     IopRequireIrql(PASSIVE_LEVEL, "IoGetDmaAdapter");
@@ -307,8 +318,7 @@ PDMA_ADAPTER IopCreateDmaAdapter(const DEVICE_DESCRIPTION *description, PULONG m
         return nullptr;
     if (!description->Master)
         KdUnimplemented("IoGetDmaAdapter for a device that is no bus master");
-    auto *adapter =
-        (ADAPTER *)ExAllocatePoolWithTag(NonPagedPool, sizeof(ADAPTER), IOP_TAG_DMA);
+    auto *adapter = (ADAPTER *)ExAllocatePoolWithTag(NonPagedPool, sizeof(ADAPTER), IOP_TAG_DMA);
     if (!adapter)
         return nullptr;
     RtlZeroMemory(adapter, sizeof(*adapter));

@@ -97,8 +97,7 @@ static void CheckLeftovers(PDRIVER_OBJECT driver, const char *when) {
                     "a driver is unloaded with work items queued", (uint64_t)extension->work_items,
                     0, 0, 0);
     if (extension->image)
-        IopCheckIrpsOfImage(extension->image->base, extension->image->size,
-                            extension->image->name);
+        IopCheckIrpsOfImage(extension->image->base, extension->image->size, extension->image->name);
 }
 
 NTSTATUS IopCreateDriver(const WCHAR *service, NTC_IMAGE *image, PDRIVER_INITIALIZE entry,

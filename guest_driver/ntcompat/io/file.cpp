@@ -36,8 +36,7 @@ static PFILE_OBJECT NewFile(PDEVICE_OBJECT device, const UNICODE_STRING *name,
     file->Size = sizeof(FILE_OBJECT);
     file->DeviceObject = device;
     file->ReadAccess = (open->access & (FILE_READ_DATA | GENERIC_READ)) != 0;
-    file->WriteAccess =
-        (open->access & (FILE_WRITE_DATA | FILE_APPEND_DATA | GENERIC_WRITE)) != 0;
+    file->WriteAccess = (open->access & (FILE_WRITE_DATA | FILE_APPEND_DATA | GENERIC_WRITE)) != 0;
     file->SharedRead = (open->share & FILE_SHARE_READ) != 0;
     file->SharedWrite = (open->share & FILE_SHARE_WRITE) != 0;
     if (open->options & (FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT))
@@ -143,7 +142,8 @@ static NTSTATUS CheckOpen(const IOP_OPEN *open) {
         return STATUS_INVALID_PARAMETER;
     if (synchronous && !(open->access & (SYNCHRONIZE | GENERIC_READ | GENERIC_WRITE | GENERIC_ALL)))
         return STATUS_INVALID_PARAMETER;
-    if ((open->options & FILE_SYNCHRONOUS_IO_ALERT) && (open->options & FILE_SYNCHRONOUS_IO_NONALERT))
+    if ((open->options & FILE_SYNCHRONOUS_IO_ALERT) &&
+        (open->options & FILE_SYNCHRONOUS_IO_NONALERT))
         return STATUS_INVALID_PARAMETER;
     return STATUS_SUCCESS;
 }

@@ -34,8 +34,8 @@ static NTSTATUS Begin(REQUEST *request, HANDLE handle, ACCESS_MASK access, HANDL
         return status;
     request->file = (PFILE_OBJECT)body;
     if (event) {
-        status = ObReferenceObjectByHandle(event, EVENT_MODIFY_STATE, *ExEventObjectType, KernelMode,
-                                           &body, nullptr);
+        status = ObReferenceObjectByHandle(event, EVENT_MODIFY_STATE, *ExEventObjectType,
+                                           KernelMode, &body, nullptr);
         if (!NT_SUCCESS(status))
             return status;
         request->event = (PKEVENT)body;
@@ -43,8 +43,8 @@ static NTSTATUS Begin(REQUEST *request, HANDLE handle, ACCESS_MASK access, HANDL
     }
     request->device = IoGetAttachedDeviceReference(request->file->DeviceObject);
     bool synchronous = (request->file->Flags & FO_SYNCHRONOUS_IO) != 0;
-    request->irp = IopAllocateIrp(request->device->StackSize,
-                                  synchronous ? IopIrpInternal : IopIrpFile, 0);
+    request->irp =
+        IopAllocateIrp(request->device->StackSize, synchronous ? IopIrpInternal : IopIrpFile, 0);
     if (!request->irp)
         return STATUS_INSUFFICIENT_RESOURCES;
     PIRP irp = request->irp;
@@ -127,7 +127,8 @@ extern "C" NTSTATUS NTAPI ZwReadFile(IN HANDLE FileHandle, IN HANDLE Event OPTIO
                                      IN PULONG Key OPTIONAL) {
     (void)ApcContext;
     (void)Key;
-    return Transfer(false, FileHandle, Event, ApcRoutine, IoStatusBlock, Buffer, Length, ByteOffset);
+    return Transfer(false, FileHandle, Event, ApcRoutine, IoStatusBlock, Buffer, Length,
+                    ByteOffset);
 }
 
 extern "C" NTSTATUS NTAPI ZwWriteFile(IN HANDLE FileHandle, IN HANDLE Event OPTIONAL,
@@ -141,14 +142,11 @@ extern "C" NTSTATUS NTAPI ZwWriteFile(IN HANDLE FileHandle, IN HANDLE Event OPTI
     return Transfer(true, FileHandle, Event, ApcRoutine, IoStatusBlock, Buffer, Length, ByteOffset);
 }
 
-extern "C" NTSTATUS NTAPI ZwDeviceIoControlFile(IN HANDLE FileHandle, IN HANDLE Event OPTIONAL,
-                                                IN PIO_APC_ROUTINE ApcRoutine OPTIONAL,
-                                                IN PVOID ApcContext OPTIONAL,
-                                                OUT PIO_STATUS_BLOCK IoStatusBlock,
-                                                IN ULONG IoControlCode, IN PVOID InputBuffer OPTIONAL,
-                                                IN ULONG InputBufferLength,
-                                                OUT PVOID OutputBuffer OPTIONAL,
-                                                IN ULONG OutputBufferLength) {
+extern "C" NTSTATUS NTAPI ZwDeviceIoControlFile(
+    IN HANDLE FileHandle, IN HANDLE Event OPTIONAL, IN PIO_APC_ROUTINE ApcRoutine OPTIONAL,
+    IN PVOID ApcContext OPTIONAL, OUT PIO_STATUS_BLOCK IoStatusBlock, IN ULONG IoControlCode,
+    IN PVOID InputBuffer OPTIONAL, IN ULONG InputBufferLength, OUT PVOID OutputBuffer OPTIONAL,
+    IN ULONG OutputBufferLength) {
     (void)ApcContext;
     REQUEST request;
     // The access a control code asks for is in its bits 14 and 15.

@@ -63,10 +63,10 @@ static NTSTATUS Connect(const CONNECTION *connection, PKINTERRUPT *result) {
     if (!interrupt)
         return STATUS_INSUFFICIENT_RESOURCES;
     RtlZeroMemory(interrupt, sizeof(*interrupt));
-    NTSTATUS status = KiInitializeInterrupt(
-        &interrupt->object, connection->routine, connection->message_routine, connection->message,
-        connection->context, connection->lock, connection->vector, connection->irql,
-        connection->synchronize_irql);
+    NTSTATUS status =
+        KiInitializeInterrupt(&interrupt->object, connection->routine, connection->message_routine,
+                              connection->message, connection->context, connection->lock,
+                              connection->vector, connection->irql, connection->synchronize_irql);
     if (!NT_SUCCESS(status)) {
         ExFreePoolWithTag(interrupt, IOP_TAG_INTERRUPT);
         return status;
@@ -217,8 +217,7 @@ static void DisconnectTable(PIO_INTERRUPT_MESSAGE_INFO info, ULONG count) {
 static NTSTATUS ConnectMessages(IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS *p,
                                 const PNP_INTERRUPTS *assigned) {
     size_t size = sizeof(MESSAGE_TABLE) + assigned->count * sizeof(IO_INTERRUPT_MESSAGE_INFO_ENTRY);
-    auto *table =
-        (MESSAGE_TABLE *)ExAllocatePoolWithTag(NonPagedPool, size, IOP_TAG_INTERRUPT);
+    auto *table = (MESSAGE_TABLE *)ExAllocatePoolWithTag(NonPagedPool, size, IOP_TAG_INTERRUPT);
     if (!table)
         return STATUS_INSUFFICIENT_RESOURCES;
     RtlZeroMemory(table, size);
@@ -282,7 +281,8 @@ extern "C" NTSTATUS NTAPI IoConnectInterruptEx(IN OUT PIO_CONNECT_INTERRUPT_PARA
     switch (Parameters->Version) {
     case CONNECT_FULLY_SPECIFIED:
     case CONNECT_FULLY_SPECIFIED_GROUP:
-        if (Parameters->Version == CONNECT_FULLY_SPECIFIED_GROUP && Parameters->FullySpecified.Group)
+        if (Parameters->Version == CONNECT_FULLY_SPECIFIED_GROUP &&
+            Parameters->FullySpecified.Group)
             return STATUS_INVALID_PARAMETER;
         return ConnectFull(&Parameters->FullySpecified);
     case CONNECT_LINE_BASED: {
@@ -312,7 +312,7 @@ extern "C" VOID NTAPI IoDisconnectInterruptEx(IN PIO_DISCONNECT_INTERRUPT_PARAME
         return;
     }
     default:
-        KdViolation(IOP_VERIFIER, "IoDisconnectInterruptEx: unknown version", Parameters->Version, 0,
-                    0, 0);
+        KdViolation(IOP_VERIFIER, "IoDisconnectInterruptEx: unknown version", Parameters->Version,
+                    0, 0, 0);
     }
 }

@@ -10,14 +10,14 @@
 #include "ob/ob.h"
 
 // Pool tags as they show up in a leak report.
-#define IOP_TAG_IRP 0x20707249u      // "Irp "
-#define IOP_TAG_BUFFER 0x42536F49u   // "IoSB": system buffers
-#define IOP_TAG_NAME 0x6D4E6F49u     // "IoNm"
+#define IOP_TAG_IRP 0x20707249u       // "Irp "
+#define IOP_TAG_BUFFER 0x42536F49u    // "IoSB": system buffers
+#define IOP_TAG_NAME 0x6D4E6F49u      // "IoNm"
 #define IOP_TAG_INTERRUPT 0x6E496F49u // "IoIn"
-#define IOP_TAG_DMA 0x6D446F49u      // "IoDm"
-#define IOP_TAG_WORK 0x6B576F49u     // "IoWk"
-#define IOP_TAG_DRIVER 0x72446F49u   // "IoDr"
-#define IOP_TAG_PNP 0x20706E50u      // "Pnp "
+#define IOP_TAG_DMA 0x6D446F49u       // "IoDm"
+#define IOP_TAG_WORK 0x6B576F49u      // "IoWk"
+#define IOP_TAG_DRIVER 0x72446F49u    // "IoDr"
+#define IOP_TAG_PNP 0x20706E50u       // "Pnp "
 
 // Bits of IRP.Flags (NT's values, ntifs.h has most).
 #ifndef IRP_NOCACHE
@@ -48,10 +48,10 @@ typedef struct _IOP_CALL {
 
 // What happens when an IRP has passed its topmost stack location.
 typedef enum _IOP_IRP_KIND {
-    IopIrpDriver,      // IoAllocateIrp: its owner has to stop completion
-    IopIrpThread,      // IoBuildDeviceIoControlRequest and the like: freed by us
-    IopIrpFile,        // ZwReadFile ... on an asynchronous handle: freed by us
-    IopIrpInternal,    // our own synchronous call: the caller frees it
+    IopIrpDriver,   // IoAllocateIrp: its owner has to stop completion
+    IopIrpThread,   // IoBuildDeviceIoControlRequest and the like: freed by us
+    IopIrpFile,     // ZwReadFile ... on an asynchronous handle: freed by us
+    IopIrpInternal, // our own synchronous call: the caller frees it
 } IOP_IRP_KIND;
 
 // In front of every IRP from IoAllocateIrp: what Driver Verifier keeps, so that
@@ -60,13 +60,13 @@ typedef struct _IOP_IRP_HEADER {
     LIST_ENTRY all;
     ULONG magic;
     IOP_IRP_KIND kind;
-    uint64_t allocator;      // address in the image that asked for it
-    LIST_ENTRY calls;        // IOP_CALL of dispatch routines that have not returned
-    CHAR owner_location;     // CurrentLocation while the owner has it; 0: never sent
+    uint64_t allocator;  // address in the image that asked for it
+    LIST_ENTRY calls;    // IOP_CALL of dispatch routines that have not returned
+    CHAR owner_location; // CurrentLocation while the owner has it; 0: never sent
     CHAR stack_size;
     UCHAR returned_pending[62]; // by location: dispatch returned STATUS_PENDING
-    PKEVENT user_event_object; // referenced; dropped at completion
-    PETHREAD thread;           // that built it, for kind IopIrpThread
+    PKEVENT user_event_object;  // referenced; dropped at completion
+    PETHREAD thread;            // that built it, for kind IopIrpThread
 } IOP_IRP_HEADER;
 static_assert(sizeof(IOP_IRP_HEADER) % 16 == 0, "the IRP behind it stays 16-byte aligned");
 
@@ -116,7 +116,7 @@ typedef struct _IOP_DRIVER_EXTENSION {
     NTC_IMAGE *image;
     LONG work_items; // queued or running
     WCHAR service[32];
-    WCHAR name[64];          // \Driver\x
+    WCHAR name[64]; // \Driver\x
     WCHAR registry_path[160];
 } IOP_DRIVER_EXTENSION;
 

@@ -85,8 +85,9 @@ static void RequireWithOwner(PIRP irp, IOP_IRP_HEADER *header, const char *funct
     if (!IsListEmpty(&header->calls)) {
         for (PLIST_ENTRY e = header->calls.Flink; e != &header->calls; e = e->Flink)
             if (!CONTAINING_RECORD(e, IOP_CALL, links)->completed)
-                KdViolation(IOP_VERIFIER_IO, "an IRP was freed inside a dispatch routine that has it",
-                            2, (uint64_t)irp, 0, 0);
+                KdViolation(IOP_VERIFIER_IO,
+                            "an IRP was freed inside a dispatch routine that has it", 2,
+                            (uint64_t)irp, 0, 0);
     }
 }
 

@@ -78,7 +78,8 @@ NTSTATUS IopSetTransferBuffers(PDEVICE_OBJECT device, PIRP irp, bool write, PVOI
     if (device->Flags & DO_BUFFERED_IO) {
         if (!length)
             return STATUS_SUCCESS;
-        return AttachSystemBuffer(irp, buffer, write ? length : 0, write ? nullptr : buffer, length);
+        return AttachSystemBuffer(irp, buffer, write ? length : 0, write ? nullptr : buffer,
+                                  length);
     }
     if ((device->Flags & DO_DIRECT_IO) && length)
         return AttachMdl(irp, buffer, length, write ? IoReadAccess : IoWriteAccess);
@@ -165,13 +166,10 @@ extern "C" PIRP NTAPI IoBuildAsynchronousFsdRequest(IN ULONG MajorFunction,
                          IopIrpDriver, (uint64_t)__builtin_return_address(0));
 }
 
-extern "C" PIRP NTAPI IoBuildSynchronousFsdRequest(IN ULONG MajorFunction,
-                                                   IN PDEVICE_OBJECT DeviceObject,
-                                                   IN OUT PVOID Buffer OPTIONAL,
-                                                   IN ULONG Length OPTIONAL,
-                                                   IN PLARGE_INTEGER StartingOffset OPTIONAL,
-                                                   IN PKEVENT Event,
-                                                   OUT PIO_STATUS_BLOCK IoStatusBlock) {
+extern "C" PIRP NTAPI IoBuildSynchronousFsdRequest(
+    IN ULONG MajorFunction, IN PDEVICE_OBJECT DeviceObject, IN OUT PVOID Buffer OPTIONAL,
+    IN ULONG Length OPTIONAL, IN PLARGE_INTEGER StartingOffset OPTIONAL, IN PKEVENT Event,
+    OUT PIO_STATUS_BLOCK IoStatusBlock) {
     IopRequireIrql(PASSIVE_LEVEL, "IoBuildSynchronousFsdRequest");
     PIRP irp = BuildTransfer(MajorFunction, DeviceObject, Buffer, Length, StartingOffset,
                              IoStatusBlock, IopIrpThread, (uint64_t)__builtin_return_address(0));

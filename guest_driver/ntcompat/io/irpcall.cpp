@@ -22,8 +22,8 @@ struct CALL_FACTS {
     UCHAR minor;
 };
 
-static DECLSPEC_NORETURN void BadReturn(const CALL_FACTS &facts, const char *rule, NTSTATUS returned,
-                                        NTSTATUS completed) {
+static DECLSPEC_NORETURN void BadReturn(const CALL_FACTS &facts, const char *rule,
+                                        NTSTATUS returned, NTSTATUS completed) {
     char text[40];
     DbgPrint("io: %s, major 0x%02x minor 0x%02x: %s (returned 0x%08x, IoStatus 0x%08x)\n",
              DriverText(facts.device, text), facts.major, facts.minor, rule, returned, completed);
@@ -63,7 +63,8 @@ static void CheckNewIrp(PIRP irp, IOP_IRP_HEADER *header, PIO_STACK_LOCATION loc
         return; // on its way down already
     bool first = header->owner_location == 0;
     header->owner_location = (CHAR)(irp->CurrentLocation + 1);
-    bool answered = location->MajorFunction == IRP_MJ_PNP || location->MajorFunction == IRP_MJ_POWER;
+    bool answered =
+        location->MajorFunction == IRP_MJ_PNP || location->MajorFunction == IRP_MJ_POWER;
     if (first && answered && header->kind == IopIrpDriver &&
         irp->IoStatus.Status != STATUS_NOT_SUPPORTED)
         KdViolation(IOP_VERIFIER_IO, "a PnP or power IRP must start as STATUS_NOT_SUPPORTED",
@@ -104,8 +105,8 @@ extern "C" NTSTATUS FASTCALL IofCallDriver(IN PDEVICE_OBJECT DeviceObject, IN OU
         KdViolation(IOP_VERIFIER_IO, "IoCallDriver above DISPATCH_LEVEL", 0x10, KeGetCurrentIrql(),
                     0, 0);
     if (Irp->Type != IO_TYPE_IRP)
-        KdViolation(IOP_VERIFIER_IO, "IoCallDriver: not an IRP, or a freed one", 3, (uint64_t)Irp, 0,
-                    0);
+        KdViolation(IOP_VERIFIER_IO, "IoCallDriver: not an IRP, or a freed one", 3, (uint64_t)Irp,
+                    0, 0);
     IopRequireDevice(DeviceObject, "IoCallDriver");
     if (Irp->CancelRoutine)
         KdViolation(IOP_VERIFIER_IO, "an IRP was forwarded with its cancel routine set", 7,
@@ -169,8 +170,8 @@ static void ClearLocation(PIO_STACK_LOCATION location) {
 static bool Wanted(PIRP irp, UCHAR control) {
     if (irp->Cancel && (control & SL_INVOKE_ON_CANCEL))
         return true;
-    return (control & (NT_SUCCESS(irp->IoStatus.Status) ? SL_INVOKE_ON_SUCCESS
-                                                        : SL_INVOKE_ON_ERROR)) != 0;
+    return (control &
+            (NT_SUCCESS(irp->IoStatus.Status) ? SL_INVOKE_ON_SUCCESS : SL_INVOKE_ON_ERROR)) != 0;
 }
 
 // Returns false when the routine wants the IRP for itself.

@@ -14,8 +14,8 @@ extern "C" PVOID NTAPI IoAllocateErrorLogEntry(IN PVOID IoObject, IN UCHAR Entry
     IopRequireIrql(DISPATCH_LEVEL, "IoAllocateErrorLogEntry");
     if (!IoObject || EntrySize < sizeof(IO_ERROR_LOG_PACKET) || EntrySize > ERROR_LOG_MAXIMUM_SIZE)
         return nullptr;
-    auto *entry = (ERROR_ENTRY *)ExAllocatePoolWithTag(NonPagedPool,
-                                                       sizeof(ERROR_ENTRY) + EntrySize, IOP_TAG_NAME);
+    auto *entry = (ERROR_ENTRY *)ExAllocatePoolWithTag(
+        NonPagedPool, sizeof(ERROR_ENTRY) + EntrySize, IOP_TAG_NAME);
     if (!entry)
         return nullptr;
     RtlZeroMemory(entry, sizeof(ERROR_ENTRY) + EntrySize);

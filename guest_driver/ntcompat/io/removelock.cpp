@@ -23,8 +23,9 @@ extern "C" VOID NTAPI IoInitializeRemoveLockEx(IN PIO_REMOVE_LOCK Lock, IN ULONG
     KeInitializeEvent(&Lock->Common.RemoveEvent, SynchronizationEvent, FALSE);
 }
 
-extern "C" NTSTATUS NTAPI IoAcquireRemoveLockEx(IN PIO_REMOVE_LOCK RemoveLock, IN PVOID Tag OPTIONAL,
-                                                IN PCSTR File, IN ULONG Line, IN ULONG RemlockSize) {
+extern "C" NTSTATUS NTAPI IoAcquireRemoveLockEx(IN PIO_REMOVE_LOCK RemoveLock,
+                                                IN PVOID Tag OPTIONAL, IN PCSTR File, IN ULONG Line,
+                                                IN ULONG RemlockSize) {
     (void)Tag;
     (void)File;
     (void)Line;

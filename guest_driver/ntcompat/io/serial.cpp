@@ -12,9 +12,9 @@
 #define UART_IRQ 4
 
 enum UART_REGISTER {
-    UartData = 0, // divisor low with DLAB
+    UartData = 0,            // divisor low with DLAB
     UartInterruptEnable = 1, // divisor high with DLAB
-    UartInterruptId = 2, // read; FIFO control when written
+    UartInterruptId = 2,     // read; FIFO control when written
     UartLineControl = 3,
     UartModemControl = 4,
     UartLineStatus = 5,
@@ -273,8 +273,8 @@ static NTSTATUS NTAPI SerialEntry(PDRIVER_OBJECT driver, PUNICODE_STRING) {
     RtlInitUnicodeString(&name, L"\\Device\\Serial0");
     RtlInitUnicodeString(&link, L"\\DosDevices\\COM1");
     PDEVICE_OBJECT device;
-    NTSTATUS status = IoCreateDevice(driver, sizeof(SERIAL), &name, FILE_DEVICE_SERIAL_PORT, 0, TRUE,
-                                     &device);
+    NTSTATUS status =
+        IoCreateDevice(driver, sizeof(SERIAL), &name, FILE_DEVICE_SERIAL_PORT, 0, TRUE, &device);
     if (!NT_SUCCESS(status))
         return status;
     device->Flags |= DO_BUFFERED_IO;
@@ -300,7 +300,7 @@ void IopInitSerial(void) {
     PDRIVER_OBJECT driver;
     NTSTATUS status = IopCreateDriver(L"Serial", nullptr, SerialEntry, &driver);
     if (!NT_SUCCESS(status))
-        KdViolation(IOP_VERIFIER, "the serial port driver doesn't start", (uint64_t)(ULONG)status, 0,
-                    0, 0);
+        KdViolation(IOP_VERIFIER, "the serial port driver doesn't start", (uint64_t)(ULONG)status,
+                    0, 0, 0);
     DbgPrint("serial: COM1 at 0x%x, IRQ %u\n", UART_BASE, UART_IRQ);
 }

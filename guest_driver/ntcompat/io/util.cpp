@@ -28,8 +28,8 @@ void IopAppend(WCHAR *to, size_t room, const WCHAR *from) {
     size_t at = IopLength(to);
     size_t length = IopLength(from);
     if (at + length + 1 > room)
-        KdViolation(IOP_VERIFIER, "a name is longer than the I/O manager's buffer", at, length, room,
-                    0);
+        KdViolation(IOP_VERIFIER, "a name is longer than the I/O manager's buffer", at, length,
+                    room, 0);
     for (size_t i = 0; i <= length; i++)
         to[at + i] = from[i];
 }

@@ -30,8 +30,8 @@ void IopInitWorkers(void) {
     KeInitializeSemaphore(&QueueCount, 0, MAXLONG);
     for (int i = 0; i < WorkerCount; i++) {
         HANDLE thread;
-        NTSTATUS status = PsCreateSystemThread(&thread, THREAD_ALL_ACCESS, nullptr, nullptr, nullptr,
-                                               Worker, nullptr);
+        NTSTATUS status = PsCreateSystemThread(&thread, THREAD_ALL_ACCESS, nullptr, nullptr,
+                                               nullptr, Worker, nullptr);
         if (!NT_SUCCESS(status))
             KdViolation(IOP_VERIFIER, "no worker thread", (uint64_t)(ULONG)status, 0, 0, 0);
         ZwClose(thread);
@@ -73,17 +73,17 @@ static void RunItem(void *context) {
     ObDereferenceObject(device);
 }
 
-extern "C" ULONG NTAPI IoSizeofWorkItem(VOID) {
+NTC_EXPORT ULONG NTAPI IoSizeofWorkItem(VOID) {
     return sizeof(struct _IO_WORKITEM);
 }
 
-extern "C" VOID NTAPI IoInitializeWorkItem(IN PVOID IoObject, IN PIO_WORKITEM IoWorkItem) {
+NTC_EXPORT VOID NTAPI IoInitializeWorkItem(IN PVOID IoObject, IN PIO_WORKITEM IoWorkItem) {
     IopRequireDevice((PDEVICE_OBJECT)IoObject, "IoInitializeWorkItem");
     RtlZeroMemory(IoWorkItem, sizeof(*IoWorkItem));
     IoWorkItem->device = (PDEVICE_OBJECT)IoObject;
 }
 
-extern "C" VOID NTAPI IoUninitializeWorkItem(IN PIO_WORKITEM IoWorkItem) {
+NTC_EXPORT VOID NTAPI IoUninitializeWorkItem(IN PIO_WORKITEM IoWorkItem) {
     if (IoWorkItem->queued)
         KeBugCheckEx(WORKER_INVALID, 1, (ULONG_PTR)IoWorkItem, 0, 0);
 }
@@ -131,7 +131,7 @@ extern "C" VOID NTAPI IoQueueWorkItem(IN PIO_WORKITEM IoWorkItem,
     QueueItem(IoWorkItem, (PVOID)WorkerRoutine, Context, false);
 }
 
-extern "C" VOID NTAPI IoQueueWorkItemEx(IN PIO_WORKITEM IoWorkItem,
+NTC_EXPORT VOID NTAPI IoQueueWorkItemEx(IN PIO_WORKITEM IoWorkItem,
                                         IN PIO_WORKITEM_ROUTINE_EX WorkerRoutine,
                                         IN WORK_QUEUE_TYPE QueueType, IN PVOID Context OPTIONAL) {
     (void)QueueType;

@@ -155,8 +155,8 @@ static NTSTATUS AddDevice(PNP_NODE *node) {
         KdViolation(IOP_VERIFIER, "AddDevice succeeded without attaching a device",
                     (uint64_t)node->pdo, 0, 0, 0);
     if (fdo->Flags & DO_DEVICE_INITIALIZING)
-        KdViolation(IOP_VERIFIER_IO, "AddDevice did not clear DO_DEVICE_INITIALIZING", (uint64_t)fdo,
-                    0, 0, 0);
+        KdViolation(IOP_VERIFIER_IO, "AddDevice did not clear DO_DEVICE_INITIALIZING",
+                    (uint64_t)fdo, 0, 0, 0);
     node->state = PnpStateAdded;
     return status;
 }

@@ -26,7 +26,8 @@ static void Release(void) {
     KeReleaseMutex(&Lock, FALSE);
 }
 
-static void FormatLink(INTERFACE_ENTRY *entry, const PNP_NODE *node, const UNICODE_STRING *reference) {
+static void FormatLink(INTERFACE_ENTRY *entry, const PNP_NODE *node,
+                       const UNICODE_STRING *reference) {
     WCHAR text[40];
     IopCopy(entry->link, 256, L"\\??\\");
     size_t start = IopLength(entry->link);
@@ -79,8 +80,8 @@ extern "C" NTSTATUS NTAPI IoRegisterDeviceInterface(IN PDEVICE_OBJECT PhysicalDe
     PNP_NODE *node = PnpNodeOf(PhysicalDeviceObject);
     if (!node)
         return STATUS_INVALID_DEVICE_REQUEST; // no PDO
-    auto *entry = (INTERFACE_ENTRY *)ExAllocatePoolWithTag(PagedPool, sizeof(INTERFACE_ENTRY),
-                                                           IOP_TAG_PNP);
+    auto *entry =
+        (INTERFACE_ENTRY *)ExAllocatePoolWithTag(PagedPool, sizeof(INTERFACE_ENTRY), IOP_TAG_PNP);
     if (!entry)
         return STATUS_INSUFFICIENT_RESOURCES;
     RtlZeroMemory(entry, sizeof(*entry));

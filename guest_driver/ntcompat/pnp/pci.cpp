@@ -14,13 +14,13 @@ PCI_DEVICE *PciFromPdo(PDEVICE_OBJECT pdo) {
 }
 
 ULONG PciReadConfig(const PCI_DEVICE *device, ULONG offset, void *data, ULONG length) {
-    return HalGetBusDataByOffset(PCIConfiguration, device->bus, device->slot.u.AsULONG, data, offset,
-                                 length);
+    return HalGetBusDataByOffset(PCIConfiguration, device->bus, device->slot.u.AsULONG, data,
+                                 offset, length);
 }
 
 ULONG PciWriteConfig(const PCI_DEVICE *device, ULONG offset, const void *data, ULONG length) {
-    return HalSetBusDataByOffset(PCIConfiguration, device->bus, device->slot.u.AsULONG,
-                                 (PVOID)data, offset, length);
+    return HalSetBusDataByOffset(PCIConfiguration, device->bus, device->slot.u.AsULONG, (PVOID)data,
+                                 offset, length);
 }
 
 USHORT PciRead16(const PCI_DEVICE *device, ULONG offset) {
@@ -45,7 +45,8 @@ static void Write32(const PCI_DEVICE *device, ULONG offset, ULONG value) {
 
 // PCI 3.0, 6.7. A list that loops or leaves the header is cut off.
 UCHAR PciFindCapability(const PCI_DEVICE *device, UCHAR id) {
-    if (!(PciRead16(device, FIELD_OFFSET(PCI_COMMON_CONFIG, Status)) & PCI_STATUS_CAPABILITIES_LIST))
+    if (!(PciRead16(device, FIELD_OFFSET(PCI_COMMON_CONFIG, Status)) &
+          PCI_STATUS_CAPABILITIES_LIST))
         return 0;
     UCHAR at = 0;
     PciReadConfig(device, FIELD_OFFSET(PCI_COMMON_CONFIG, u.type0.CapabilitiesPtr), &at, 1);
@@ -176,7 +177,8 @@ static void AddFunction(const PCI_DEVICE *found) {
 static void ScanBus(ULONG bus, ULONG depth);
 
 // Returns false when there is no such function.
-static bool ScanFunction(ULONG bus, ULONG number, ULONG function, bool *multifunction, ULONG depth) {
+static bool ScanFunction(ULONG bus, ULONG number, ULONG function, bool *multifunction,
+                         ULONG depth) {
     PCI_DEVICE device = {};
     device.bus = bus;
     device.slot.u.bits.DeviceNumber = number;

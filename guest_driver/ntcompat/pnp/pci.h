@@ -9,9 +9,9 @@
 #define PCI_SIGNATURE 0x44496350u
 
 typedef struct _PCI_BAR {
-    UCHAR type;       // CmResourceTypePort, CmResourceTypeMemory; 0: none
+    UCHAR type; // CmResourceTypePort, CmResourceTypeMemory; 0: none
     bool prefetchable;
-    bool wide;        // 64-bit: takes the next register too
+    bool wide; // 64-bit: takes the next register too
     uint64_t base;
     uint64_t length;
 } PCI_BAR;
@@ -28,7 +28,7 @@ typedef struct _PCI_DEVICE {
     UCHAR msix_offset; // capability, 0: none
     USHORT msix_size;  // table entries
     UCHAR msix_bar;
-    ULONG msix_table;  // offset in that BAR
+    ULONG msix_table; // offset in that BAR
     volatile ULONG *msix_va;
     USHORT command_at_start; // of the command register, before we touched it
     DEVICE_POWER_STATE power;

@@ -4,8 +4,10 @@
 #include "pnp/pci.h"
 
 // {496B8280-6F25-11D0-BEAF-08002BE2092F}, {C8EBDFB0-B510-11D0-80E5-00A0C92542E3}
-static const GUID BusInterfaceGuid = {0x496B8280, 0x6F25, 0x11D0, {0xBE, 0xAF, 0x08, 0x00, 0x2B, 0xE2, 0x09, 0x2F}};
-static const GUID BusTypePciGuid = {0xC8EBDFB0, 0xB510, 0x11D0, {0x80, 0xE5, 0x00, 0xA0, 0xC9, 0x25, 0x42, 0xE3}};
+static const GUID BusInterfaceGuid = {
+    0x496B8280, 0x6F25, 0x11D0, {0xBE, 0xAF, 0x08, 0x00, 0x2B, 0xE2, 0x09, 0x2F}};
+static const GUID BusTypePciGuid = {
+    0xC8EBDFB0, 0xB510, 0x11D0, {0x80, 0xE5, 0x00, 0xA0, 0xC9, 0x25, 0x42, 0xE3}};
 
 static bool SameGuid(const GUID *a, const GUID *b) {
     return RtlCompareMemory(a, b, sizeof(GUID)) == sizeof(GUID);
@@ -121,8 +123,8 @@ static NTSTATUS QueryCapabilities(PCI_DEVICE *device, PDEVICE_CAPABILITIES c) {
 static NTSTATUS QueryRelations(PCI_DEVICE *device, PIRP irp, PIO_STACK_LOCATION location) {
     if (location->Parameters.QueryDeviceRelations.Type != TargetDeviceRelation)
         return irp->IoStatus.Status; // none from us: as it came
-    auto *relations = (PDEVICE_RELATIONS)ExAllocatePoolWithTag(PagedPool, sizeof(DEVICE_RELATIONS),
-                                                               IOP_TAG_PNP);
+    auto *relations =
+        (PDEVICE_RELATIONS)ExAllocatePoolWithTag(PagedPool, sizeof(DEVICE_RELATIONS), IOP_TAG_PNP);
     if (!relations)
         return STATUS_INSUFFICIENT_RESOURCES;
     relations->Count = 1;
@@ -179,8 +181,7 @@ static void SetPower(PCI_DEVICE *device, DEVICE_POWER_STATE state) {
         return;
     if (device->pm_offset) {
         USHORT pmcsr = PciRead16(device, device->pm_offset + 4);
-        PciWrite16(device, device->pm_offset + 4,
-                   (USHORT)((pmcsr & ~3) | (state - PowerDeviceD0)));
+        PciWrite16(device, device->pm_offset + 4, (USHORT)((pmcsr & ~3) | (state - PowerDeviceD0)));
         if (device->power == PowerDeviceD3 || state == PowerDeviceD3) {
             LARGE_INTEGER settle; // 10 ms
             settle.QuadPart = -100000;

@@ -107,7 +107,8 @@ NTSTATUS PciQueryRequirements(PCI_DEVICE *device, PIO_RESOURCE_REQUIREMENTS_LIST
     size_t size = FIELD_OFFSET(IO_RESOURCE_REQUIREMENTS_LIST, List);
     for (ULONG i = 0; i < lists; i++) {
         ULONG count = 2 * bars + (choices[i] ? choices[i] : line);
-        size += FIELD_OFFSET(IO_RESOURCE_LIST, Descriptors) + count * sizeof(IO_RESOURCE_DESCRIPTOR);
+        size +=
+            FIELD_OFFSET(IO_RESOURCE_LIST, Descriptors) + count * sizeof(IO_RESOURCE_DESCRIPTOR);
     }
     size += sizeof(IO_RESOURCE_LIST); // the declared arrays have one element
     auto *requirements =
@@ -141,8 +142,8 @@ NTSTATUS PciQueryBootResources(PCI_DEVICE *device, PCM_RESOURCE_LIST *result) {
     *result = nullptr;
     if (!bars && !line)
         return STATUS_NOT_SUPPORTED;
-    size_t size = sizeof(CM_RESOURCE_LIST) +
-                  (2 * bars + line) * sizeof(CM_PARTIAL_RESOURCE_DESCRIPTOR);
+    size_t size =
+        sizeof(CM_RESOURCE_LIST) + (2 * bars + line) * sizeof(CM_PARTIAL_RESOURCE_DESCRIPTOR);
     auto *list = (PCM_RESOURCE_LIST)ExAllocatePoolWithTag(PagedPool, size, IOP_TAG_PNP);
     if (!list)
         return STATUS_INSUFFICIENT_RESOURCES;

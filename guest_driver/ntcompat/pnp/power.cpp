@@ -12,8 +12,7 @@ extern "C" VOID NTAPI PoStartNextPowerIrp(IN OUT PIRP Irp) {
 }
 
 extern "C" NTSTATUS NTAPI PoCallDriver(IN PDEVICE_OBJECT DeviceObject, IN OUT PIRP Irp) {
-    if (Irp->CurrentLocation > 1 &&
-        IoGetNextIrpStackLocation(Irp)->MajorFunction != IRP_MJ_POWER)
+    if (Irp->CurrentLocation > 1 && IoGetNextIrpStackLocation(Irp)->MajorFunction != IRP_MJ_POWER)
         KdViolation(IOP_VERIFIER, "PoCallDriver for a request other than IRP_MJ_POWER",
                     (uint64_t)Irp, 0, 0, 0);
     return IofCallDriver(DeviceObject, Irp);

@@ -142,8 +142,8 @@ static void LoadAgent(void) {
         return;
     }
     SERVICE *service = AddService(L"vq7agent");
-    NTSTATUS status = service ? IopLoadDriver(L"vq7agent", &service->driver)
-                              : STATUS_INSUFFICIENT_RESOURCES;
+    NTSTATUS status =
+        service ? IopLoadDriver(L"vq7agent", &service->driver) : STATUS_INSUFFICIENT_RESOURCES;
     if (!NT_SUCCESS(status))
         DbgPrint("io: vq7agent: 0x%08x\n", status);
 }
