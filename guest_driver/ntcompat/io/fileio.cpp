@@ -29,13 +29,13 @@ static NTSTATUS Begin(REQUEST *request, HANDLE handle, ACCESS_MASK access, HANDL
     RtlZeroMemory(request, sizeof(*request));
     PVOID body;
     NTSTATUS status =
-        ObReferenceObjectByHandle(handle, access, *IoFileObjectType, KernelMode, &body, nullptr);
+        ObReferenceObjectByHandle(handle, access, &ObpFileType, KernelMode, &body, nullptr);
     if (!NT_SUCCESS(status))
         return status;
     request->file = (PFILE_OBJECT)body;
     if (event) {
-        status = ObReferenceObjectByHandle(event, EVENT_MODIFY_STATE, *ExEventObjectType,
-                                           KernelMode, &body, nullptr);
+        status = ObReferenceObjectByHandle(event, EVENT_MODIFY_STATE, &ObpEventType, KernelMode,
+                                           &body, nullptr);
         if (!NT_SUCCESS(status))
             return status;
         request->event = (PKEVENT)body;
