@@ -64,7 +64,7 @@ NTC_EXPORT ULONG DbgPrint(PCSTR format, ...) {
 }
 
 // Nothing is filtered by component or level: the log is for whoever debugs.
-ULONG DbgPrintEx(ULONG, ULONG, PCSTR format, ...) {
+NTC_EXPORT ULONG DbgPrintEx(ULONG, ULONG, PCSTR format, ...) {
     va_list arguments;
     va_start(arguments, format);
     KdPrintV(format, arguments);
@@ -72,12 +72,12 @@ ULONG DbgPrintEx(ULONG, ULONG, PCSTR format, ...) {
     return 0;
 }
 
-ULONG vDbgPrintEx(ULONG, ULONG, PCCH format, va_list arguments) {
+NTC_EXPORT ULONG vDbgPrintEx(ULONG, ULONG, PCCH format, va_list arguments) {
     KdPrintV(format, arguments);
     return 0;
 }
 
-ULONG vDbgPrintExWithPrefix(PCCH prefix, ULONG, ULONG, PCCH format, va_list arguments) {
+NTC_EXPORT ULONG vDbgPrintExWithPrefix(PCCH prefix, ULONG, ULONG, PCCH format, va_list arguments) {
     KdPut(prefix);
     KdPrintV(format, arguments);
     return 0;

@@ -33,8 +33,7 @@ static NTSTATUS LdrMakeStub(LDR_IMAGE *image, uint64_t name_va, uint64_t *stub) 
     LdrEmit(&at, name_va, 8);
     LdrEmit(&at, 0xB848, 2); // mov rax, LdrMissingImport
     LdrEmit(&at, (uint64_t)LdrMissingImport, 8);
-    LdrEmit(&at, 0x28EC8348, 4); // sub rsp, 28h
-    LdrEmit(&at, 0xD0FF, 2);     // call rax
+    LdrEmit(&at, 0xE0FF, 2); // jmp rax: the caller is on top of the stack trace
     *stub = image->stub_va + offset;
     return STATUS_SUCCESS;
 }
