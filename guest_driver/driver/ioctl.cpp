@@ -150,7 +150,7 @@ VOID NTAPI Vq7EvtIoStop(WDFQUEUE queue, WDFREQUEST request, ULONG flags) {
 VOID NTAPI Vq7EvtIoQueueReady(WDFQUEUE, WDFCONTEXT context) {
     DEVICE_CONTEXT *dc = (DEVICE_CONTEXT *)context;
 
-    if (dc->type->Resume != NULL) {
+    if (dc->state != Vq7Stopped && dc->type->Resume != NULL) {
         dc->type->Resume(dc);
     }
 }

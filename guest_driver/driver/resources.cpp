@@ -161,9 +161,12 @@ static NTSTATUS OpenTransport(DEVICE_CONTEXT *dc) {
     }
     dc->pci_valid = TRUE;
     if (dc->type == NULL) {
-        dc->type = Vq7FindType(dc->pci.device_type);
-        if (dc->type->Create != NULL) {
-            status = dc->type->Create(dc);
+        const VQ7_TYPE_OPS *type = Vq7FindType(dc->pci.device_type);
+        if (type->Create != NULL) {
+            status = type->Create(dc);
+        }
+        if (NT_SUCCESS(status)) {
+            dc->type = type;
         }
     }
     return status;
