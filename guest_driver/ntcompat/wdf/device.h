@@ -102,6 +102,9 @@ NTSTATUS NTAPI DispatchIo(PDEVICE_OBJECT deviceObject, PIRP irp);
 // IRP helpers (irp.cpp).
 NTSTATUS CompleteIrp(PIRP irp, NTSTATUS status, ULONG_PTR information = 0);
 NTSTATUS PassDown(Device *device, PIRP irp);
+// The same for an IRP that was marked pending: it keeps our stack location, which
+// carries the mark, and the next driver gets its own.
+void PassDownPended(Device *device, PIRP irp);
 // PASSIVE_LEVEL: sends the IRP down and waits for it; the caller completes it.
 NTSTATUS PassDownAndWait(Device *device, PIRP irp);
 // PASSIVE_LEVEL: a PnP IRP of our own to the stack; fills `stack` in.

@@ -16,6 +16,11 @@ NTSTATUS PassDown(Device *device, PIRP irp) {
     return IoCallDriver(device->attached, irp);
 }
 
+void PassDownPended(Device *device, PIRP irp) {
+    IoCopyCurrentIrpStackLocationToNext(irp);
+    IoCallDriver(device->attached, irp);
+}
+
 static NTSTATUS NTAPI SignalCompletion(PDEVICE_OBJECT, PIRP irp, PVOID context) {
     if (irp->PendingReturned)
         KeSetEvent(static_cast<PKEVENT>(context), IO_NO_INCREMENT, FALSE);

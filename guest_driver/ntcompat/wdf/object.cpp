@@ -8,15 +8,18 @@ namespace wdfldr {
 struct alignas(MEMORY_ALLOCATION_ALIGNMENT) AllocationHeader {
     LIST_ENTRY links;
     size_t size;
+    ULONG tag; // DriverTag changes in WdfDriverCreate
 };
 
 void *Allocate(Globals *globals, size_t size) {
-    auto *header = static_cast<AllocationHeader *>(ExAllocatePoolWithTag(
-        NonPagedPool, sizeof(AllocationHeader) + size, globals->pub.DriverTag));
+    ULONG tag = globals->pub.DriverTag;
+    auto *header = static_cast<AllocationHeader *>(
+        ExAllocatePoolWithTag(NonPagedPool, sizeof(AllocationHeader) + size, tag));
     if (!header)
         return nullptr;
     RtlZeroMemory(header, sizeof(*header) + size);
     header->size = size;
+    header->tag = tag;
     KIRQL irql;
     KeAcquireSpinLock(&globals->treeLock, &irql);
     InsertTailList(&globals->live, &header->links);
@@ -32,7 +35,7 @@ void Free(Globals *globals, void *memory) {
     RemoveEntryList(&header->links);
     globals->allocations--;
     KeReleaseSpinLock(&globals->treeLock, irql);
-    ExFreePoolWithTag(header, globals->pub.DriverTag);
+    ExFreePoolWithTag(header, header->tag);
 }
 
 const char *TypeName(Type type) {

@@ -24,7 +24,7 @@ static VOID NTAPI SystemDownDone(PDEVICE_OBJECT, UCHAR, POWER_STATE, PVOID conte
     auto *irp = static_cast<PIRP>(context);
     Device *device = ToDevice(IoGetCurrentIrpStackLocation(irp)->DeviceObject);
     irp->IoStatus.Status = STATUS_SUCCESS;
-    PassDown(device, irp);
+    PassDownPended(device, irp);
 }
 
 static NTSTATUS SystemDown(Device *device, PIRP irp, SYSTEM_POWER_STATE system) {
@@ -40,7 +40,7 @@ static NTSTATUS SystemDown(Device *device, PIRP irp, SYSTEM_POWER_STATE system) 
         PoRequestPowerIrp(device->physical, IRP_MN_SET_POWER, state, &SystemDownDone, irp, nullptr);
     if (!NT_SUCCESS(status)) {
         irp->IoStatus.Status = STATUS_SUCCESS;
-        PassDown(device, irp);
+        PassDownPended(device, irp);
     }
     return STATUS_PENDING;
 }
@@ -95,7 +95,7 @@ static VOID NTAPI DeviceDownWork(PDEVICE_OBJECT, PVOID context) {
         PoSetPowerState(device->deviceObject, DevicePowerState, now);
     }
     irp->IoStatus.Status = STATUS_SUCCESS;
-    PassDown(device, irp);
+    PassDownPended(device, irp);
 }
 
 static VOID NTAPI DeviceUpWork(PDEVICE_OBJECT, PVOID context) {
