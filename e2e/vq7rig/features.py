@@ -37,8 +37,9 @@ def names(mask):
 
 
 def mask_of(decoded):
-    """A feature mask from QEMU's decoded form (lists of "NAME: text")."""
-    mask = 0
+    """A feature mask from QEMU's decoded form: lists of "NAME: text", and as a number
+    the bits it has no name for."""
+    mask = sum(value for key, value in decoded.items() if key.startswith("unknown-"))
     for text in decoded.get("transports", []) + decoded.get("dev-features", []):
         bit = BITS.get(text.partition(":")[0])
         if bit is not None:
