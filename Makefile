@@ -31,14 +31,14 @@ help:
 	@echo 'Options: E2E_ARGS="-k reset"  passes arguments to pytest;  VQ7_NO_SETUP=1  installs'
 	@echo 'nothing;  MACHINE=q35  for vm-*.  Missing Debian packages are installed first.'
 
-setup-%:
+setup-build setup-rig setup-check: setup-%:
 	@[ -n "$(VQ7_NO_SETUP)" ] || ci/setup.sh $*
 
 # ---- guest -------------------------------------------------------------------
 
 guest: guest-x64 guest-x86
 
-guest-%: setup-build
+guest-x64 guest-x86: guest-%: setup-build
 	@$(QUIET) guest-$* cmake -S guest_driver -B build/guest/$*/obj -G Ninja \
 		-DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/guest_driver/cmake/$*.cmake \
 		-DCMAKE_BUILD_TYPE=None -DVQ7_OUT=$(CURDIR)/build/guest/$*
