@@ -188,6 +188,7 @@ static NTSTATUS SendStart(PNP_NODE *node) {
 
 static NTSTATUS SendRemove(PNP_NODE *node) {
     NTSTATUS status = SendSimple(node, IRP_MN_REMOVE_DEVICE);
+    PnpDisableInterfaces(node->pdo); // those the driver left enabled
     if (!NT_SUCCESS(status))
         KdViolation(IOP_VERIFIER, "IRP_MN_REMOVE_DEVICE must not fail", (uint64_t)node->pdo,
                     (uint64_t)(ULONG)status, 0, 0);
@@ -216,7 +217,6 @@ NTSTATUS PnpStartNode(PNP_NODE *node) {
     }
     if (!NT_SUCCESS(status)) {
         DbgPrint("pnp: %ws: start by %ws failed: 0x%08x\n", node->instance, node->service, status);
-        PnpDisableInterfaces(node->pdo);
         (void)SendRemove(node);
         node->state = PnpStateFailed;
         return status;
@@ -245,7 +245,6 @@ NTSTATUS PnpRemoveNode(PNP_NODE *node, bool query) {
             return status;
         }
     }
-    PnpDisableInterfaces(node->pdo);
     NTSTATUS status = SendRemove(node);
     node->state = PnpStateNoDriver;
     DbgPrint("pnp: %ws: removed\n", node->instance);
