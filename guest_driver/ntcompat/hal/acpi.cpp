@@ -14,10 +14,11 @@ struct ACPI_HEADER {
     char oem[6], table[8];
     uint32_t oem_revision, creator, creator_revision;
 };
-enum { FADT_DSDT = 40, FADT_PM1A_CONTROL = 64, ACPI_SLEEP_ENABLE = 0x2000 };
+enum { FADT_DSDT = 40, FADT_PM1A_CONTROL = 64, FADT_PM_TIMER = 76, ACPI_SLEEP_ENABLE = 0x2000 };
 
 static uint16_t HalPm1aControl; // 0: unknown
 static uint16_t HalSleepType5;
+uint16_t HalPmTimerPort;
 
 static const uint8_t *HalTable(uint64_t physical) {
     const uint8_t *va = (const uint8_t *)(NTC_DIRECT_MAP_BASE + physical);
@@ -83,6 +84,8 @@ static bool HalFindSleepType(const uint8_t *dsdt) {
 void HalParseAcpi(NTC_LOADER_BLOCK *block) {
     const uint8_t *rsdp = HalFindRsdp(block->rsdp);
     const uint8_t *fadt = rsdp ? HalFindTable(rsdp, "FACP") : nullptr;
+    if (fadt)
+        HalPmTimerPort = (uint16_t) * (const uint32_t *)(fadt + FADT_PM_TIMER);
     const uint8_t *dsdt = fadt ? HalTable(*(const uint32_t *)(fadt + FADT_DSDT)) : nullptr;
     if (dsdt && HalFindSleepType(dsdt))
         HalPm1aControl = (uint16_t) * (const uint32_t *)(fadt + FADT_PM1A_CONTROL);

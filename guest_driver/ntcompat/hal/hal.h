@@ -20,7 +20,8 @@ void HalApicWrite(uint32_t offset, uint32_t value);
 // Time (time.cpp)
 void HalCalibrate(void);
 
-// ACPI (acpi.cpp): finds the power-off values in FADT and \_S5.
+// ACPI (acpi.cpp): finds the power-off values in FADT and \_S5, and the timer.
+extern uint16_t HalPmTimerPort; // 0: unknown
 void HalParseAcpi(NTC_LOADER_BLOCK *block);
 
 enum {

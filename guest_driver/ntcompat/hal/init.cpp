@@ -21,8 +21,8 @@ volatile uint8_t *HalMapRegisters(uint64_t physical, size_t bytes) {
 void HalInitializeHardware(NTC_LOADER_BLOCK *block) {
     HalInitializeLocalApic();
     HalInitializeIoApic();
-    HalCalibrate();
     HalParseAcpi(block);
+    HalCalibrate();
 }
 
 } // extern "C"

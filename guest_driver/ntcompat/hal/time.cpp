@@ -1,37 +1,80 @@
 // SPDX-License-Identifier: MIT
 //
 // The performance counter (TSC), stalls, the local APIC's timer as the clock, and
-// the CMOS clock. TSC and APIC timer are measured against the 8254.
+// the CMOS clock. TSC and APIC timer are measured against the ACPI timer, or the
+// 8254 where there are no ACPI tables.
 #include "hal.h"
 
 extern "C" {
 
 enum { PIT_HZ = 1193182, PIT_CHANNEL2 = 0x42, PIT_MODE = 0x43, PIT_GATE = 0x61,
-       HAL_CALIBRATION_MS = 5, CMOS_INDEX = 0x70, CMOS_DATA = 0x71 };
+       PM_TIMER_HZ = 3579545, PM_TIMER_MASK = 0xFFFFFF, // 24 bits on every chipset
+       HAL_CALIBRATION_US = 5000, HAL_READ_ATTEMPTS = 32, CMOS_INDEX = 0x70, CMOS_DATA = 0x71 };
 
 static uint64_t HalTscHz;
 static uint64_t HalApicTimerHz; // at divisor 1
 
-// One shot of channel 2 (mode 0), whose output is bit 5 of port 0x61.
-void HalCalibrate(void) {
-    const uint32_t count = PIT_HZ * HAL_CALIBRATION_MS / 1000;
-    HalApicWrite(APIC_TIMER_DIVIDE, 0xB); // 1
+// One instant, read from all clocks. A virtual processor may be stopped by its
+// host at any point, so the narrowest of several attempts is taken.
+struct HAL_INSTANT {
+    uint64_t tsc;
+    uint32_t reference; // counts up
+    uint32_t apic;      // counts down
+};
+
+static void HalReadInstant(HAL_INSTANT *best, uint32_t (*read_reference)(void)) {
+    uint64_t narrowest = ~0ull;
+    for (int i = 0; i < HAL_READ_ATTEMPTS; i++) {
+        uint64_t before = __rdtsc();
+        uint32_t reference = read_reference();
+        uint32_t apic = HalApicRead(APIC_TIMER_CURRENT);
+        uint64_t width = __rdtsc() - before;
+        if (width < narrowest) {
+            narrowest = width;
+            *best = {before + width / 2, reference, apic};
+        }
+    }
+}
+
+static uint32_t HalReadPmTimer(void) {
+    return __indword(HalPmTimerPort);
+}
+
+// The 8254 counts down from 65536 in mode 0, which is over after 54 ms.
+static uint32_t HalReadPit(void) {
+    __outbyte(PIT_MODE, 0x80); // latch channel 2
+    uint32_t low = __inbyte(PIT_CHANNEL2);
+    return 0x10000 - (low | (uint32_t)__inbyte(PIT_CHANNEL2) << 8);
+}
+
+static void HalStartPit(void) {
     __outbyte(PIT_GATE, (UCHAR)((__inbyte(PIT_GATE) & ~2) | 1));
     __outbyte(PIT_MODE, 0xB0);
-    __outbyte(PIT_CHANNEL2, (UCHAR)count);
-    __outbyte(PIT_CHANNEL2, (UCHAR)(count >> 8));
+    __outbyte(PIT_CHANNEL2, 0);
+    __outbyte(PIT_CHANNEL2, 0);
+}
+
+void HalCalibrate(void) {
+    bool pm = HalPmTimerPort != 0;
+    uint32_t hz = pm ? PM_TIMER_HZ : PIT_HZ, mask = pm ? PM_TIMER_MASK : 0xFFFF;
+    uint32_t (*read)(void) = pm ? HalReadPmTimer : HalReadPit;
+    if (!pm)
+        HalStartPit();
+    HalApicWrite(APIC_TIMER_DIVIDE, 0xB); // 1
     HalApicWrite(APIC_TIMER_INITIAL, ~0u);
-    uint64_t start = __rdtsc();
-    while (!(__inbyte(PIT_GATE) & 0x20))
+    HAL_INSTANT start, end;
+    HalReadInstant(&start, read);
+    while (((read() - start.reference) & mask) < (uint64_t)hz * HAL_CALIBRATION_US / 1000000)
         _mm_pause();
-    uint64_t tsc = __rdtsc() - start;
-    uint32_t timer = ~0u - HalApicRead(APIC_TIMER_CURRENT);
+    HalReadInstant(&end, read);
     HalApicWrite(APIC_TIMER_INITIAL, 0);
-    HalTscHz = tsc * PIT_HZ / count;
-    HalApicTimerHz = (uint64_t)timer * PIT_HZ / count;
+    uint64_t elapsed = (end.reference - start.reference) & mask;
+    HalTscHz = (end.tsc - start.tsc) * hz / elapsed;
+    HalApicTimerHz = (uint64_t)(start.apic - end.apic) * hz / elapsed;
     if (HalTscHz == 0 || HalApicTimerHz == 0)
-        KdViolation(HAL_INITIALIZATION_FAILED, "clock calibration failed", tsc, timer,
-                    0, 0);
+        KdViolation(HAL_INITIALIZATION_FAILED, "clock calibration failed", end.tsc - start.tsc,
+                    start.apic - end.apic, elapsed, 0);
+    KdPrint_("hal: TSC %I64u kHz, APIC timer %I64u kHz\n", HalTscHz / 1000, HalApicTimerHz / 1000);
 }
 
 void HalStartClock(ULONG vector, ULONG period_100ns) {
