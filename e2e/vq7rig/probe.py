@@ -16,8 +16,12 @@ from .errors import RigError
 
 LIMIT = 2.0         # seconds; TCG needs one, and a KVM that is slower is of no use
 
-# mov dx, 3f8h / mov al, 'K' / out dx, al / hlt / jmp $-1
-BOOT = bytes.fromhex("baf803b04beef4ebfd")
+# Some KVMs only interpret, and stop at the first SSE instruction: so there is one.
+BOOT = bytes.fromhex(
+    "0f20e0660d000600000f22e0"      # mov eax, cr4 / or eax, 600h / mov cr4, eax
+    "0f20c024fb0f22c0"              # mov eax, cr0 / and al, 0fbh / mov cr0, eax
+    "31c08ed80f57c00f11060070"      # ds = 0 / xorps xmm0, xmm0 / movups [7000h], xmm0
+    "baf803b04beef4ebfd")           # mov dx, 3f8h / mov al, 'K' / out dx, al / hlt / jmp $-1
 
 XML = """<domain type='kvm'>
   <name>vq7-{pid}-probe</name>
@@ -63,7 +67,7 @@ def _key():
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         boot = file.read().strip()
     qemu = shutil.which("qemu-system-x86_64")
-    return f"{boot} {os.stat(qemu).st_mtime_ns if qemu else 0} {os.getuid()}"
+    return f"{BOOT.hex()} {boot} {os.stat(qemu).st_mtime_ns if qemu else 0} {os.getuid()}"
 
 
 def _run(host):
