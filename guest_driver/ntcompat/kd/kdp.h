@@ -27,6 +27,8 @@ void KdDescribeAddress(uint64_t address, char *buffer, size_t size);
 struct KD_FRAME {
     uint64_t Rip, Rsp;
     uint64_t Registers[16]; // numbered as in the instruction encoding; [4] is Rsp
+    bool Exact;             // Rip was interrupted; otherwise it is a return address, which
+                            // may lie behind the end of its function (noreturn calls)
 };
 bool KdUnwind(KD_FRAME *frame);
 

@@ -4,6 +4,7 @@
 // the driver the address belongs to, then registers and a stack trace.
 #include "kdp.h"
 
+#include "ldr/ldrp.h"
 #include "ldr/pe.h"
 #include "rtl/rtlp.h"
 
@@ -127,6 +128,7 @@ static void KdPrintRegisters(const KI_TRAP_FRAME *f) {
 }
 
 static void KdFrameFromTrap(KD_FRAME *frame, const KI_TRAP_FRAME *f) {
+    frame->Exact = true;
     frame->Rip = f->Rip;
     frame->Rsp = f->Rsp;
     const uint64_t registers[16] = {f->Rax, f->Rcx, f->Rdx, f->Rbx, f->Rsp, f->Rbp,
@@ -138,6 +140,7 @@ static void KdFrameFromTrap(KD_FRAME *frame, const KI_TRAP_FRAME *f) {
 
 // Here there are no registers but what the compiler keeps: the nonvolatile ones.
 static void KdFrameFromHere(KD_FRAME *frame) {
+    frame->Exact = true;
     for (uint64_t &r : frame->Registers)
         r = 0;
     __asm__ volatile("leaq 1f(%%rip), %%rax\n1:\n\t"
@@ -153,11 +156,25 @@ static void KdFrameFromHere(KD_FRAME *frame) {
                      : "rax", "memory");
 }
 
+enum { KD_STACK_LIMIT = 32 };
+
+// A broken rule is reported from inside the kernel: the innermost driver on the
+// stack is the one that broke it. 0: there is none.
+static uint64_t KdCallingDriver(KD_FRAME frame) {
+    for (int i = 0; i < KD_STACK_LIMIT; i++) {
+        const LDR_IMAGE *image = (const LDR_IMAGE *)LdrFindImage(frame.Rip);
+        if (image && !image->boot)
+            return frame.Rip;
+        if (!KdUnwind(&frame) || frame.Rip == 0)
+            break;
+    }
+    return 0;
+}
+
 static void KdPrintStack(KD_FRAME *frame) {
-    const int limit = 32;
     char text[80];
     KdPrint_("STACK:\n");
-    for (int i = 0; i < limit; i++) {
+    for (int i = 0; i < KD_STACK_LIMIT; i++) {
         KdDescribeAddress(frame->Rip, text, sizeof(text));
         KdPrint_("%02d %016I64x %s\n", i, frame->Rsp, text);
         if (!KdUnwind(frame) || frame->Rip == 0)
@@ -176,7 +193,7 @@ void KdReportBugCheck(ULONG code, const ULONG_PTR p[4], const KI_TRAP_FRAME *tra
     else
         KdFrameFromHere(&frame);
     uint64_t address = KdFaultingAddress(code, p);
-    KdPrintModule(trap ? trap->Rip : address);
+    KdPrintModule(trap ? trap->Rip : address ? address : KdCallingDriver(frame));
     if (trap)
         KdPrintRegisters(trap);
     else

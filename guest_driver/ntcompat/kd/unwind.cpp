@@ -117,7 +117,7 @@ static bool KdUndoProlog(KD_FRAME *f, uint64_t base, const LDR_FUNCTION *functio
 
 bool KdUnwind(KD_FRAME *f) {
     uint64_t base;
-    const LDR_FUNCTION *function = LdrFindFunction(f->Rip, &base);
+    const LDR_FUNCTION *function = LdrFindFunction(f->Exact ? f->Rip : f->Rip - 1, &base);
     bool done = false;
     f->Registers[KD_RSP] = f->Rsp;
     if (function && !KdUndoProlog(f, base, function, &done))
@@ -128,6 +128,7 @@ bool KdUnwind(KD_FRAME *f) {
             return false;
         f->Registers[KD_RSP] += 8;
     }
+    f->Exact = done;
     bool deeper = f->Registers[KD_RSP] > f->Rsp || done;
     f->Rsp = f->Registers[KD_RSP];
     return deeper;
