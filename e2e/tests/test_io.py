@@ -10,7 +10,7 @@ from vq7rig.errors import CommandError
 
 
 @pytest.mark.smoke
-@pytest.mark.on("machines")
+@pytest.mark.on("flavours")
 def test_guest_reads_what_the_host_wrote(blank, pool):
     """The image is written before the machine exists, so no cache can help."""
     blank.expected.host_writes(0, 256, seed=7, generation=3)

@@ -7,7 +7,6 @@ from vq7rig.errors import CommandError
 
 
 @pytest.mark.smoke
-@pytest.mark.fresh
 @pytest.mark.on("machines")
 def test_start(vm, note):
     """From `virsh create` to the prompt; the time is reported, not judged."""

@@ -11,7 +11,7 @@ MIXED = (512, 1024, 4096, 65536)
 DEPTHS = (1, 2, 8, 32, 85, 256, 400)
 
 
-def run(vm, load, timeout=60):
+def run(vm, load, timeout=30):
     """Run it; check the answer and then the whole disk image. Returns the answer."""
     answer = vm.console.command(load.command(), timeout=timeout)
     vm.console.command("blk flush")
@@ -31,7 +31,7 @@ def test_random(vm, note):
     note("time_us", answer.num("time_us"))
 
 
-@pytest.mark.on("flavours")
+@pytest.mark.on("transports")
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_depth(vm, depth):
     load = Workload(ops=400 + 2 * depth, depth=depth, sizes=(4096,), seed=depth, span=65536)
@@ -40,7 +40,7 @@ def test_depth(vm, depth):
         assert answer.num("max_in_flight") == depth
 
 
-@pytest.mark.on("flavours")
+@pytest.mark.on("transports")
 @pytest.mark.parametrize("size", [512, 4096, 65536, MIB])
 @pytest.mark.parametrize("segments", [1, 7, 64])
 def test_size_and_segments(vm, size, segments):
@@ -50,14 +50,14 @@ def test_size_and_segments(vm, size, segments):
     run(vm, Workload(ops=ops, depth=4, sizes=(size,), segments=segments, seed=size + segments))
 
 
-@pytest.mark.on("flavours")
+@pytest.mark.on("transports")
 def test_sequential(vm):
     """The written data is read back in the same order and compared with generation 0."""
     run(vm, Workload(pattern="sequential", write=100, ops=600, depth=16, sizes=(4096, 512),
                      seed=21, start=512, span=3000))
 
 
-@pytest.mark.on("flavours")
+@pytest.mark.on("transports")
 def test_reads_compare_with_what_the_host_wrote(blank, pool):
     """base=1: every read of a sector not yet written must find the host's data."""
     blank.expected.host_writes(1024, 8192, seed=31, generation=0)
@@ -87,7 +87,7 @@ def test_many_seeds(vm):
         run(vm, Workload(ops=100, depth=8, sizes=MIXED, seed=seed, span=4096))
 
 
-@pytest.mark.on("flavours")
+@pytest.mark.on("transports")
 def test_ring_wrap(vm, note):
     """More than 65,536 requests: the 16-bit ring indices wrap."""
     load = Workload(ops=66500, depth=32, sizes=(512,), seed=61, span=8192)

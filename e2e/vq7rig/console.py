@@ -18,7 +18,7 @@ from .frames import MAX_LINE, MAX_SEQ, answer_of, parse, seal
 
 PROMPT = "vq7> "
 QUIET = 10.0            # seconds without a sign of life: a hang, by the protocol
-RESEND = 2.0            # seconds of silence after which a request is sent again
+RESEND = 1.5            # seconds of silence after which a request is sent again
 SETTLE = 0.3            # silence that ends a damaged answer
 MAX_RESENDS = 6
 TAIL = 8192
