@@ -257,8 +257,15 @@ VIRTIO_STATIC_ASSERT(sizeof(ULONG) == 4, virtio_ulong_is_4_bytes);
  *   MSVC            x86, x64    KeMemoryBarrier, or   volatile access and
  *                               _mm_mfence on a host  _ReadWriteBarrier
  *   MSVC            ARM, ARM64  __dmb(ISH)            __dmb(ISH)
+ *
+ * VIRTIO_OSDEP_MODEL is for a test that runs the library on a memory model of
+ * its own: it supplies the same names in virtio_osdep_model.h.
  */
-#if defined(__clang__) || defined(__GNUC__)
+#if defined(VIRTIO_OSDEP_MODEL)
+
+#include "virtio_osdep_model.h"
+
+#elif defined(__clang__) || defined(__GNUC__)
 
 #if defined(__x86_64__)
 /* Orders as MFENCE does for write-back memory, in half its time. */

@@ -53,7 +53,7 @@ static __inline NTSTATUS VirtqPlaceHead(VIRTQ_SPLIT *vq, UINT16 head, UINT16 ava
         return VirtqMisuse(vq, VIRTQ_STATUS_NOT_ADDED);
     }
     vq->chains[head].state = VIRTQ_CHAIN_IN_FLIGHT;
-    VirtqAvailRing(vq->avail)[VirtqSlot(vq, avail_idx)] = head;
+    VirtioWriteU16(&VirtqAvailRing(vq->avail)[VirtqSlot(vq, avail_idx)], head);
     return STATUS_SUCCESS;
 }
 
