@@ -22,6 +22,14 @@ LoaderEntry:
     cli
     cld
     movl $LoaderStackTop, %esp
+    // Not left to whoever loaded us: after a machine reset the image is copied
+    // again, but what stands behind its data is not cleared.
+    movl $LoaderBss, %edi
+    movl $LoaderEnd, %ecx
+    subl %edi, %ecx
+    shrl $2, %ecx
+    xorl %eax, %eax
+    rep stosl
     // Identity map: four page directories of 2 MiB pages.
     movl $IdentityDirectories, %edi
     movl $PDE_LARGE_RW, %eax
