@@ -21,13 +21,6 @@
 LoaderEntry:
     cli
     cld
-    // After a machine reset the last run's variables are still there.
-    movl $LoaderBss, %edi
-    movl $LoaderEnd, %ecx
-    subl %edi, %ecx
-    shrl $2, %ecx
-    xorl %eax, %eax
-    rep stosl
     movl $LoaderStackTop, %esp
     // Not left to whoever loaded us: after a machine reset the image is copied
     // again, but what stands behind its data is not cleared.

@@ -115,8 +115,7 @@ static void FindRoom() {
     }
     if (loader.archive >= loader.next_page && loader.archive < loader.limit)
         loader.limit = loader.archive;
-    else if (loader.archive + loader.archive_size > kLowMemory &&
-             loader.archive < loader.next_page)
+    else if (loader.archive + loader.archive_size > kLowMemory && loader.archive < loader.next_page)
         LoaderFail("the archive overlaps the loader", "");
 }
 

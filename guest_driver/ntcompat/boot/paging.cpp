@@ -30,6 +30,6 @@ void LoaderMapDirect() {
 
 void LoaderMapPage(uint64_t va, uint64_t physical, bool writable, bool executable) {
     uint64_t *table = NextTable(Directory(va), (va >> 21) & 511);
-    table[(va >> 12) & 511] = physical | kPresent | kGlobal | (writable ? kWrite : 0) |
-                              (executable ? 0 : kNoExecute);
+    table[(va >> 12) & 511] =
+        physical | kPresent | kGlobal | (writable ? kWrite : 0) | (executable ? 0 : kNoExecute);
 }

@@ -6,8 +6,15 @@
 
 extern "C" {
 
-enum { IOAPIC_ADDRESS = 0xFEC00000, IOAPIC_SELECT = 0, IOAPIC_WINDOW = 0x10, IOAPIC_VERSION = 1,
-       IOAPIC_TABLE = 0x10, IOAPIC_LEVEL = 0x8000, IOAPIC_MASKED = 0x10000 };
+enum {
+    IOAPIC_ADDRESS = 0xFEC00000,
+    IOAPIC_SELECT = 0,
+    IOAPIC_WINDOW = 0x10,
+    IOAPIC_VERSION = 1,
+    IOAPIC_TABLE = 0x10,
+    IOAPIC_LEVEL = 0x8000,
+    IOAPIC_MASKED = 0x10000
+};
 enum { HAL_PINS = 24, HAL_FIRST_IRQL = 3, HAL_LAST_IRQL = 11, HAL_SPURIOUS_VECTOR = 0xFF };
 
 static volatile uint8_t *HalLocalApic;
@@ -53,8 +60,7 @@ void HalInitializeIoApic(void) {
     HalIoApic = HalMapRegisters(IOAPIC_ADDRESS, PAGE_SIZE);
     uint32_t pins = (HalIoApicRead(IOAPIC_VERSION) >> 16 & 0xFF) + 1;
     if (pins < HAL_PINS)
-        KdViolation(HAL_INITIALIZATION_FAILED, "the IOAPIC has too few pins", pins, 0,
-                    0, 0);
+        KdViolation(HAL_INITIALIZATION_FAILED, "the IOAPIC has too few pins", pins, 0, 0, 0);
     for (uint32_t pin = 0; pin < HAL_PINS; pin++)
         HalIoApicWrite(IOAPIC_TABLE + 2 * pin, IOAPIC_MASKED);
 }
@@ -129,7 +135,8 @@ NTSTATUS HalAllocateMessageVectors(ULONG count, ULONG *first_vector, KIRQL *irql
 void HalReleaseVectors(ULONG first_vector, ULONG count) {
     for (ULONG v = first_vector; v < first_vector + count; v++) {
         if (v > 0xFF || !HalVectorUsed[v])
-            KdViolation(DRIVER_VERIFIER_DETECTED_VIOLATION, "release of a vector that is not allocated", 0, v, 0, 0);
+            KdViolation(DRIVER_VERIFIER_DETECTED_VIOLATION,
+                        "release of a vector that is not allocated", 0, v, 0, 0);
         ULONG pin = HalPinOfVector(v);
         if (pin < HAL_PINS && --HalPinUsers[pin] != 0)
             continue; // the line is shared

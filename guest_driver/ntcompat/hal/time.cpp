@@ -7,9 +7,18 @@
 
 extern "C" {
 
-enum { PIT_HZ = 1193182, PIT_CHANNEL2 = 0x42, PIT_MODE = 0x43, PIT_GATE = 0x61,
-       PM_TIMER_HZ = 3579545, PM_TIMER_MASK = 0xFFFFFF, // 24 bits on every chipset
-       HAL_CALIBRATION_US = 5000, HAL_READ_ATTEMPTS = 32, CMOS_INDEX = 0x70, CMOS_DATA = 0x71 };
+enum {
+    PIT_HZ = 1193182,
+    PIT_CHANNEL2 = 0x42,
+    PIT_MODE = 0x43,
+    PIT_GATE = 0x61,
+    PM_TIMER_HZ = 3579545,
+    PM_TIMER_MASK = 0xFFFFFF, // 24 bits on every chipset
+    HAL_CALIBRATION_US = 5000,
+    HAL_READ_ATTEMPTS = 32,
+    CMOS_INDEX = 0x70,
+    CMOS_DATA = 0x71
+};
 
 static uint64_t HalTscHz;
 static uint64_t HalApicTimerHz; // at divisor 1

@@ -25,14 +25,14 @@ extern NTC_LOADER_BLOCK *KeLoaderBlock;
 
 // ---- start of each subsystem, in this order, on the idle thread's stack -----
 
-void KdInitSystem(NTC_LOADER_BLOCK *block);  // kd: debug port, usable at once
-void MmInitSystem(NTC_LOADER_BLOCK *block);  // mm: page database, page tables, pool
-void KiInitSystem(NTC_LOADER_BLOCK *block);  // ke: IDT, APICs, clock, scheduler
-void ObInitSystem(void);                     // ob
-void CmInitSystem(NTC_LOADER_BLOCK *block);  // cm: registry from the command line
-void IoInitSystem(NTC_LOADER_BLOCK *block);  // io, pnp: on the first system thread,
-                                             // PASSIVE_LEVEL: loads the drivers of
-                                             // the archive and starts the devices
+void KdInitSystem(NTC_LOADER_BLOCK *block); // kd: debug port, usable at once
+void MmInitSystem(NTC_LOADER_BLOCK *block); // mm: page database, page tables, pool
+void KiInitSystem(NTC_LOADER_BLOCK *block); // ke: IDT, APICs, clock, scheduler
+void ObInitSystem(void);                    // ob
+void CmInitSystem(NTC_LOADER_BLOCK *block); // cm: registry from the command line
+void IoInitSystem(NTC_LOADER_BLOCK *block); // io, pnp: on the first system thread,
+                                            // PASSIVE_LEVEL: loads the drivers of
+                                            // the archive and starts the devices
 
 // ---- mm ---------------------------------------------------------------------
 
@@ -137,7 +137,7 @@ NTSTATUS KiConnectInterrupt(struct _KINTERRUPT *interrupt);
 // Returns when the routine is not running and will not be called again.
 void KiDisconnectInterrupt(struct _KINTERRUPT *interrupt);
 
-DECLSPEC_NORETURN void HalStopMachine(void);  // after a bug check: halts for ever
+DECLSPEC_NORETURN void HalStopMachine(void); // after a bug check: halts for ever
 DECLSPEC_NORETURN void HalRebootMachine(void);
 DECLSPEC_NORETURN void HalPowerOffMachine(void);
 

@@ -20,26 +20,26 @@ typedef struct _NTC_MEMORY_RANGE {
 } NTC_MEMORY_RANGE;
 
 typedef struct _NTC_BOOT_MODULE {
-    char name[32];      // "ntoskrnl.exe", "hal.dll"
-    uint64_t base;      // virtual, NTC_IMAGE_BASE + x
-    uint64_t size;      // SizeOfImage
-    uint64_t physical;  // its pages are contiguous here
-    uint64_t entry;     // virtual, 0: none
+    char name[32];     // "ntoskrnl.exe", "hal.dll"
+    uint64_t base;     // virtual, NTC_IMAGE_BASE + x
+    uint64_t size;     // SizeOfImage
+    uint64_t physical; // its pages are contiguous here
+    uint64_t entry;    // virtual, 0: none
 } NTC_BOOT_MODULE;
 
 // Lives in the direct map; the kernel's only argument.
 typedef struct _NTC_LOADER_BLOCK {
-    uint32_t size;     // sizeof(NTC_LOADER_BLOCK)
+    uint32_t size; // sizeof(NTC_LOADER_BLOCK)
     uint32_t range_count;
     NTC_MEMORY_RANGE ranges[NTC_MAX_RANGES]; // usable RAM, without anything the
                                              // loader, the archive or the boot
                                              // images occupy
-    uint64_t highest_physical; // end of the direct map
-    uint64_t page_table_root;  // physical address of the PML4 in use
-    uint64_t archive;          // virtual (direct map): the cpio archive
+    uint64_t highest_physical;               // end of the direct map
+    uint64_t page_table_root;                // physical address of the PML4 in use
+    uint64_t archive;                        // virtual (direct map): the cpio archive
     uint64_t archive_size;
-    uint64_t rsdp;             // physical, 0: unknown
-    uint64_t free_image_va;    // first unused address of the image range
+    uint64_t rsdp;          // physical, 0: unknown
+    uint64_t free_image_va; // first unused address of the image range
     uint32_t module_count;
     NTC_BOOT_MODULE modules[NTC_MAX_BOOT_MODULES];
     char command_line[1024];

@@ -7,8 +7,13 @@
 
 extern "C" {
 
-enum { KD_DEBUG_PORT = 0xE9, KD_COM1 = 0x3F8, KD_LINE_STATUS = KD_COM1 + 5,
-       KD_TRANSMITTER_EMPTY = 0x20, KD_SPIN_LIMIT = 1000000 };
+enum {
+    KD_DEBUG_PORT = 0xE9,
+    KD_COM1 = 0x3F8,
+    KD_LINE_STATUS = KD_COM1 + 5,
+    KD_TRANSMITTER_EMPTY = 0x20,
+    KD_SPIN_LIMIT = 1000000
+};
 
 static bool KdSerial;
 const char *KdBugCheckText;
@@ -94,8 +99,7 @@ void KdUnimplemented(const char *what) {
     KeBugCheckEx(0xDEAD0001, (ULONG_PTR)what, (ULONG_PTR)__builtin_return_address(0), 0, 0);
 }
 
-void KdViolation(ULONG code, const char *rule, uint64_t p1, uint64_t p2, uint64_t p3,
-                 uint64_t p4) {
+void KdViolation(ULONG code, const char *rule, uint64_t p1, uint64_t p2, uint64_t p3, uint64_t p4) {
     KdBugCheckText = rule;
     KeBugCheckEx(code, p1, p2, p3, p4);
 }

@@ -112,8 +112,8 @@ static void KdPrintModule(uint64_t address) {
         return;
     const uint8_t *base = (const uint8_t *)image->base;
     const PeFileHeader *header = (const PeFileHeader *)(base + *(const uint32_t *)(base + 0x3C));
-    KdPrint_("*** %ws - Address %016I64X base at %016I64X, DateStamp %08x\n", image->name,
-             address, image->base, header->time_stamp);
+    KdPrint_("*** %ws - Address %016I64X base at %016I64X, DateStamp %08x\n", image->name, address,
+             image->base, header->time_stamp);
 }
 
 static void KdPrintRegisters(const KI_TRAP_FRAME *f) {
@@ -131,9 +131,8 @@ static void KdFrameFromTrap(KD_FRAME *frame, const KI_TRAP_FRAME *f) {
     frame->Exact = true;
     frame->Rip = f->Rip;
     frame->Rsp = f->Rsp;
-    const uint64_t registers[16] = {f->Rax, f->Rcx, f->Rdx, f->Rbx, f->Rsp, f->Rbp,
-                                    f->Rsi, f->Rdi, f->R8,  f->R9,  f->R10, f->R11,
-                                    f->R12, f->R13, f->R14, f->R15};
+    const uint64_t registers[16] = {f->Rax, f->Rcx, f->Rdx, f->Rbx, f->Rsp, f->Rbp, f->Rsi, f->Rdi,
+                                    f->R8,  f->R9,  f->R10, f->R11, f->R12, f->R13, f->R14, f->R15};
     for (int i = 0; i < 16; i++)
         frame->Registers[i] = registers[i];
 }
@@ -143,17 +142,16 @@ static void KdFrameFromHere(KD_FRAME *frame) {
     frame->Exact = true;
     for (uint64_t &r : frame->Registers)
         r = 0;
-    __asm__ volatile("leaq 1f(%%rip), %%rax\n1:\n\t"
-                     "movq %%rax, %0\n\tmovq %%rsp, %1\n\tmovq %%rbx, %2\n\tmovq %%rbp, %3\n\t"
-                     "movq %%rsi, %4\n\tmovq %%rdi, %5\n\tmovq %%r12, %6\n\tmovq %%r13, %7\n\t"
-                     "movq %%r14, %8\n\tmovq %%r15, %9"
-                     : "=m"(frame->Rip), "=m"(frame->Rsp), "=m"(frame->Registers[3]),
-                       "=m"(frame->Registers[5]), "=m"(frame->Registers[6]),
-                       "=m"(frame->Registers[7]), "=m"(frame->Registers[12]),
-                       "=m"(frame->Registers[13]), "=m"(frame->Registers[14]),
-                       "=m"(frame->Registers[15])
-                     :
-                     : "rax", "memory");
+    __asm__ volatile(
+        "leaq 1f(%%rip), %%rax\n1:\n\t"
+        "movq %%rax, %0\n\tmovq %%rsp, %1\n\tmovq %%rbx, %2\n\tmovq %%rbp, %3\n\t"
+        "movq %%rsi, %4\n\tmovq %%rdi, %5\n\tmovq %%r12, %6\n\tmovq %%r13, %7\n\t"
+        "movq %%r14, %8\n\tmovq %%r15, %9"
+        : "=m"(frame->Rip), "=m"(frame->Rsp), "=m"(frame->Registers[3]), "=m"(frame->Registers[5]),
+          "=m"(frame->Registers[6]), "=m"(frame->Registers[7]), "=m"(frame->Registers[12]),
+          "=m"(frame->Registers[13]), "=m"(frame->Registers[14]), "=m"(frame->Registers[15])
+        :
+        : "rax", "memory");
 }
 
 enum { KD_STACK_LIMIT = 32 };

@@ -9,8 +9,17 @@
 
 extern "C" {
 
-enum { UWOP_PUSH_NONVOL, UWOP_ALLOC_LARGE, UWOP_ALLOC_SMALL, UWOP_SET_FPREG, UWOP_SAVE_NONVOL,
-       UWOP_SAVE_NONVOL_FAR, UWOP_SAVE_XMM128 = 8, UWOP_SAVE_XMM128_FAR, UWOP_PUSH_MACHFRAME };
+enum {
+    UWOP_PUSH_NONVOL,
+    UWOP_ALLOC_LARGE,
+    UWOP_ALLOC_SMALL,
+    UWOP_SET_FPREG,
+    UWOP_SAVE_NONVOL,
+    UWOP_SAVE_NONVOL_FAR,
+    UWOP_SAVE_XMM128 = 8,
+    UWOP_SAVE_XMM128_FAR,
+    UWOP_PUSH_MACHFRAME
+};
 enum { UNWIND_CHAINED = 4, KD_RSP = 4 };
 
 struct KD_UNWIND_INFO {
@@ -73,8 +82,7 @@ static bool KdUndo(KD_FRAME *f, const KD_UNWIND_INFO *info, const USHORT *code, 
         *rsp += (uint64_t)argument * 8 + 8;
         return true;
     case UWOP_SET_FPREG:
-        *rsp = f->Registers[info->frame_register & 15] -
-               (uint64_t)(info->frame_register >> 4) * 16;
+        *rsp = f->Registers[info->frame_register & 15] - (uint64_t)(info->frame_register >> 4) * 16;
         return true;
     case UWOP_SAVE_NONVOL:
     case UWOP_SAVE_NONVOL_FAR:

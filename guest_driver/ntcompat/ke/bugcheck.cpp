@@ -26,8 +26,8 @@ VOID KeBugCheckEx(ULONG code, ULONG_PTR p1, ULONG_PTR p2, ULONG_PTR p3, ULONG_PT
     KdEnableSerialOutput();
     // A second one comes from the report itself: say so, and no more.
     if (KiBugCheckActive++ != 0) {
-        KdPrint_("\n*** bug check 0x%08X (%I64x,%I64x,%I64x,%I64x) while reporting\n", code, p1,
-                 p2, p3, p4);
+        KdPrint_("\n*** bug check 0x%08X (%I64x,%I64x,%I64x,%I64x) while reporting\n", code, p1, p2,
+                 p3, p4);
         HalStopMachine();
     }
     KdReportBugCheck(code, parameters, KiBugCheckFrame);
@@ -41,8 +41,8 @@ VOID KeBugCheck(ULONG code) {
 }
 
 BOOLEAN KeRegisterBugCheckCallback(PKBUGCHECK_CALLBACK_RECORD record,
-                                   PKBUGCHECK_CALLBACK_ROUTINE routine, PVOID buffer,
-                                   ULONG length, PUCHAR component) {
+                                   PKBUGCHECK_CALLBACK_ROUTINE routine, PVOID buffer, ULONG length,
+                                   PUCHAR component) {
     bool enabled = KiDisableInterrupts();
     BOOLEAN done = record->State == BufferEmpty;
     if (done) {

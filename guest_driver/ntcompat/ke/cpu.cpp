@@ -12,8 +12,12 @@ NTC_LOADER_BLOCK *KeLoaderBlock;
 extern uint8_t KiVectorStubs[256][16]; // trap.S
 
 enum { KI_IST_DOUBLE_FAULT = 1, KI_IST_NMI = 2, KI_IST_MACHINE_CHECK = 3, KI_IST_COUNT = 3 };
-enum { KI_IST_SIZE = 12288, KI_CODE_SELECTOR = 0x10, KI_DATA_SELECTOR = 0x18,
-       KI_TSS_SELECTOR = 0x40 };
+enum {
+    KI_IST_SIZE = 12288,
+    KI_CODE_SELECTOR = 0x10,
+    KI_DATA_SELECTOR = 0x18,
+    KI_TSS_SELECTOR = 0x40
+};
 
 struct KI_IDT_ENTRY {
     uint16_t offset_low;
@@ -65,8 +69,7 @@ static void KiLoadDescriptors(void) {
                      "movl %3, %%eax\n\t"
                      "ltr %%ax"
                      :
-                     : "m"(gdt), "i"(KI_CODE_SELECTOR), "i"(KI_DATA_SELECTOR),
-                       "i"(KI_TSS_SELECTOR)
+                     : "m"(gdt), "i"(KI_CODE_SELECTOR), "i"(KI_DATA_SELECTOR), "i"(KI_TSS_SELECTOR)
                      : "rax", "memory");
 }
 
@@ -76,11 +79,11 @@ static void KiLoadInterruptTable(void) {
     KiTss.io_map = sizeof(KiTss);
     for (int v = 0; v < 256; v++) {
         uint64_t stub = (uint64_t)KiVectorStubs[v];
-        uint16_t ist = v == 8 ? KI_IST_DOUBLE_FAULT
-                       : v == 2 ? KI_IST_NMI
+        uint16_t ist = v == 8    ? KI_IST_DOUBLE_FAULT
+                       : v == 2  ? KI_IST_NMI
                        : v == 18 ? KI_IST_MACHINE_CHECK
                                  : 0;
-        KiIdt[v] = {(uint16_t)stub, KI_CODE_SELECTOR, (uint16_t)(0x8E00 | ist),
+        KiIdt[v] = {(uint16_t)stub,         KI_CODE_SELECTOR,       (uint16_t)(0x8E00 | ist),
                     (uint16_t)(stub >> 16), (uint32_t)(stub >> 32), 0};
     }
     KI_TABLE_POINTER idt = {sizeof(KiIdt) - 1, (uint64_t)KiIdt};

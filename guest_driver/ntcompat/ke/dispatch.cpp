@@ -28,7 +28,8 @@ void KiInitializeScheduler(void) {
     idle->State = KI_RUNNING;
     idle->SystemThread = TRUE;
     // The loader's stack: the page we are on and whatever is below is ours.
-    idle->StackTop = ((uint64_t)__builtin_frame_address(0) + PAGE_SIZE) & ~(uint64_t)(PAGE_SIZE - 1);
+    idle->StackTop =
+        ((uint64_t)__builtin_frame_address(0) + PAGE_SIZE) & ~(uint64_t)(PAGE_SIZE - 1);
     idle->StackLimit = idle->StackTop - 4 * PAGE_SIZE;
     InsertTailList(&KiThreads, &idle->ThreadEntry);
     KiPcr.IdleThread = idle;

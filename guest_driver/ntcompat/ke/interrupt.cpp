@@ -5,8 +5,12 @@
 
 extern "C" {
 
-enum { KI_ROUTINES_PER_VECTOR = 8, KI_UNCLAIMED_LIMIT = 100000, KI_FIRST_DEVICE_VECTOR = 0x30,
-       KI_LAST_DEVICE_VECTOR = 0xCF };
+enum {
+    KI_ROUTINES_PER_VECTOR = 8,
+    KI_UNCLAIMED_LIMIT = 100000,
+    KI_FIRST_DEVICE_VECTOR = 0x30,
+    KI_LAST_DEVICE_VECTOR = 0xCF
+};
 
 struct KI_VECTOR {
     NTC_VECTOR_ROUTINE routine[KI_ROUTINES_PER_VECTOR];
@@ -71,8 +75,8 @@ static void KiCallRoutines(ULONG vector) {
     if (claimed)
         v->unclaimed = 0;
     else if (++v->unclaimed >= KI_UNCLAIMED_LIMIT)
-        KdViolation(HARDWARE_INTERRUPT_STORM, "interrupts that no routine claims", vector,
-                    v->count, v->unclaimed, 0);
+        KdViolation(HARDWARE_INTERRUPT_STORM, "interrupts that no routine claims", vector, v->count,
+                    v->unclaimed, 0);
 }
 
 static void KiDispatchInterrupt(void) {

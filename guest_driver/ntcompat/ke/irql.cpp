@@ -59,8 +59,8 @@ NTC_EXPORT_AS(KeGetCurrentIrql, NtcKeGetCurrentIrql);
 // A lock holds 0, or the address (with bit 0) of the queue handle or thread.
 static void KiTakeLock(PKSPIN_LOCK lock, uint64_t owner) {
     if (*lock != 0)
-        KdViolation(SPIN_LOCK_ALREADY_OWNED, "spin lock acquired again while held",
-                    (uint64_t)lock, *lock & ~1ull, (uint64_t)KiCurrent(), 0);
+        KdViolation(SPIN_LOCK_ALREADY_OWNED, "spin lock acquired again while held", (uint64_t)lock,
+                    *lock & ~1ull, (uint64_t)KiCurrent(), 0);
     __asm__ volatile("" : : : "memory");
     *(volatile KSPIN_LOCK *)lock = owner | 1;
     __asm__ volatile("" : : : "memory");
@@ -93,9 +93,8 @@ static KIRQL KiRaiseForLock(KIRQL irql, void *lock) {
 static void KiLowerFromLock(KIRQL old, void *lock) {
     KIRQL irql = (KIRQL)__readcr8();
     if (irql < DISPATCH_LEVEL || old > irql)
-        KdViolation(DRIVER_VERIFIER_DETECTED_VIOLATION,
-                    "spin lock released at the wrong IRQL", KI_RULE_RELEASE_IRQL, irql, old,
-                    (uint64_t)lock);
+        KdViolation(DRIVER_VERIFIER_DETECTED_VIOLATION, "spin lock released at the wrong IRQL",
+                    KI_RULE_RELEASE_IRQL, irql, old, (uint64_t)lock);
     __writecr8(old);
 }
 

@@ -167,7 +167,7 @@ void KiClockInterrupt(void);
 uint64_t KiInterruptTime(void); // 100 ns since start
 uint64_t KiSystemTime(void);    // 100 ns since 1601
 void KiInitializeTimers(void);
-void KiExpireTimers(void); // at DISPATCH_LEVEL
+void KiExpireTimers(void);            // at DISPATCH_LEVEL
 extern volatile uint64_t KiNextTimer; // due time of the first timer
 void KiInsertTimer(PKTIMER timer, LARGE_INTEGER due, ULONG period_ms, PKDPC dpc);
 BOOLEAN KiRemoveTimer(PKTIMER timer);

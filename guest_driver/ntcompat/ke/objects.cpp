@@ -15,8 +15,7 @@ static void KiInitializeHeader(DISPATCHER_HEADER *header, UCHAR type, size_t siz
 
 static void KiCheckType(DISPATCHER_HEADER *header, bool good, const char *rule) {
     if (!good || header->WaitListHead.Flink == nullptr)
-        KdViolation(DRIVER_VERIFIER_DETECTED_VIOLATION, rule, 0, (uint64_t)header, header->Type,
-                    0);
+        KdViolation(DRIVER_VERIFIER_DETECTED_VIOLATION, rule, 0, (uint64_t)header, header->Type, 0);
 }
 
 void KeInitializeEvent(PRKEVENT event, EVENT_TYPE type, BOOLEAN state) {
@@ -132,8 +131,8 @@ LONG KeReleaseMutex(PRKMUTEX mutex, BOOLEAN wait) {
     KIRQL old_irql = KiLockDispatcher();
     if (mutex->OwnerThread != KiCurrent())
         KdViolation(KMODE_EXCEPTION_NOT_HANDLED, "mutex released by a thread that does not own it",
-                    (ULONG)STATUS_MUTANT_NOT_OWNED, (uint64_t)mutex,
-                    (uint64_t)mutex->OwnerThread, (uint64_t)KiCurrent());
+                    (ULONG)STATUS_MUTANT_NOT_OWNED, (uint64_t)mutex, (uint64_t)mutex->OwnerThread,
+                    (uint64_t)KiCurrent());
     LONG old = KiReleaseMutant(mutex, false);
     KiUnlockDispatcher(old_irql);
     return old;

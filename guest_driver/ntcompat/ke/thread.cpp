@@ -183,8 +183,7 @@ void KeLeaveGuardedRegion(void) {
     PKTHREAD thread = KiCurrent();
     if (thread->SpecialApcDisable >= 0)
         KdViolation(DRIVER_VERIFIER_DETECTED_VIOLATION,
-                    "KeLeaveGuardedRegion without KeEnterGuardedRegion", 0, (uint64_t)thread, 0,
-                    0);
+                    "KeLeaveGuardedRegion without KeEnterGuardedRegion", 0, (uint64_t)thread, 0, 0);
     thread->SpecialApcDisable++;
 }
 

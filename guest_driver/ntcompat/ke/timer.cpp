@@ -125,8 +125,7 @@ BOOLEAN KeSetTimer(PKTIMER timer, LARGE_INTEGER due, PKDPC dpc) {
     return KeSetTimerEx(timer, due, 0, dpc);
 }
 
-BOOLEAN KeSetCoalescableTimer(PKTIMER timer, LARGE_INTEGER due, ULONG period, ULONG,
-                              PKDPC dpc) {
+BOOLEAN KeSetCoalescableTimer(PKTIMER timer, LARGE_INTEGER due, ULONG period, ULONG, PKDPC dpc) {
     return KeSetTimerEx(timer, due, (LONG)period, dpc);
 }
 

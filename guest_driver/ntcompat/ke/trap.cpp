@@ -6,11 +6,25 @@
 
 extern "C" {
 
-enum { KI_DIVIDE = 0, KI_DEBUG = 1, KI_NMI = 2, KI_BREAKPOINT = 3, KI_OVERFLOW = 4,
-       KI_BOUNDS = 5, KI_INVALID_OPCODE = 6, KI_DOUBLE_FAULT = 8, KI_STACK_FAULT = 12,
-       KI_PROTECTION = 13, KI_PAGE_FAULT = 14, KI_X87 = 16, KI_ALIGNMENT = 17,
-       KI_MACHINE_CHECK = 18, KI_SIMD = 19, KI_FIRST_INTERRUPT = 0x1F,
-       KI_SECURITY_CHECK = 0x29 };
+enum {
+    KI_DIVIDE = 0,
+    KI_DEBUG = 1,
+    KI_NMI = 2,
+    KI_BREAKPOINT = 3,
+    KI_OVERFLOW = 4,
+    KI_BOUNDS = 5,
+    KI_INVALID_OPCODE = 6,
+    KI_DOUBLE_FAULT = 8,
+    KI_STACK_FAULT = 12,
+    KI_PROTECTION = 13,
+    KI_PAGE_FAULT = 14,
+    KI_X87 = 16,
+    KI_ALIGNMENT = 17,
+    KI_MACHINE_CHECK = 18,
+    KI_SIMD = 19,
+    KI_FIRST_INTERRUPT = 0x1F,
+    KI_SECURITY_CHECK = 0x29
+};
 
 // Parameters of 0x50, 0xA and 0xD1: 0 read, 1 write, 8 execute.
 static uint64_t KiAccess(uint64_t error) {

@@ -111,8 +111,10 @@ static void KiCheckObject(DISPATCHER_HEADER *object) {
                  (object->Type >= KI_SEMAPHORE && object->Type <= KI_THREAD) ||
                  object->Type == KI_TIMER_NOTIFICATION || object->Type == KI_TIMER_SYNCHRONIZATION;
     if (!valid || object->WaitListHead.Flink == nullptr)
-        KdViolation(DRIVER_VERIFIER_DETECTED_VIOLATION, "wait for something that is no dispatcher "
-                    "object, or is not initialized", 0x3B, (uint64_t)object, object->Type, 0);
+        KdViolation(DRIVER_VERIFIER_DETECTED_VIOLATION,
+                    "wait for something that is no dispatcher "
+                    "object, or is not initialized",
+                    0x3B, (uint64_t)object, object->Type, 0);
 }
 
 static void KiCheckWait(const char *rule, PLARGE_INTEGER timeout, void *object) {
@@ -207,8 +209,7 @@ NTSTATUS KeWaitForMultipleObjects(ULONG count, PVOID objects[], WAIT_TYPE type, 
 
 NTSTATUS KeWaitForSingleObject(PVOID object, KWAIT_REASON reason, KPROCESSOR_MODE mode,
                                BOOLEAN alertable, PLARGE_INTEGER timeout) {
-    return KeWaitForMultipleObjects(1, &object, WaitAny, reason, mode, alertable, timeout,
-                                    nullptr);
+    return KeWaitForMultipleObjects(1, &object, WaitAny, reason, mode, alertable, timeout, nullptr);
 }
 #undef KeWaitForMutexObject
 NTC_EXPORT_AS(KeWaitForMutexObject, KeWaitForSingleObject);

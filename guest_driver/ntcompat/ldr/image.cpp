@@ -106,8 +106,8 @@ static NTSTATUS LdrPlace(LDR_IMAGE *image, const PeImage *pe, const uint8_t *dat
     PeLayOut(pe, data, image->memory);
     image->pe.file = (const PeFileHeader *)(image->memory + ((const uint8_t *)pe->file - data));
     image->pe.optional = (const PeOptionalHeader *)(image->pe.file + 1);
-    image->pe.sections = (const PeSection *)((const uint8_t *)image->pe.optional +
-                                             pe->file->optional_size);
+    image->pe.sections =
+        (const PeSection *)((const uint8_t *)image->pe.optional + pe->file->optional_size);
     image->image.base = LdrNextBase;
     image->image.size = pe->optional->image_size;
     image->image.entry = pe->optional->entry ? LdrNextBase + pe->optional->entry : 0;

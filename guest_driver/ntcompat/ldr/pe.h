@@ -118,8 +118,8 @@ static inline bool PeParse(const uint8_t *data, size_t size, PeImage *image) {
         o->directory_count < PE_DIRECTORIES)
         return false;
     size_t table = at + sizeof(PeFileHeader) + image->file->optional_size;
-    if (table + image->file->section_count * sizeof(PeSection) > size ||
-        o->header_size > size || o->header_size > o->image_size)
+    if (table + image->file->section_count * sizeof(PeSection) > size || o->header_size > size ||
+        o->header_size > o->image_size)
         return false;
     image->sections = (const PeSection *)(data + table);
     for (uint16_t i = 0; i < image->file->section_count; i++) {
