@@ -63,8 +63,9 @@ class Mutant:
 
     def key(self):
         """What names it in the list of equivalents: stable while the line is."""
-        before = self.source[self.line][:self.start].count(self.source[self.line][self.start:self.end])
-        return f"{self.path.name}: {self.operator}#{before}: {self.source[self.line].strip()}"
+        line = self.source[self.line]
+        before = line[:self.start].count(line[self.start:self.end])
+        return f"{self.path.name}: {self.operator}#{before}: {line.strip()}"
 
     def lines(self):
         line = self.source[self.line]

@@ -83,7 +83,7 @@ struct _VIRTIO_PCI_OPS {
     UINT16 (*CountQueues)(VIRTIO_PCI_DEVICE *device);
     /* Selects the queue and gives its size; 0: there is none. */
     UINT16 (*SelectQueue)(VIRTIO_PCI_DEVICE *device, UINT16 queue);
-    NTSTATUS (*EnableQueue)
+    NTSTATUS(*EnableQueue)
     (VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 size, UINT64 desc_pa, UINT64 avail_pa,
      UINT64 used_pa, UINT16 vector);
     NTSTATUS (*SetConfigVector)(VIRTIO_PCI_DEVICE *device, UINT16 vector);

@@ -15,7 +15,8 @@ extern "C" {
 #define CM_SERVICES L"\\Registry\\Machine\\System\\CurrentControlSet\\Services\\"
 #define CM_ENUM L"\\Registry\\Machine\\System\\CurrentControlSet\\Enum\\"
 #define CM_CLASS L"\\Registry\\Machine\\System\\CurrentControlSet\\Control\\Class\\"
-#define CM_DEVICE_CLASSES L"\\Registry\\Machine\\System\\CurrentControlSet\\Control\\DeviceClasses\\"
+#define CM_DEVICE_CLASSES                                                                          \
+    L"\\Registry\\Machine\\System\\CurrentControlSet\\Control\\DeviceClasses\\"
 
 // Makes the key and every missing key above it. Keys made this way are kept for ever.
 NTSTATUS CmpCreatePath(const WCHAR *path);

@@ -10,8 +10,7 @@ namespace {
 const WCHAR kPrefix[] = L"\\Registry\\";
 const size_t kPrefixChars = 10;
 
-NTSTATUS FindPath(const WCHAR *path, bool create, CMP_KEY **key)
-{
+NTSTATUS FindPath(const WCHAR *path, bool create, CMP_KEY **key) {
     UNICODE_STRING name;
     NTSTATUS status = RtlInitUnicodeStringEx(&name, path);
     if (!NT_SUCCESS(status))
@@ -31,8 +30,7 @@ struct Argument {
     WCHAR text[256];
 };
 
-template <size_t N> bool Append(WCHAR (&to)[N], size_t *length, char c)
-{
+template <size_t N> bool Append(WCHAR (&to)[N], size_t *length, char c) {
     if (*length + 1 >= N)
         return false;
     to[(*length)++] = static_cast<unsigned char>(c);
@@ -41,8 +39,7 @@ template <size_t N> bool Append(WCHAR (&to)[N], size_t *length, char c)
 }
 
 // False at the end. A word that isn't of the form is skipped, and reported when asked.
-bool NextArgument(const char **line, bool report, Argument *argument)
-{
+bool NextArgument(const char **line, bool report, Argument *argument) {
     for (;;) {
         const char *at = *line;
         while (*at == ' ' || *at == '\t')
@@ -80,8 +77,7 @@ bool NextArgument(const char **line, bool report, Argument *argument)
 }
 
 // "dword:0x10", "dword:16"; also a bare number when `bare` is allowed.
-bool ParseDword(const WCHAR *text, bool bare, ULONG *value)
-{
+bool ParseDword(const WCHAR *text, bool bare, ULONG *value) {
     const bool marked = _wcsnicmp(text, L"dword:", 6) == 0;
     if (!marked && !bare)
         return false;
@@ -109,20 +105,17 @@ bool ParseDword(const WCHAR *text, bool bare, ULONG *value)
     return true;
 }
 
-bool IsInterruptSetting(const WCHAR *name)
-{
+bool IsInterruptSetting(const WCHAR *name) {
     return _wcsicmp(name, L"MSISupported") == 0 || _wcsicmp(name, L"MessageNumberLimit") == 0;
 }
 
-void Must(NTSTATUS status)
-{
+void Must(NTSTATUS status) {
     if (!NT_SUCCESS(status))
         KdViolation(0x67, "the registry can't be made (CONFIG_INITIALIZATION_FAILED)",
                     static_cast<uint64_t>(status), 0, 0, 0);
 }
 
-void StoreArgument(const Argument *argument)
-{
+void StoreArgument(const Argument *argument) {
     WCHAR path[192];
     _snwprintf(path, 191, CM_SERVICES L"%s\\Parameters", argument->service);
     path[191] = 0;
@@ -135,8 +128,7 @@ void StoreArgument(const Argument *argument)
         Must(CmpSetString(path, argument->name, argument->text));
 }
 
-void CreateRoot()
-{
+void CreateRoot() {
     UNICODE_STRING name;
     RtlInitUnicodeString(&name, L"REGISTRY");
     Must(CmpAddChild(nullptr, &name, &CmpRoot));
@@ -151,8 +143,7 @@ void CreateRoot()
 
 } // namespace
 
-void CmInitSystem(NTC_LOADER_BLOCK *block)
-{
+void CmInitSystem(NTC_LOADER_BLOCK *block) {
     CreateRoot();
     static const WCHAR *const keys[] = {
         L"\\Registry\\User",
@@ -174,8 +165,7 @@ void CmInitSystem(NTC_LOADER_BLOCK *block)
     }
 }
 
-ULONG CmpCommandLineDword(const WCHAR *service, const WCHAR *name, ULONG otherwise)
-{
+ULONG CmpCommandLineDword(const WCHAR *service, const WCHAR *name, ULONG otherwise) {
     const char *line = KeLoaderBlock->command_line;
     Argument argument;
     ULONG value = otherwise;
@@ -188,16 +178,14 @@ ULONG CmpCommandLineDword(const WCHAR *service, const WCHAR *name, ULONG otherwi
     return value;
 }
 
-NTSTATUS CmpCreatePath(const WCHAR *path)
-{
+NTSTATUS CmpCreatePath(const WCHAR *path) {
     MiLockGuard guard(&CmpLock);
     CMP_KEY *key;
     return FindPath(path, true, &key);
 }
 
 NTSTATUS CmpSetValue(const WCHAR *path, const WCHAR *name, ULONG type, const void *data,
-                     ULONG length)
-{
+                     ULONG length) {
     UNICODE_STRING value;
     RtlInitUnicodeString(&value, name);
     MiLockGuard guard(&CmpLock);
@@ -206,19 +194,17 @@ NTSTATUS CmpSetValue(const WCHAR *path, const WCHAR *name, ULONG type, const voi
     return NT_SUCCESS(status) ? CmpStoreValue(key, &value, type, data, length) : status;
 }
 
-NTSTATUS CmpSetString(const WCHAR *path, const WCHAR *name, const WCHAR *text)
-{
+NTSTATUS CmpSetString(const WCHAR *path, const WCHAR *name, const WCHAR *text) {
     return CmpSetValue(path, name, REG_SZ, text,
                        static_cast<ULONG>((wcslen(text) + 1) * sizeof(WCHAR)));
 }
 
-NTSTATUS CmpSetDword(const WCHAR *path, const WCHAR *name, ULONG value)
-{
+NTSTATUS CmpSetDword(const WCHAR *path, const WCHAR *name, ULONG value) {
     return CmpSetValue(path, name, REG_DWORD, &value, sizeof(value));
 }
 
-NTSTATUS CmpQueryValue(const WCHAR *path, const WCHAR *name, ULONG *type, void *data, ULONG *length)
-{
+NTSTATUS CmpQueryValue(const WCHAR *path, const WCHAR *name, ULONG *type, void *data,
+                       ULONG *length) {
     UNICODE_STRING value_name;
     RtlInitUnicodeString(&value_name, name);
     MiLockGuard guard(&CmpLock);
@@ -240,15 +226,13 @@ NTSTATUS CmpQueryValue(const WCHAR *path, const WCHAR *name, ULONG *type, void *
     return STATUS_SUCCESS;
 }
 
-ULONG CmpQueryDword(const WCHAR *path, const WCHAR *name, ULONG otherwise)
-{
+ULONG CmpQueryDword(const WCHAR *path, const WCHAR *name, ULONG otherwise) {
     ULONG type, value, length = sizeof(value);
     NTSTATUS status = CmpQueryValue(path, name, &type, &value, &length);
     return NT_SUCCESS(status) && type == REG_DWORD && length == sizeof(value) ? value : otherwise;
 }
 
-NTSTATUS CmpOpenPath(const WCHAR *path, BOOLEAN create, ACCESS_MASK access, HANDLE *key)
-{
+NTSTATUS CmpOpenPath(const WCHAR *path, BOOLEAN create, ACCESS_MASK access, HANDLE *key) {
     if (create) {
         NTSTATUS status = CmpCreatePath(path);
         if (!NT_SUCCESS(status))

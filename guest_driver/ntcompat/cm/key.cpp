@@ -5,8 +5,7 @@
 
 namespace {
 
-void RemoveKeyObject(void *body)
-{
+void RemoveKeyObject(void *body) {
     CMP_KEY *key = static_cast<CMP_KEY_OBJECT *>(body)->key;
     MiLockGuard guard(&CmpLock);
     if (key)
@@ -14,8 +13,7 @@ void RemoveKeyObject(void *body)
 }
 
 // Finds (or makes) the key and wraps it in a new object.
-NTSTATUS OpenFrom(CMP_KEY *from, const UNICODE_STRING *path, CMP_PARSE *parse, void **found)
-{
+NTSTATUS OpenFrom(CMP_KEY *from, const UNICODE_STRING *path, CMP_PARSE *parse, void **found) {
     void *body;
     NTSTATUS status = ObpCreateObject(&ObpKeyType, 0, &body);
     if (!NT_SUCCESS(status))
@@ -42,23 +40,20 @@ NTSTATUS OpenFrom(CMP_KEY *from, const UNICODE_STRING *path, CMP_PARSE *parse, v
 }
 
 NTSTATUS ParseKey(void *body, UNICODE_STRING *remaining, ULONG, ACCESS_MASK, void *context,
-                  void **found)
-{
+                  void **found) {
     return OpenFrom(static_cast<CMP_KEY_OBJECT *>(body)->key, remaining,
                     static_cast<CMP_PARSE *>(context), found);
 }
 
 NTSTATUS OpenByAttributes(POBJECT_ATTRIBUTES attributes, ACCESS_MASK access, CMP_PARSE *parse,
-                          void **body)
-{
+                          void **body) {
     if (!attributes || attributes->Length != sizeof(OBJECT_ATTRIBUTES))
         return STATUS_INVALID_PARAMETER;
     if (!attributes->RootDirectory) {
         if (!attributes->ObjectName)
             return STATUS_OBJECT_PATH_SYNTAX_BAD;
-        return ObpOpenByName(attributes->ObjectName,
-                             attributes->Attributes | OBJ_CASE_INSENSITIVE, &ObpKeyType, access,
-                             parse, body);
+        return ObpOpenByName(attributes->ObjectName, attributes->Attributes | OBJ_CASE_INSENSITIVE,
+                             &ObpKeyType, access, parse, body);
     }
     void *root;
     NTSTATUS status = ObReferenceObjectByHandle(attributes->RootDirectory, 0, &ObpKeyType,
@@ -73,8 +68,7 @@ NTSTATUS OpenByAttributes(POBJECT_ATTRIBUTES attributes, ACCESS_MASK access, CMP
 }
 
 NTSTATUS OpenHandle(PHANDLE handle, ACCESS_MASK access, POBJECT_ATTRIBUTES attributes,
-                    CMP_PARSE *parse)
-{
+                    CMP_PARSE *parse) {
     MiPagedCode("ZwOpenKey or ZwCreateKey");
     void *body;
     NTSTATUS status = OpenByAttributes(attributes, access, parse, &body);
@@ -89,8 +83,7 @@ struct Counts {
     ULONG subkeys, longest_subkey, values, longest_value_name, longest_value_data;
 };
 
-Counts CountsOf(CMP_KEY *key)
-{
+Counts CountsOf(CMP_KEY *key) {
     Counts counts = {};
     for (LIST_ENTRY *e = key->children.Flink; e != &key->children; e = e->Flink) {
         ++counts.subkeys;
@@ -110,8 +103,7 @@ Counts CountsOf(CMP_KEY *key)
 // The fixed part has to fit (else BUFFER_TOO_SMALL); of the name, what fits is
 // copied (else BUFFER_OVERFLOW).
 NTSTATUS CopyOut(void *to, ULONG room, const void *fixed, ULONG fixed_length,
-                 const UNICODE_STRING *name, ULONG *needed)
-{
+                 const UNICODE_STRING *name, ULONG *needed) {
     *needed = fixed_length + name->Length;
     if (room < fixed_length)
         return STATUS_BUFFER_TOO_SMALL;
@@ -122,8 +114,7 @@ NTSTATUS CopyOut(void *to, ULONG room, const void *fixed, ULONG fixed_length,
 }
 
 // The path of a key as KeyNameInformation gives it.
-NTSTATUS PathOf(CMP_KEY *key, UNICODE_STRING *path)
-{
+NTSTATUS PathOf(CMP_KEY *key, UNICODE_STRING *path) {
     CMP_KEY *chain[32];
     int depth = 0;
     for (; key; key = key->parent) {
@@ -143,8 +134,7 @@ NTSTATUS PathOf(CMP_KEY *key, UNICODE_STRING *path)
 }
 
 NTSTATUS QueryKey(CMP_KEY *key, KEY_INFORMATION_CLASS information_class, void *to, ULONG room,
-                  ULONG *needed)
-{
+                  ULONG *needed) {
     const UNICODE_STRING none = {};
     switch (information_class) {
     case KeyBasicInformation: {
@@ -185,8 +175,7 @@ NTSTATUS QueryKey(CMP_KEY *key, KEY_INFORMATION_CLASS information_class, void *t
     }
 }
 
-NTSTATUS ReferenceKey(HANDLE handle, void **body)
-{
+NTSTATUS ReferenceKey(HANDLE handle, void **body) {
     MiPagedCode("ZwXxxKey function");
     return ObReferenceObjectByHandle(handle, 0, &ObpKeyType, KernelMode, body, nullptr);
 }
@@ -196,14 +185,12 @@ NTSTATUS ReferenceKey(HANDLE handle, void **body)
 struct _OBJECT_TYPE ObpKeyType = {
     L"Key", ' yeK', sizeof(CMP_KEY_OBJECT), nullptr, RemoveKeyObject, ParseKey, TRUE, -1, 0, {}};
 
-NTSTATUS NTAPI ZwOpenKey(PHANDLE handle, ACCESS_MASK access, POBJECT_ATTRIBUTES attributes)
-{
+NTSTATUS NTAPI ZwOpenKey(PHANDLE handle, ACCESS_MASK access, POBJECT_ATTRIBUTES attributes) {
     return OpenHandle(handle, access, attributes, nullptr);
 }
 
 NTSTATUS NTAPI ZwCreateKey(PHANDLE handle, ACCESS_MASK access, POBJECT_ATTRIBUTES attributes, ULONG,
-                           PUNICODE_STRING, ULONG options, PULONG disposition)
-{
+                           PUNICODE_STRING, ULONG options, PULONG disposition) {
     if (options & ~static_cast<ULONG>(REG_OPTION_VOLATILE | REG_OPTION_BACKUP_RESTORE))
         return STATUS_INVALID_PARAMETER;
     CMP_PARSE parse = {true, false};
@@ -214,8 +201,7 @@ NTSTATUS NTAPI ZwCreateKey(PHANDLE handle, ACCESS_MASK access, POBJECT_ATTRIBUTE
 }
 
 NTSTATUS NTAPI ZwQueryKey(HANDLE handle, KEY_INFORMATION_CLASS information_class, PVOID information,
-                          ULONG length, PULONG result_length)
-{
+                          ULONG length, PULONG result_length) {
     void *body;
     NTSTATUS status = ReferenceKey(handle, &body);
     if (!NT_SUCCESS(status))
@@ -233,8 +219,7 @@ NTSTATUS NTAPI ZwQueryKey(HANDLE handle, KEY_INFORMATION_CLASS information_class
 }
 
 NTSTATUS NTAPI ZwEnumerateKey(HANDLE handle, ULONG index, KEY_INFORMATION_CLASS information_class,
-                              PVOID information, ULONG length, PULONG result_length)
-{
+                              PVOID information, ULONG length, PULONG result_length) {
     void *body;
     NTSTATUS status = ReferenceKey(handle, &body);
     if (!NT_SUCCESS(status))
@@ -258,8 +243,7 @@ NTSTATUS NTAPI ZwEnumerateKey(HANDLE handle, ULONG index, KEY_INFORMATION_CLASS 
     return status;
 }
 
-NTSTATUS NTAPI ZwDeleteKey(HANDLE handle)
-{
+NTSTATUS NTAPI ZwDeleteKey(HANDLE handle) {
     void *body;
     NTSTATUS status = ReferenceKey(handle, &body);
     if (!NT_SUCCESS(status))
@@ -279,8 +263,7 @@ NTSTATUS NTAPI ZwDeleteKey(HANDLE handle)
 }
 
 // Nothing is on disk; the call only checks its handle.
-NTSTATUS NTAPI ZwFlushKey(HANDLE handle)
-{
+NTSTATUS NTAPI ZwFlushKey(HANDLE handle) {
     void *body;
     NTSTATUS status = ReferenceKey(handle, &body);
     if (NT_SUCCESS(status))

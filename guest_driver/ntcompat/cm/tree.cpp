@@ -8,16 +8,16 @@ CMP_KEY *CmpRoot;
 
 namespace {
 
-void *Allocate(size_t size) { return ExpAllocatePool(NonPagedPool, size, CMP_TAG, 0); }
+void *Allocate(size_t size) {
+    return ExpAllocatePool(NonPagedPool, size, CMP_TAG, 0);
+}
 
-void Free(void *memory)
-{
+void Free(void *memory) {
     if (memory)
         ExpFreePool(memory, CMP_TAG, 0);
 }
 
-bool CopyName(UNICODE_STRING *to, const UNICODE_STRING *from)
-{
+bool CopyName(UNICODE_STRING *to, const UNICODE_STRING *from) {
     // An empty name (a key's default value) needs a buffer too: pool of zero
     // bytes doesn't exist.
     to->Buffer = static_cast<WCHAR *>(Allocate(from->Length + sizeof(WCHAR)));
@@ -30,8 +30,7 @@ bool CopyName(UNICODE_STRING *to, const UNICODE_STRING *from)
     return true;
 }
 
-void DestroyKey(CMP_KEY *key)
-{
+void DestroyKey(CMP_KEY *key) {
     while (!IsListEmpty(&key->values))
         CmpDeleteValue(CONTAINING_RECORD(key->values.Flink, CMP_VALUE, links));
     Free(key->name.Buffer);
@@ -40,8 +39,7 @@ void DestroyKey(CMP_KEY *key)
 
 } // namespace
 
-CMP_KEY *CmpFindChild(CMP_KEY *key, const UNICODE_STRING *name)
-{
+CMP_KEY *CmpFindChild(CMP_KEY *key, const UNICODE_STRING *name) {
     for (LIST_ENTRY *entry = key->children.Flink; entry != &key->children; entry = entry->Flink) {
         auto *child = CONTAINING_RECORD(entry, CMP_KEY, siblings);
         if (RtlEqualUnicodeString(&child->name, name, TRUE))
@@ -50,8 +48,7 @@ CMP_KEY *CmpFindChild(CMP_KEY *key, const UNICODE_STRING *name)
     return nullptr;
 }
 
-CMP_VALUE *CmpFindValue(CMP_KEY *key, const UNICODE_STRING *name)
-{
+CMP_VALUE *CmpFindValue(CMP_KEY *key, const UNICODE_STRING *name) {
     for (LIST_ENTRY *entry = key->values.Flink; entry != &key->values; entry = entry->Flink) {
         auto *value = CONTAINING_RECORD(entry, CMP_VALUE, links);
         if (RtlEqualUnicodeString(&value->name, name, TRUE))
@@ -60,8 +57,7 @@ CMP_VALUE *CmpFindValue(CMP_KEY *key, const UNICODE_STRING *name)
     return nullptr;
 }
 
-NTSTATUS CmpAddChild(CMP_KEY *parent, const UNICODE_STRING *name, CMP_KEY **child)
-{
+NTSTATUS CmpAddChild(CMP_KEY *parent, const UNICODE_STRING *name, CMP_KEY **child) {
     if (name->Length == 0 || name->Length > CMP_MAX_NAME * sizeof(WCHAR))
         return STATUS_INVALID_PARAMETER;
     auto *key = static_cast<CMP_KEY *>(Allocate(sizeof(CMP_KEY)));
@@ -82,8 +78,7 @@ NTSTATUS CmpAddChild(CMP_KEY *parent, const UNICODE_STRING *name, CMP_KEY **chil
 }
 
 NTSTATUS CmpStoreValue(CMP_KEY *key, const UNICODE_STRING *name, ULONG type, const void *data,
-                       ULONG length)
-{
+                       ULONG length) {
     void *copy = nullptr;
     if (length) {
         copy = Allocate(length);
@@ -109,31 +104,27 @@ NTSTATUS CmpStoreValue(CMP_KEY *key, const UNICODE_STRING *name, ULONG type, con
     return STATUS_SUCCESS;
 }
 
-void CmpDeleteValue(CMP_VALUE *value)
-{
+void CmpDeleteValue(CMP_VALUE *value) {
     RemoveEntryList(&value->links);
     Free(value->name.Buffer);
     Free(value->data);
     Free(value);
 }
 
-void CmpDeleteKey(CMP_KEY *key)
-{
+void CmpDeleteKey(CMP_KEY *key) {
     RemoveEntryList(&key->siblings);
     key->deleted = true;
     if (key->opens == 0)
         DestroyKey(key);
 }
 
-void CmpReleaseKey(CMP_KEY *key)
-{
+void CmpReleaseKey(CMP_KEY *key) {
     if (--key->opens == 0 && key->deleted)
         DestroyKey(key);
 }
 
 NTSTATUS CmpWalk(CMP_KEY *from, const UNICODE_STRING *path, bool create, bool create_all,
-                 CMP_KEY **found, bool *created)
-{
+                 CMP_KEY **found, bool *created) {
     CMP_KEY *key = from;
     *created = false;
     const USHORT count = path->Length / sizeof(WCHAR);

@@ -7,8 +7,7 @@ namespace {
 
 // Puts one value into the caller's buffer; `*needed` is the full length.
 NTSTATUS QueryValue(const CMP_VALUE *value, KEY_VALUE_INFORMATION_CLASS information_class, void *to,
-                    ULONG room, ULONG *needed)
-{
+                    ULONG room, ULONG *needed) {
     auto *out = static_cast<char *>(to);
     const ULONG name_length = value->name.Length;
     KEY_VALUE_FULL_INFORMATION full = {};
@@ -57,20 +56,20 @@ NTSTATUS QueryValue(const CMP_VALUE *value, KEY_VALUE_INFORMATION_CLASS informat
     return room < *needed ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
 }
 
-NTSTATUS ReferenceKey(HANDLE handle, void **body)
-{
+NTSTATUS ReferenceKey(HANDLE handle, void **body) {
     MiPagedCode("ZwXxxValueKey function");
     return ObReferenceObjectByHandle(handle, 0, &ObpKeyType, KernelMode, body, nullptr);
 }
 
-CMP_KEY *KeyOf(void *body) { return static_cast<CMP_KEY_OBJECT *>(body)->key; }
+CMP_KEY *KeyOf(void *body) {
+    return static_cast<CMP_KEY_OBJECT *>(body)->key;
+}
 
 } // namespace
 
 NTSTATUS NTAPI ZwQueryValueKey(HANDLE handle, PUNICODE_STRING name,
                                KEY_VALUE_INFORMATION_CLASS information_class, PVOID information,
-                               ULONG length, PULONG result_length)
-{
+                               ULONG length, PULONG result_length) {
     void *body;
     NTSTATUS status = ReferenceKey(handle, &body);
     if (!NT_SUCCESS(status))
@@ -92,8 +91,7 @@ NTSTATUS NTAPI ZwQueryValueKey(HANDLE handle, PUNICODE_STRING name,
 
 NTSTATUS NTAPI ZwEnumerateValueKey(HANDLE handle, ULONG index,
                                    KEY_VALUE_INFORMATION_CLASS information_class, PVOID information,
-                                   ULONG length, PULONG result_length)
-{
+                                   ULONG length, PULONG result_length) {
     void *body;
     NTSTATUS status = ReferenceKey(handle, &body);
     if (!NT_SUCCESS(status))
@@ -118,8 +116,7 @@ NTSTATUS NTAPI ZwEnumerateValueKey(HANDLE handle, ULONG index,
 }
 
 NTSTATUS NTAPI ZwSetValueKey(HANDLE handle, PUNICODE_STRING name, ULONG, ULONG type, PVOID data,
-                             ULONG length)
-{
+                             ULONG length) {
     void *body;
     NTSTATUS status = ReferenceKey(handle, &body);
     if (!NT_SUCCESS(status))
@@ -133,8 +130,7 @@ NTSTATUS NTAPI ZwSetValueKey(HANDLE handle, PUNICODE_STRING name, ULONG, ULONG t
     return status;
 }
 
-NTSTATUS NTAPI ZwDeleteValueKey(HANDLE handle, PUNICODE_STRING name)
-{
+NTSTATUS NTAPI ZwDeleteValueKey(HANDLE handle, PUNICODE_STRING name) {
     void *body;
     NTSTATUS status = ReferenceKey(handle, &body);
     if (!NT_SUCCESS(status))

@@ -12,21 +12,19 @@ namespace {
 
 // The caller's KSPIN_LOCK with interrupts off.
 class AnyIrqlGuard {
-public:
-    explicit AnyIrqlGuard(PKSPIN_LOCK lock) : lock_(lock), flags_(__readeflags())
-    {
+  public:
+    explicit AnyIrqlGuard(PKSPIN_LOCK lock) : lock_(lock), flags_(__readeflags()) {
         _disable();
         while (__atomic_exchange_n(lock_, 1, __ATOMIC_ACQUIRE))
             _mm_pause();
     }
-    ~AnyIrqlGuard()
-    {
+    ~AnyIrqlGuard() {
         __atomic_store_n(lock_, 0, __ATOMIC_RELEASE);
         if (flags_ & 0x200)
             _enable();
     }
 
-private:
+  private:
     PKSPIN_LOCK lock_;
     uint64_t flags_;
 };
@@ -36,14 +34,12 @@ struct SListValue {
     uint64_t high; // header type 1, reserved 3, first entry's address / 16
 };
 
-SListValue Load(PSLIST_HEADER head)
-{
+SListValue Load(PSLIST_HEADER head) {
     return {__atomic_load_n(&head->Alignment, __ATOMIC_RELAXED),
             __atomic_load_n(&head->Region, __ATOMIC_RELAXED)};
 }
 
-bool Exchange(PSLIST_HEADER head, const SListValue &old_value, uint16_t depth, PSLIST_ENTRY first)
-{
+bool Exchange(PSLIST_HEADER head, const SListValue &old_value, uint16_t depth, PSLIST_ENTRY first) {
     const uint64_t sequence = (old_value.low >> 16) + 1;
     const LONG64 low = static_cast<LONG64>(sequence << 16 | depth);
     const LONG64 high = static_cast<LONG64>((reinterpret_cast<uint64_t>(first) & ~15ull) | 1);
@@ -57,33 +53,28 @@ bool Exchange(PSLIST_HEADER head, const SListValue &old_value, uint16_t depth, P
     return done;
 }
 
-PSLIST_ENTRY First(const SListValue &value)
-{
+PSLIST_ENTRY First(const SListValue &value) {
     return reinterpret_cast<PSLIST_ENTRY>(value.high & ~15ull);
 }
 
-void CheckAligned(const void *pointer, const char *what)
-{
+void CheckAligned(const void *pointer, const char *what) {
     if (reinterpret_cast<uint64_t>(pointer) & 15)
         KdViolation(0xC4, what, 0x16, reinterpret_cast<uintptr_t>(pointer), 0, 0);
 }
 
 } // namespace
 
-NTC_EXPORT VOID InitializeSListHead(PSLIST_HEADER head)
-{
+NTC_EXPORT VOID InitializeSListHead(PSLIST_HEADER head) {
     CheckAligned(head, "an SList header that isn't 16-byte aligned");
     head->Alignment = 0;
     head->Region = 1;
 }
 
-NTC_EXPORT USHORT ExQueryDepthSList(PSLIST_HEADER head)
-{
+NTC_EXPORT USHORT ExQueryDepthSList(PSLIST_HEADER head) {
     return static_cast<USHORT>(head->Alignment);
 }
 
-NTC_EXPORT PSLIST_ENTRY ExpInterlockedPushEntrySList(PSLIST_HEADER head, PSLIST_ENTRY entry)
-{
+NTC_EXPORT PSLIST_ENTRY ExpInterlockedPushEntrySList(PSLIST_HEADER head, PSLIST_ENTRY entry) {
     CheckAligned(entry, "an SList entry that isn't 16-byte aligned");
     for (;;) {
         const SListValue value = Load(head);
@@ -93,8 +84,7 @@ NTC_EXPORT PSLIST_ENTRY ExpInterlockedPushEntrySList(PSLIST_HEADER head, PSLIST_
     }
 }
 
-NTC_EXPORT PSLIST_ENTRY ExpInterlockedPopEntrySList(PSLIST_HEADER head)
-{
+NTC_EXPORT PSLIST_ENTRY ExpInterlockedPopEntrySList(PSLIST_HEADER head) {
     // Interrupts stay off between reading the first entry and the exchange: with one
     // processor the entry can't be freed in between.
     const uint64_t flags = __readeflags();
@@ -111,8 +101,7 @@ NTC_EXPORT PSLIST_ENTRY ExpInterlockedPopEntrySList(PSLIST_HEADER head)
     return entry;
 }
 
-NTC_EXPORT PSLIST_ENTRY ExpInterlockedFlushSList(PSLIST_HEADER head)
-{
+NTC_EXPORT PSLIST_ENTRY ExpInterlockedFlushSList(PSLIST_HEADER head) {
     for (;;) {
         const SListValue value = Load(head);
         if (Exchange(head, value, 0, nullptr))
@@ -121,8 +110,7 @@ NTC_EXPORT PSLIST_ENTRY ExpInterlockedFlushSList(PSLIST_HEADER head)
 }
 
 PLIST_ENTRY FASTCALL ExInterlockedInsertHeadList(PLIST_ENTRY head, PLIST_ENTRY entry,
-                                                 PKSPIN_LOCK lock)
-{
+                                                 PKSPIN_LOCK lock) {
     AnyIrqlGuard guard(lock);
     PLIST_ENTRY first = IsListEmpty(head) ? nullptr : head->Flink;
     InsertHeadList(head, entry);
@@ -130,23 +118,20 @@ PLIST_ENTRY FASTCALL ExInterlockedInsertHeadList(PLIST_ENTRY head, PLIST_ENTRY e
 }
 
 PLIST_ENTRY FASTCALL ExInterlockedInsertTailList(PLIST_ENTRY head, PLIST_ENTRY entry,
-                                                 PKSPIN_LOCK lock)
-{
+                                                 PKSPIN_LOCK lock) {
     AnyIrqlGuard guard(lock);
     PLIST_ENTRY last = IsListEmpty(head) ? nullptr : head->Blink;
     InsertTailList(head, entry);
     return last;
 }
 
-PLIST_ENTRY FASTCALL ExInterlockedRemoveHeadList(PLIST_ENTRY head, PKSPIN_LOCK lock)
-{
+PLIST_ENTRY FASTCALL ExInterlockedRemoveHeadList(PLIST_ENTRY head, PKSPIN_LOCK lock) {
     AnyIrqlGuard guard(lock);
     return IsListEmpty(head) ? nullptr : RemoveHeadList(head);
 }
 
 PSINGLE_LIST_ENTRY FASTCALL ExInterlockedPushEntryList(PSINGLE_LIST_ENTRY head,
-                                                       PSINGLE_LIST_ENTRY entry, PKSPIN_LOCK lock)
-{
+                                                       PSINGLE_LIST_ENTRY entry, PKSPIN_LOCK lock) {
     AnyIrqlGuard guard(lock);
     PSINGLE_LIST_ENTRY first = head->Next;
     entry->Next = first;
@@ -154,8 +139,7 @@ PSINGLE_LIST_ENTRY FASTCALL ExInterlockedPushEntryList(PSINGLE_LIST_ENTRY head,
     return first;
 }
 
-PSINGLE_LIST_ENTRY FASTCALL ExInterlockedPopEntryList(PSINGLE_LIST_ENTRY head, PKSPIN_LOCK lock)
-{
+PSINGLE_LIST_ENTRY FASTCALL ExInterlockedPopEntryList(PSINGLE_LIST_ENTRY head, PKSPIN_LOCK lock) {
     AnyIrqlGuard guard(lock);
     PSINGLE_LIST_ENTRY first = head->Next;
     if (first)
@@ -164,16 +148,14 @@ PSINGLE_LIST_ENTRY FASTCALL ExInterlockedPopEntryList(PSINGLE_LIST_ENTRY head, P
 }
 
 LARGE_INTEGER NTAPI ExInterlockedAddLargeInteger(PLARGE_INTEGER addend, LARGE_INTEGER increment,
-                                                 PKSPIN_LOCK lock)
-{
+                                                 PKSPIN_LOCK lock) {
     AnyIrqlGuard guard(lock);
     const LARGE_INTEGER old_value = *addend;
     addend->QuadPart += increment.QuadPart;
     return old_value;
 }
 
-ULONG FASTCALL ExInterlockedAddUlong(PULONG addend, ULONG increment, PKSPIN_LOCK lock)
-{
+ULONG FASTCALL ExInterlockedAddUlong(PULONG addend, ULONG increment, PKSPIN_LOCK lock) {
     AnyIrqlGuard guard(lock);
     const ULONG old_value = *addend;
     *addend += increment;

@@ -9,8 +9,7 @@ namespace {
 const USHORT kDepth = 0; // see above: strictness before speed
 
 void Initialize(GENERAL_LOOKASIDE *list, PALLOCATE_FUNCTION allocate, PFREE_FUNCTION release,
-                ULONG flags, SIZE_T size, ULONG tag, POOL_TYPE type)
-{
+                ULONG flags, SIZE_T size, ULONG tag, POOL_TYPE type) {
     memset(list, 0, sizeof(*list));
     InitializeSListHead(&list->ListHead);
     list->Depth = kDepth;
@@ -22,8 +21,7 @@ void Initialize(GENERAL_LOOKASIDE *list, PALLOCATE_FUNCTION allocate, PFREE_FUNC
     list->Free = release ? release : ExFreePool;
 }
 
-void Drain(GENERAL_LOOKASIDE *list)
-{
+void Drain(GENERAL_LOOKASIDE *list) {
     while (PSLIST_ENTRY entry = ExpInterlockedPopEntrySList(&list->ListHead))
         list->Free(entry);
 }
@@ -32,23 +30,22 @@ void Drain(GENERAL_LOOKASIDE *list)
 
 VOID NTAPI ExInitializeNPagedLookasideList(PNPAGED_LOOKASIDE_LIST list, PALLOCATE_FUNCTION allocate,
                                            PFREE_FUNCTION release, ULONG flags, SIZE_T size,
-                                           ULONG tag, USHORT)
-{
+                                           ULONG tag, USHORT) {
     Initialize(&list->L, allocate, release, flags, size, tag, NonPagedPool);
 }
 
-VOID NTAPI ExDeleteNPagedLookasideList(PNPAGED_LOOKASIDE_LIST list) { Drain(&list->L); }
+VOID NTAPI ExDeleteNPagedLookasideList(PNPAGED_LOOKASIDE_LIST list) {
+    Drain(&list->L);
+}
 
 VOID NTAPI ExInitializePagedLookasideList(PPAGED_LOOKASIDE_LIST list, PALLOCATE_FUNCTION allocate,
                                           PFREE_FUNCTION release, ULONG flags, SIZE_T size,
-                                          ULONG tag, USHORT)
-{
+                                          ULONG tag, USHORT) {
     MiPagedCode("ExInitializePagedLookasideList");
     Initialize(&list->L, allocate, release, flags, size, tag, PagedPool);
 }
 
-VOID NTAPI ExDeletePagedLookasideList(PPAGED_LOOKASIDE_LIST list)
-{
+VOID NTAPI ExDeletePagedLookasideList(PPAGED_LOOKASIDE_LIST list) {
     MiPagedCode("ExDeletePagedLookasideList");
     Drain(&list->L);
 }

@@ -4,21 +4,20 @@
 #include "mm/mi.h"
 
 // The guest keeps UTC.
-VOID NTAPI ExSystemTimeToLocalTime(PLARGE_INTEGER system, PLARGE_INTEGER local)
-{
+VOID NTAPI ExSystemTimeToLocalTime(PLARGE_INTEGER system, PLARGE_INTEGER local) {
     *local = *system;
 }
 
-NTC_EXPORT VOID NTAPI ExLocalTimeToSystemTime(PLARGE_INTEGER local, PLARGE_INTEGER system)
-{
+NTC_EXPORT VOID NTAPI ExLocalTimeToSystemTime(PLARGE_INTEGER local, PLARGE_INTEGER system) {
     *system = *local;
 }
 
 // All callers are kernel threads.
-KPROCESSOR_MODE NTAPI ExGetPreviousMode(VOID) { return KernelMode; }
+KPROCESSOR_MODE NTAPI ExGetPreviousMode(VOID) {
+    return KernelMode;
+}
 
-BOOLEAN NTAPI ExIsProcessorFeaturePresent(ULONG feature)
-{
+BOOLEAN NTAPI ExIsProcessorFeaturePresent(ULONG feature) {
     switch (feature) {
     case PF_COMPARE_EXCHANGE_DOUBLE:
     case PF_MMX_INSTRUCTIONS_AVAILABLE:
@@ -35,8 +34,7 @@ BOOLEAN NTAPI ExIsProcessorFeaturePresent(ULONG feature)
 
 // Structured exceptions are not unwound: one that is raised is one that nobody
 // handles.
-VOID NTAPI ExRaiseStatus(NTSTATUS status)
-{
+VOID NTAPI ExRaiseStatus(NTSTATUS status) {
     KdViolation(0x1E, "a status is raised as an exception (KMODE_EXCEPTION_NOT_HANDLED)",
                 static_cast<uint64_t>(status), MI_CALLER(), 0, 0);
 }

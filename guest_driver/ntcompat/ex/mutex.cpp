@@ -7,12 +7,11 @@
 namespace {
 
 // The count is 1 when free; every further thread takes it below 0 and waits.
-template <typename Mutex> void Acquire(Mutex *mutex, PKEVENT event)
-{
+template <typename Mutex> void Acquire(Mutex *mutex, PKEVENT event) {
     PKTHREAD self = KeGetCurrentThread();
     if (mutex->Owner == self)
-        KdViolation(0xC4, "a thread takes a mutex that it holds already", 0x34,
-                    KeGetCurrentIrql(), reinterpret_cast<uintptr_t>(mutex), 0);
+        KdViolation(0xC4, "a thread takes a mutex that it holds already", 0x34, KeGetCurrentIrql(),
+                    reinterpret_cast<uintptr_t>(mutex), 0);
     if (InterlockedDecrement(&mutex->Count) < 0) {
         ++mutex->Contention;
         KeWaitForSingleObject(event, WrMutex, KernelMode, FALSE, nullptr);
@@ -20,16 +19,14 @@ template <typename Mutex> void Acquire(Mutex *mutex, PKEVENT event)
     mutex->Owner = self;
 }
 
-template <typename Mutex> bool TryAcquire(Mutex *mutex)
-{
+template <typename Mutex> bool TryAcquire(Mutex *mutex) {
     if (InterlockedCompareExchange(&mutex->Count, 0, 1) != 1)
         return false;
     mutex->Owner = KeGetCurrentThread();
     return true;
 }
 
-template <typename Mutex> void Release(Mutex *mutex, PKEVENT event)
-{
+template <typename Mutex> void Release(Mutex *mutex, PKEVENT event) {
     if (mutex->Owner != KeGetCurrentThread())
         KdViolation(0xC4, "a mutex is released by a thread that doesn't hold it", 0x35,
                     KeGetCurrentIrql(), reinterpret_cast<uintptr_t>(mutex), 0);
@@ -38,18 +35,18 @@ template <typename Mutex> void Release(Mutex *mutex, PKEVENT event)
         KeSetEvent(event, 0, FALSE);
 }
 
-PKEVENT GateOf(PKGUARDED_MUTEX mutex) { return reinterpret_cast<PKEVENT>(&mutex->Gate); }
+PKEVENT GateOf(PKGUARDED_MUTEX mutex) {
+    return reinterpret_cast<PKEVENT>(&mutex->Gate);
+}
 
-void CheckIrql(ULONG code, const char *what)
-{
+void CheckIrql(ULONG code, const char *what) {
     if (KeGetCurrentIrql() > APC_LEVEL)
         KdViolation(0xC4, what, code, KeGetCurrentIrql(), 0, 0);
 }
 
 } // namespace
 
-VOID FASTCALL ExAcquireFastMutex(PFAST_MUTEX mutex)
-{
+VOID FASTCALL ExAcquireFastMutex(PFAST_MUTEX mutex) {
     CheckIrql(0x33, "ExAcquireFastMutex above APC_LEVEL");
     KIRQL irql;
     KeRaiseIrql(APC_LEVEL, &irql);
@@ -57,8 +54,7 @@ VOID FASTCALL ExAcquireFastMutex(PFAST_MUTEX mutex)
     mutex->OldIrql = irql;
 }
 
-BOOLEAN FASTCALL ExTryToAcquireFastMutex(PFAST_MUTEX mutex)
-{
+BOOLEAN FASTCALL ExTryToAcquireFastMutex(PFAST_MUTEX mutex) {
     CheckIrql(0x33, "ExTryToAcquireFastMutex above APC_LEVEL");
     KIRQL irql;
     KeRaiseIrql(APC_LEVEL, &irql);
@@ -70,8 +66,7 @@ BOOLEAN FASTCALL ExTryToAcquireFastMutex(PFAST_MUTEX mutex)
     return FALSE;
 }
 
-VOID FASTCALL ExReleaseFastMutex(PFAST_MUTEX mutex)
-{
+VOID FASTCALL ExReleaseFastMutex(PFAST_MUTEX mutex) {
     if (KeGetCurrentIrql() != APC_LEVEL)
         KdViolation(0xC4, "ExReleaseFastMutex not at APC_LEVEL", 0x35, KeGetCurrentIrql(),
                     reinterpret_cast<uintptr_t>(mutex), 0);
@@ -80,8 +75,7 @@ VOID FASTCALL ExReleaseFastMutex(PFAST_MUTEX mutex)
     KeLowerIrql(irql);
 }
 
-VOID FASTCALL ExAcquireFastMutexUnsafe(PFAST_MUTEX mutex)
-{
+VOID FASTCALL ExAcquireFastMutexUnsafe(PFAST_MUTEX mutex) {
     CheckIrql(0x33, "ExAcquireFastMutexUnsafe above APC_LEVEL");
     if (KeGetCurrentIrql() != APC_LEVEL && !KeAreApcsDisabled())
         KdViolation(0xC4, "ExAcquireFastMutexUnsafe with APCs enabled", 0x39, KeGetCurrentIrql(),
@@ -89,10 +83,11 @@ VOID FASTCALL ExAcquireFastMutexUnsafe(PFAST_MUTEX mutex)
     Acquire(mutex, &mutex->Event);
 }
 
-VOID FASTCALL ExReleaseFastMutexUnsafe(PFAST_MUTEX mutex) { Release(mutex, &mutex->Event); }
+VOID FASTCALL ExReleaseFastMutexUnsafe(PFAST_MUTEX mutex) {
+    Release(mutex, &mutex->Event);
+}
 
-VOID FASTCALL KeInitializeGuardedMutex(PKGUARDED_MUTEX mutex)
-{
+VOID FASTCALL KeInitializeGuardedMutex(PKGUARDED_MUTEX mutex) {
     mutex->Count = 1;
     mutex->Owner = nullptr;
     mutex->Contention = 0;
@@ -101,15 +96,13 @@ VOID FASTCALL KeInitializeGuardedMutex(PKGUARDED_MUTEX mutex)
     KeInitializeEvent(GateOf(mutex), SynchronizationEvent, FALSE);
 }
 
-VOID FASTCALL KeAcquireGuardedMutex(PKGUARDED_MUTEX mutex)
-{
+VOID FASTCALL KeAcquireGuardedMutex(PKGUARDED_MUTEX mutex) {
     CheckIrql(0x33, "KeAcquireGuardedMutex above APC_LEVEL");
     KeEnterGuardedRegion();
     Acquire(mutex, GateOf(mutex));
 }
 
-BOOLEAN FASTCALL KeTryToAcquireGuardedMutex(PKGUARDED_MUTEX mutex)
-{
+BOOLEAN FASTCALL KeTryToAcquireGuardedMutex(PKGUARDED_MUTEX mutex) {
     CheckIrql(0x33, "KeTryToAcquireGuardedMutex above APC_LEVEL");
     KeEnterGuardedRegion();
     if (TryAcquire(mutex))
@@ -118,16 +111,16 @@ BOOLEAN FASTCALL KeTryToAcquireGuardedMutex(PKGUARDED_MUTEX mutex)
     return FALSE;
 }
 
-VOID FASTCALL KeReleaseGuardedMutex(PKGUARDED_MUTEX mutex)
-{
+VOID FASTCALL KeReleaseGuardedMutex(PKGUARDED_MUTEX mutex) {
     Release(mutex, GateOf(mutex));
     KeLeaveGuardedRegion();
 }
 
-VOID FASTCALL KeAcquireGuardedMutexUnsafe(PKGUARDED_MUTEX mutex)
-{
+VOID FASTCALL KeAcquireGuardedMutexUnsafe(PKGUARDED_MUTEX mutex) {
     CheckIrql(0x33, "KeAcquireGuardedMutexUnsafe above APC_LEVEL");
     Acquire(mutex, GateOf(mutex));
 }
 
-VOID FASTCALL KeReleaseGuardedMutexUnsafe(PKGUARDED_MUTEX mutex) { Release(mutex, GateOf(mutex)); }
+VOID FASTCALL KeReleaseGuardedMutexUnsafe(PKGUARDED_MUTEX mutex) {
+    Release(mutex, GateOf(mutex));
+}

@@ -11,8 +11,7 @@ struct TagSum {
     size_t bytes;
 };
 
-void AddSmall(const MI_BLOCK_INFO *block, void *context)
-{
+void AddSmall(const MI_BLOCK_INFO *block, void *context) {
     auto *sum = static_cast<TagSum *>(context);
     if (block->tag == sum->tag) {
         ++sum->blocks;
@@ -20,8 +19,7 @@ void AddSmall(const MI_BLOCK_INFO *block, void *context)
     }
 }
 
-void AddRecord(const MI_RECORD *record, void *context)
-{
+void AddRecord(const MI_RECORD *record, void *context) {
     auto *sum = static_cast<TagSum *>(context);
     if (record->kind == MiRecordPool && record->tag == sum->tag) {
         ++sum->blocks;
@@ -36,13 +34,11 @@ struct ImageLeaks {
     size_t mappings;
 };
 
-bool IsFrom(const ImageLeaks *leaks, uint64_t caller)
-{
+bool IsFrom(const ImageLeaks *leaks, uint64_t caller) {
     return caller - leaks->base < leaks->size;
 }
 
-void PrintTag(uint32_t tag, char *text)
-{
+void PrintTag(uint32_t tag, char *text) {
     for (int i = 0; i < 4; ++i, tag >>= 8) {
         const char c = static_cast<char>(tag & 0x7F);
         text[i] = c >= ' ' && c < 0x7F ? c : '.';
@@ -50,8 +46,7 @@ void PrintTag(uint32_t tag, char *text)
     text[4] = 0;
 }
 
-void LeakedSmall(const MI_BLOCK_INFO *block, void *context)
-{
+void LeakedSmall(const MI_BLOCK_INFO *block, void *context) {
     auto *leaks = static_cast<ImageLeaks *>(context);
     if (!IsFrom(leaks, block->caller))
         return;
@@ -62,8 +57,7 @@ void LeakedSmall(const MI_BLOCK_INFO *block, void *context)
     ++leaks->pool_blocks;
 }
 
-void LeakedRecord(const MI_RECORD *record, void *context)
-{
+void LeakedRecord(const MI_RECORD *record, void *context) {
     auto *leaks = static_cast<ImageLeaks *>(context);
     if (!IsFrom(leaks, record->caller))
         return;
@@ -71,9 +65,8 @@ void LeakedRecord(const MI_RECORD *record, void *context)
                                         "I/O space mapping"};
     char tag[5];
     PrintTag(record->tag, tag);
-    KdPrint_("%s leak: %p, %zu bytes, tag '%s', allocated from image+0x%llx\n",
-             kinds[record->kind], reinterpret_cast<void *>(record->va), record->size, tag,
-             record->caller - leaks->base);
+    KdPrint_("%s leak: %p, %zu bytes, tag '%s', allocated from image+0x%llx\n", kinds[record->kind],
+             reinterpret_cast<void *>(record->va), record->size, tag, record->caller - leaks->base);
     if (record->kind == MiRecordPool)
         ++leaks->pool_blocks;
     else
@@ -82,8 +75,7 @@ void LeakedRecord(const MI_RECORD *record, void *context)
 
 } // namespace
 
-void ExQueryPoolTag(ULONG tag, size_t *blocks, size_t *bytes)
-{
+void ExQueryPoolTag(ULONG tag, size_t *blocks, size_t *bytes) {
     TagSum sum = {tag, 0, 0};
     MiForEachSmall(AddSmall, &sum);
     MiForEachRecord(AddRecord, &sum);
@@ -91,8 +83,7 @@ void ExQueryPoolTag(ULONG tag, size_t *blocks, size_t *bytes)
     *bytes = sum.bytes;
 }
 
-void ExCheckPoolOfImage(uint64_t base, uint64_t size)
-{
+void ExCheckPoolOfImage(uint64_t base, uint64_t size) {
     ImageLeaks leaks = {base, size, 0, 0};
     MiForEachSmall(LeakedSmall, &leaks);
     MiForEachRecord(LeakedRecord, &leaks);

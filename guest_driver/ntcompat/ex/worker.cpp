@@ -16,8 +16,7 @@ struct Queue {
 const size_t kQueues = 3;
 Queue queues[kQueues];
 
-VOID NTAPI Worker(PVOID context)
-{
+VOID NTAPI Worker(PVOID context) {
     auto *queue = static_cast<Queue *>(context);
     for (;;) {
         KeWaitForSingleObject(&queue->count, WrQueue, KernelMode, FALSE, nullptr);
@@ -31,25 +30,24 @@ VOID NTAPI Worker(PVOID context)
         const PWORKER_THREAD_ROUTINE routine = item->WorkerRoutine;
         routine(item->Parameter);
         if (KeGetCurrentIrql() != PASSIVE_LEVEL)
-            KdViolation(0xE1, "a work item returned at a raised IRQL (WORKER_THREAD_RETURNED_AT_BAD_IRQL)",
-                        reinterpret_cast<uintptr_t>(routine), KeGetCurrentIrql(), 0, 0);
+            KdViolation(
+                0xE1, "a work item returned at a raised IRQL (WORKER_THREAD_RETURNED_AT_BAD_IRQL)",
+                reinterpret_cast<uintptr_t>(routine), KeGetCurrentIrql(), 0, 0);
     }
 }
 
 // Threads can be made at PASSIVE_LEVEL only; an item may come from DISPATCH_LEVEL.
 // ObInitSystem has made them before any driver runs.
-void StartWorker(Queue *queue)
-{
+void StartWorker(Queue *queue) {
     HANDLE handle;
-    NTSTATUS status = PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, nullptr, nullptr, nullptr,
-                                           Worker, queue);
+    NTSTATUS status =
+        PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, nullptr, nullptr, nullptr, Worker, queue);
     if (!NT_SUCCESS(status))
         KdViolation(0x5E, "a worker thread can't be made", static_cast<uint64_t>(status), 0, 0, 0);
     ZwClose(handle);
 }
 
-void InitializeQueue(Queue *queue)
-{
+void InitializeQueue(Queue *queue) {
     if (queue->initialized)
         return;
     InitializeListHead(&queue->items);
@@ -59,20 +57,20 @@ void InitializeQueue(Queue *queue)
 
 } // namespace
 
-void ExInitializeWorkers(void)
-{
+void ExInitializeWorkers(void) {
     for (Queue &queue : queues) {
         InitializeQueue(&queue);
         StartWorker(&queue);
     }
 }
 
-VOID NTAPI ExQueueWorkItem(PWORK_QUEUE_ITEM item, WORK_QUEUE_TYPE type)
-{
+VOID NTAPI ExQueueWorkItem(PWORK_QUEUE_ITEM item, WORK_QUEUE_TYPE type) {
     if (KeGetCurrentIrql() > DISPATCH_LEVEL)
-        KdViolation(0xC4, "ExQueueWorkItem above DISPATCH_LEVEL", 0x20003, KeGetCurrentIrql(), 0, 0);
+        KdViolation(0xC4, "ExQueueWorkItem above DISPATCH_LEVEL", 0x20003, KeGetCurrentIrql(), 0,
+                    0);
     if (static_cast<ULONG>(type) >= kQueues)
-        KdViolation(0x96, "a work queue that doesn't exist", 0x2, static_cast<uint64_t>(type), 0, 0);
+        KdViolation(0x96, "a work queue that doesn't exist", 0x2, static_cast<uint64_t>(type), 0,
+                    0);
     if (!item->WorkerRoutine)
         KdViolation(0x96, "a work item without a routine", 0x3, reinterpret_cast<uintptr_t>(item),
                     0, 0);

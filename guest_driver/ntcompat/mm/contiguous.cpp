@@ -8,8 +8,7 @@ namespace {
 
 // `low`, `high` and `boundary` are physical byte addresses, as the callers give them.
 PVOID AllocateContiguous(SIZE_T size, uint64_t low, uint64_t high, uint64_t boundary,
-                         MEMORY_CACHING_TYPE caching, uint16_t kind, uint64_t caller)
-{
+                         MEMORY_CACHING_TYPE caching, uint16_t kind, uint64_t caller) {
     if (KeGetCurrentIrql() > DISPATCH_LEVEL)
         KdViolation(0xC4, "contiguous memory is allocated above DISPATCH_LEVEL", 0x2,
                     KeGetCurrentIrql(), 0, size);
@@ -44,8 +43,7 @@ PVOID AllocateContiguous(SIZE_T size, uint64_t low, uint64_t high, uint64_t boun
     return reinterpret_cast<PVOID>(va);
 }
 
-void FreeContiguous(PVOID address, uint16_t kind, const SIZE_T *size)
-{
+void FreeContiguous(PVOID address, uint16_t kind, const SIZE_T *size) {
     const uint64_t va = reinterpret_cast<uint64_t>(address);
     if (KeGetCurrentIrql() > DISPATCH_LEVEL)
         KdViolation(0xC4, "contiguous memory is freed above DISPATCH_LEVEL", 0x12,
@@ -66,8 +64,7 @@ void FreeContiguous(PVOID address, uint16_t kind, const SIZE_T *size)
 
 } // namespace
 
-PVOID NTAPI MmAllocateContiguousMemory(SIZE_T size, PHYSICAL_ADDRESS highest)
-{
+PVOID NTAPI MmAllocateContiguousMemory(SIZE_T size, PHYSICAL_ADDRESS highest) {
     return AllocateContiguous(size, 0, static_cast<uint64_t>(highest.QuadPart), 0, MmCached,
                               MiRecordContiguous, MI_CALLER());
 }
@@ -75,41 +72,34 @@ PVOID NTAPI MmAllocateContiguousMemory(SIZE_T size, PHYSICAL_ADDRESS highest)
 PVOID NTAPI MmAllocateContiguousMemorySpecifyCache(SIZE_T size, PHYSICAL_ADDRESS lowest,
                                                    PHYSICAL_ADDRESS highest,
                                                    PHYSICAL_ADDRESS boundary,
-                                                   MEMORY_CACHING_TYPE caching)
-{
-    return AllocateContiguous(size, static_cast<uint64_t>(lowest.QuadPart),
-                              static_cast<uint64_t>(highest.QuadPart),
-                              static_cast<uint64_t>(boundary.QuadPart), caching,
-                              MiRecordContiguous, MI_CALLER());
+                                                   MEMORY_CACHING_TYPE caching) {
+    return AllocateContiguous(
+        size, static_cast<uint64_t>(lowest.QuadPart), static_cast<uint64_t>(highest.QuadPart),
+        static_cast<uint64_t>(boundary.QuadPart), caching, MiRecordContiguous, MI_CALLER());
 }
 
 PVOID NTAPI MmAllocateContiguousMemorySpecifyCacheNode(SIZE_T size, PHYSICAL_ADDRESS lowest,
                                                        PHYSICAL_ADDRESS highest,
                                                        PHYSICAL_ADDRESS boundary,
-                                                       MEMORY_CACHING_TYPE caching, NODE_REQUIREMENT)
-{
-    return AllocateContiguous(size, static_cast<uint64_t>(lowest.QuadPart),
-                              static_cast<uint64_t>(highest.QuadPart),
-                              static_cast<uint64_t>(boundary.QuadPart), caching,
-                              MiRecordContiguous, MI_CALLER());
+                                                       MEMORY_CACHING_TYPE caching,
+                                                       NODE_REQUIREMENT) {
+    return AllocateContiguous(
+        size, static_cast<uint64_t>(lowest.QuadPart), static_cast<uint64_t>(highest.QuadPart),
+        static_cast<uint64_t>(boundary.QuadPart), caching, MiRecordContiguous, MI_CALLER());
 }
 
-VOID NTAPI MmFreeContiguousMemory(PVOID address)
-{
+VOID NTAPI MmFreeContiguousMemory(PVOID address) {
     FreeContiguous(address, MiRecordContiguous, nullptr);
 }
 
-VOID NTAPI MmFreeContiguousMemorySpecifyCache(PVOID address, SIZE_T size, MEMORY_CACHING_TYPE)
-{
+VOID NTAPI MmFreeContiguousMemorySpecifyCache(PVOID address, SIZE_T size, MEMORY_CACHING_TYPE) {
     FreeContiguous(address, MiRecordContiguous, &size);
 }
 
-PVOID NTAPI MmAllocateNonCachedMemory(SIZE_T size)
-{
+PVOID NTAPI MmAllocateNonCachedMemory(SIZE_T size) {
     return AllocateContiguous(size, 0, ~0ull, 0, MmNonCached, MiRecordNonCached, MI_CALLER());
 }
 
-VOID NTAPI MmFreeNonCachedMemory(PVOID address, SIZE_T size)
-{
+VOID NTAPI MmFreeNonCachedMemory(PVOID address, SIZE_T size) {
     FreeContiguous(address, MiRecordNonCached, &size);
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "mm/mi.h"
 
-void MmInitSystem(NTC_LOADER_BLOCK *block)
-{
+void MmInitSystem(NTC_LOADER_BLOCK *block) {
     MiInitializePhysicalMemory(block);
     MiInitializePageTables(block);
     MiInitializeSmallPool();

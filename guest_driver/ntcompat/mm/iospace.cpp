@@ -3,8 +3,7 @@
 // Device memory.
 #include "mm/mi.h"
 
-PVOID NTAPI MmMapIoSpace(PHYSICAL_ADDRESS physical, SIZE_T size, MEMORY_CACHING_TYPE caching)
-{
+PVOID NTAPI MmMapIoSpace(PHYSICAL_ADDRESS physical, SIZE_T size, MEMORY_CACHING_TYPE caching) {
     const uint64_t start = static_cast<uint64_t>(physical.QuadPart);
     if (KeGetCurrentIrql() > DISPATCH_LEVEL)
         KdViolation(0xC4, "MmMapIoSpace above DISPATCH_LEVEL", 0x73, KeGetCurrentIrql(), start,
@@ -22,8 +21,8 @@ PVOID NTAPI MmMapIoSpace(PHYSICAL_ADDRESS physical, SIZE_T size, MEMORY_CACHING_
     if (!va)
         return nullptr;
     const uint64_t address = va + start % MI_PAGE_SIZE;
-    const MI_RECORD record = {nullptr,         address, size, pages, MI_CALLER(), 'oImM', 0,
-                              MiRecordIoSpace, first};
+    const MI_RECORD record = {nullptr, address,         size, pages, MI_CALLER(), 'oImM',
+                              0,       MiRecordIoSpace, first};
     if (!MiInsertRecord(&record)) {
         MiReleaseSystemPtes(va, pages);
         return nullptr;
@@ -33,8 +32,7 @@ PVOID NTAPI MmMapIoSpace(PHYSICAL_ADDRESS physical, SIZE_T size, MEMORY_CACHING_
     return reinterpret_cast<PVOID>(address);
 }
 
-VOID NTAPI MmUnmapIoSpace(PVOID address, SIZE_T size)
-{
+VOID NTAPI MmUnmapIoSpace(PVOID address, SIZE_T size) {
     const uint64_t va = reinterpret_cast<uint64_t>(address);
     if (KeGetCurrentIrql() > APC_LEVEL)
         KdViolation(0xC4, "MmUnmapIoSpace above APC_LEVEL", 0x7B, KeGetCurrentIrql(), va, size);

@@ -12,10 +12,11 @@ namespace {
 
 const SIZE_T kMostBytes = 0x7FFFF000; // 2 GiB less a page: what one MDL describes
 
-uint64_t *PfnArray(PMDL mdl) { return reinterpret_cast<uint64_t *>(mdl + 1); }
+uint64_t *PfnArray(PMDL mdl) {
+    return reinterpret_cast<uint64_t *>(mdl + 1);
+}
 
-void AddToIrp(PIRP irp, PMDL mdl, BOOLEAN secondary)
-{
+void AddToIrp(PIRP irp, PMDL mdl, BOOLEAN secondary) {
     if (!secondary) {
         irp->MdlAddress = mdl;
         return;
@@ -31,18 +32,15 @@ void AddToIrp(PIRP irp, PMDL mdl, BOOLEAN secondary)
 
 } // namespace
 
-SIZE_T NTAPI MmSizeOfMdl(PVOID base, SIZE_T length)
-{
+SIZE_T NTAPI MmSizeOfMdl(PVOID base, SIZE_T length) {
     return sizeof(MDL) + ADDRESS_AND_SIZE_TO_SPAN_PAGES(base, length) * sizeof(PFN_NUMBER);
 }
 
-PMDL NTAPI IoAllocateMdl(PVOID address, ULONG length, BOOLEAN secondary, BOOLEAN, PIRP irp)
-{
+PMDL NTAPI IoAllocateMdl(PVOID address, ULONG length, BOOLEAN secondary, BOOLEAN, PIRP irp) {
     if (length > kMostBytes)
         return nullptr;
     const size_t size = MmSizeOfMdl(address, length);
-    auto *mdl =
-        static_cast<PMDL>(ExpAllocatePool(NonPagedPool, size, MI_MDL_TAG, MI_CALLER()));
+    auto *mdl = static_cast<PMDL>(ExpAllocatePool(NonPagedPool, size, MI_MDL_TAG, MI_CALLER()));
     if (!mdl)
         return nullptr;
     // The page numbers keep the pool's fill pattern until the MDL is built.
@@ -54,8 +52,7 @@ PMDL NTAPI IoAllocateMdl(PVOID address, ULONG length, BOOLEAN secondary, BOOLEAN
     return mdl;
 }
 
-NTC_EXPORT VOID NTAPI IoFreeMdl(PMDL mdl)
-{
+NTC_EXPORT VOID NTAPI IoFreeMdl(PMDL mdl) {
     if (mdl->MdlFlags & MDL_PARTIAL_HAS_BEEN_MAPPED)
         MmUnmapLockedPages(mdl->MappedSystemVa, mdl);
     const CSHORT flags = mdl->MdlFlags;
@@ -68,8 +65,7 @@ NTC_EXPORT VOID NTAPI IoFreeMdl(PMDL mdl)
     ExpFreePool(mdl, MI_MDL_TAG, 0);
 }
 
-VOID NTAPI MmBuildMdlForNonPagedPool(PMDL mdl)
-{
+VOID NTAPI MmBuildMdlForNonPagedPool(PMDL mdl) {
     if (mdl->MdlFlags &
         (MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL | MDL_PARTIAL))
         KdViolation(0xC4, "MmBuildMdlForNonPagedPool for an MDL that is built already", 0xB0,
@@ -94,8 +90,7 @@ VOID NTAPI MmBuildMdlForNonPagedPool(PMDL mdl)
         mdl->MdlFlags |= MDL_IO_SPACE;
 }
 
-VOID NTAPI IoBuildPartialMdl(PMDL source, PMDL target, PVOID address, ULONG length)
-{
+VOID NTAPI IoBuildPartialMdl(PMDL source, PMDL target, PVOID address, ULONG length) {
     const uint64_t from = reinterpret_cast<uint64_t>(source->StartVa) + source->ByteOffset;
     const uint64_t start = reinterpret_cast<uint64_t>(address);
     const uint64_t offset = start - from;
@@ -112,8 +107,8 @@ VOID NTAPI IoBuildPartialMdl(PMDL source, PMDL target, PVOID address, ULONG leng
     if (pages > room)
         KdViolation(0xC4, "a partial MDL has no room for the pages of its range", 0x16,
                     reinterpret_cast<uintptr_t>(target), pages, room);
-    const CSHORT described = MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA |
-                             MDL_SOURCE_IS_NONPAGED_POOL;
+    const CSHORT described =
+        MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL;
     if (!(source->MdlFlags & (described | MDL_PARTIAL)))
         KdViolation(0xC4, "a partial MDL is made of one that isn't built", 0xB3,
                     reinterpret_cast<uintptr_t>(source), static_cast<USHORT>(source->MdlFlags),
@@ -134,9 +129,9 @@ VOID NTAPI IoBuildPartialMdl(PMDL source, PMDL target, PVOID address, ULONG leng
     } else {
         target->MappedSystemVa = nullptr;
     }
-    const uint64_t first =
-        (reinterpret_cast<uint64_t>(target->StartVa) - reinterpret_cast<uint64_t>(source->StartVa)) /
-        MI_PAGE_SIZE;
+    const uint64_t first = (reinterpret_cast<uint64_t>(target->StartVa) -
+                            reinterpret_cast<uint64_t>(source->StartVa)) /
+                           MI_PAGE_SIZE;
     for (ULONG i = 0; i < pages; ++i)
         PfnArray(target)[i] = PfnArray(source)[first + i];
 }

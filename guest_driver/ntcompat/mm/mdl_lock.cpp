@@ -6,21 +6,25 @@
 
 namespace {
 
-uint64_t *PfnArray(PMDL mdl) { return reinterpret_cast<uint64_t *>(mdl + 1); }
+uint64_t *PfnArray(PMDL mdl) {
+    return reinterpret_cast<uint64_t *>(mdl + 1);
+}
 
-ULONG PageCount(PMDL mdl)
-{
+ULONG PageCount(PMDL mdl) {
     return ADDRESS_AND_SIZE_TO_SPAN_PAGES(
         reinterpret_cast<uint64_t>(mdl->StartVa) + mdl->ByteOffset, mdl->ByteCount);
 }
 
-uint64_t FlagsOf(PMDL mdl) { return static_cast<USHORT>(mdl->MdlFlags); }
+uint64_t FlagsOf(PMDL mdl) {
+    return static_cast<USHORT>(mdl->MdlFlags);
+}
 
-uint64_t AddressOf(PMDL mdl) { return reinterpret_cast<uint64_t>(mdl); }
+uint64_t AddressOf(PMDL mdl) {
+    return reinterpret_cast<uint64_t>(mdl);
+}
 
 // Page by page, since the part that fails has to leave no locks behind.
-bool LockPages(PMDL mdl, bool write)
-{
+bool LockPages(PMDL mdl, bool write) {
     const uint64_t start = reinterpret_cast<uint64_t>(mdl->StartVa);
     const ULONG pages = PageCount(mdl);
     for (ULONG i = 0; i < pages; ++i) {
@@ -37,15 +41,13 @@ bool LockPages(PMDL mdl, bool write)
     return true;
 }
 
-void CheckIrql(ULONG code, PMDL mdl)
-{
+void CheckIrql(ULONG code, PMDL mdl) {
     if (KeGetCurrentIrql() > DISPATCH_LEVEL)
         KdViolation(0xC4, "an MDL function above DISPATCH_LEVEL", code, KeGetCurrentIrql(),
                     AddressOf(mdl), 0);
 }
 
-void CheckMappable(PMDL mdl)
-{
+void CheckMappable(PMDL mdl) {
     if (mdl->MdlFlags & (MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL))
         KdViolation(0xC4, "an MDL is mapped that has a system address already", 0xB2,
                     AddressOf(mdl), FlagsOf(mdl),
@@ -59,8 +61,7 @@ void CheckMappable(PMDL mdl)
 
 // Kernel addresses only: there are no processes, so that any other address is a
 // bad one, and raises STATUS_ACCESS_VIOLATION as documented.
-VOID NTAPI MmProbeAndLockPages(PMDL mdl, KPROCESSOR_MODE mode, LOCK_OPERATION operation)
-{
+VOID NTAPI MmProbeAndLockPages(PMDL mdl, KPROCESSOR_MODE mode, LOCK_OPERATION operation) {
     CheckIrql(0x70, mdl);
     const CSHORT wrong = MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL |
                          MDL_PARTIAL | MDL_IO_SPACE;
@@ -80,8 +81,7 @@ VOID NTAPI MmProbeAndLockPages(PMDL mdl, KPROCESSOR_MODE mode, LOCK_OPERATION op
         mdl->MdlFlags |= MDL_WRITE_OPERATION;
 }
 
-VOID NTAPI MmUnlockPages(PMDL mdl)
-{
+VOID NTAPI MmUnlockPages(PMDL mdl) {
     CheckIrql(0x78, mdl);
     if (mdl->MdlFlags & MDL_SOURCE_IS_NONPAGED_POOL)
         KdViolation(0xC4, "MmUnlockPages for an MDL of nonpaged pool", 0x7D, AddressOf(mdl),
@@ -102,8 +102,7 @@ VOID NTAPI MmUnlockPages(PMDL mdl)
 
 PVOID NTAPI MmMapLockedPagesSpecifyCache(PMDL mdl, KPROCESSOR_MODE mode,
                                          MEMORY_CACHING_TYPE caching, PVOID,
-                                         ULONG bug_check_on_failure, MM_PAGE_PRIORITY)
-{
+                                         ULONG bug_check_on_failure, MM_PAGE_PRIORITY) {
     CheckIrql(0x76, mdl);
     if (mode != KernelMode)
         KdUnimplemented("MmMapLockedPagesSpecifyCache for user mode");
@@ -125,19 +124,16 @@ PVOID NTAPI MmMapLockedPagesSpecifyCache(PMDL mdl, KPROCESSOR_MODE mode,
 }
 
 // Obsolete, and a bug check under Driver Verifier: it can't fail otherwise.
-PVOID NTAPI MmMapLockedPages(PMDL mdl, KPROCESSOR_MODE)
-{
+PVOID NTAPI MmMapLockedPages(PMDL mdl, KPROCESSOR_MODE) {
     KdViolation(0xC4, "MmMapLockedPages instead of MmMapLockedPagesSpecifyCache", 0x81,
                 AddressOf(mdl), FlagsOf(mdl), 0);
 }
 
-VOID NTAPI MmUnmapLockedPages(PVOID address, PMDL mdl)
-{
+VOID NTAPI MmUnmapLockedPages(PVOID address, PMDL mdl) {
     if (KeGetCurrentIrql() > DISPATCH_LEVEL)
         KdViolation(0xC4, "MmUnmapLockedPages above DISPATCH_LEVEL", 0x79, KeGetCurrentIrql(),
                     reinterpret_cast<uintptr_t>(address), AddressOf(mdl));
-    if (!(mdl->MdlFlags & MDL_MAPPED_TO_SYSTEM_VA) ||
-        (mdl->MdlFlags & MDL_SOURCE_IS_NONPAGED_POOL))
+    if (!(mdl->MdlFlags & MDL_MAPPED_TO_SYSTEM_VA) || (mdl->MdlFlags & MDL_SOURCE_IS_NONPAGED_POOL))
         KdViolation(0xC4, "MmUnmapLockedPages for an MDL that isn't mapped", 0xB6, AddressOf(mdl),
                     FlagsOf(mdl), MDL_MAPPED_TO_SYSTEM_VA);
     if ((mdl->MdlFlags & MDL_PARTIAL) && !(mdl->MdlFlags & MDL_PARTIAL_HAS_BEEN_MAPPED))

@@ -5,16 +5,16 @@
 
 namespace {
 
-uint64_t *PfnArray(PMDL mdl) { return reinterpret_cast<uint64_t *>(mdl + 1); }
+uint64_t *PfnArray(PMDL mdl) {
+    return reinterpret_cast<uint64_t *>(mdl + 1);
+}
 
 // One page in the range; contiguous single-page search keeps to the limits.
-uint64_t PageInRange(uint64_t low, uint64_t high)
-{
+uint64_t PageInRange(uint64_t low, uint64_t high) {
     return MiAllocateContiguousRange(1, low, high, 0);
 }
 
-void FreeSome(PMDL mdl, size_t count)
-{
+void FreeSome(PMDL mdl, size_t count) {
     for (size_t i = 0; i < count; ++i) {
         MiUnlockPage(PfnArray(mdl)[i], mdl);
         MiFreePages(PfnArray(mdl)[i], 1);
@@ -22,8 +22,7 @@ void FreeSome(PMDL mdl, size_t count)
 }
 
 PMDL AllocatePages(PHYSICAL_ADDRESS low, PHYSICAL_ADDRESS high, PHYSICAL_ADDRESS skip, SIZE_T total,
-                   ULONG flags, uint64_t caller)
-{
+                   ULONG flags, uint64_t caller) {
     if (KeGetCurrentIrql() > DISPATCH_LEVEL)
         KdViolation(0xC4, "MmAllocatePagesForMdl above DISPATCH_LEVEL", 0x7E, KeGetCurrentIrql(),
                     DISPATCH_LEVEL, 0);
@@ -70,15 +69,13 @@ PMDL AllocatePages(PHYSICAL_ADDRESS low, PHYSICAL_ADDRESS high, PHYSICAL_ADDRESS
 } // namespace
 
 PMDL NTAPI MmAllocatePagesForMdl(PHYSICAL_ADDRESS low, PHYSICAL_ADDRESS high, PHYSICAL_ADDRESS skip,
-                                 SIZE_T total)
-{
+                                 SIZE_T total) {
     return AllocatePages(low, high, skip, total, 0, MI_CALLER());
 }
 
 PMDL NTAPI MmAllocatePagesForMdlEx(PHYSICAL_ADDRESS low, PHYSICAL_ADDRESS high,
                                    PHYSICAL_ADDRESS skip, SIZE_T total, MEMORY_CACHING_TYPE,
-                                   ULONG flags)
-{
+                                   ULONG flags) {
     if (flags & ~static_cast<ULONG>(MM_DONT_ZERO_ALLOCATION | MM_ALLOCATE_FULLY_REQUIRED |
                                     MM_ALLOCATE_FROM_LOCAL_NODE_ONLY))
         KdUnimplemented("MmAllocatePagesForMdlEx with these flags");
@@ -86,8 +83,7 @@ PMDL NTAPI MmAllocatePagesForMdlEx(PHYSICAL_ADDRESS low, PHYSICAL_ADDRESS high,
 }
 
 // The MDL itself stays; the caller frees it by ExFreePool.
-VOID NTAPI MmFreePagesFromMdl(PMDL mdl)
-{
+VOID NTAPI MmFreePagesFromMdl(PMDL mdl) {
     if (KeGetCurrentIrql() > APC_LEVEL)
         KdViolation(0xC4, "MmFreePagesFromMdl above APC_LEVEL", 0x7E, KeGetCurrentIrql(), APC_LEVEL,
                     0);

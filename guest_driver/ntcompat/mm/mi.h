@@ -24,15 +24,13 @@ typedef struct _MI_LOCK {
 } MI_LOCK;
 
 class MiLockGuard {
-public:
-    explicit MiLockGuard(MI_LOCK *lock) : lock_(lock), flags_(__readeflags())
-    {
+  public:
+    explicit MiLockGuard(MI_LOCK *lock) : lock_(lock), flags_(__readeflags()) {
         _disable();
         while (__atomic_exchange_n(&lock_->held, 1, __ATOMIC_ACQUIRE))
             _mm_pause();
     }
-    ~MiLockGuard()
-    {
+    ~MiLockGuard() {
         __atomic_store_n(&lock_->held, 0, __ATOMIC_RELEASE);
         if (flags_ & 0x200)
             _enable();
@@ -40,7 +38,7 @@ public:
     MiLockGuard(const MiLockGuard &) = delete;
     MiLockGuard &operator=(const MiLockGuard &) = delete;
 
-private:
+  private:
     MI_LOCK *lock_;
     uint64_t flags_;
 };
@@ -60,8 +58,7 @@ uint64_t MiReserveVa(MI_VA_SPACE *space, size_t pages);
 // Stops when a page of the range isn't reserved.
 void MiReleaseVa(MI_VA_SPACE *space, uint64_t va, size_t pages);
 
-inline void *MiDirectMap(uint64_t physical)
-{
+inline void *MiDirectMap(uint64_t physical) {
     return reinterpret_cast<void *>(NTC_DIRECT_MAP_BASE + physical);
 }
 
@@ -94,7 +91,12 @@ void MiUnmapAndFree(uint64_t va, size_t pages);
 
 // ---- blocks of a page and more: pool, contiguous memory, I/O space
 
-enum MI_RECORD_KIND : uint32_t { MiRecordPool, MiRecordContiguous, MiRecordNonCached, MiRecordIoSpace };
+enum MI_RECORD_KIND : uint32_t {
+    MiRecordPool,
+    MiRecordContiguous,
+    MiRecordNonCached,
+    MiRecordIoSpace
+};
 
 struct MI_RECORD {
     MI_RECORD *next; // of the hash chain
@@ -145,11 +147,11 @@ void ExpFreePool(void *block, ULONG tag, uint64_t caller);
 
 // For functions documented for PASSIVE_LEVEL or APC_LEVEL; PAGED_CODE of the headers
 // is gone in release builds.
-inline void MiPagedCode(const char *function)
-{
+inline void MiPagedCode(const char *function) {
     if (KeGetCurrentIrql() <= APC_LEVEL)
         return;
-    // The number of the compliance rule: IrqlZwPassive, IrqlRtlPassive, IrqlMmApcLte, IrqlObPassive.
+    // The number of the compliance rule: IrqlZwPassive, IrqlRtlPassive, IrqlMmApcLte,
+    // IrqlObPassive.
     const char first = function[0];
     const ULONG rule = first == 'Z'   ? 0x2001F
                        : first == 'R' ? 0x2001E

@@ -12,19 +12,16 @@ const uint64_t kAddress = 0x000FFFFFFFFFF000ull;
 uint64_t root;
 MI_LOCK lock;
 
-inline uint64_t *Table(uint64_t entry)
-{
+inline uint64_t *Table(uint64_t entry) {
     return static_cast<uint64_t *>(MiDirectMap(entry & kAddress));
 }
 
-inline unsigned IndexOf(uint64_t va, unsigned shift)
-{
+inline unsigned IndexOf(uint64_t va, unsigned shift) {
     return static_cast<unsigned>(va >> shift) & 511;
 }
 
 // The entry of the last level, making the tables on the way; nullptr: no memory.
-uint64_t *EntryForMapping(uint64_t va)
-{
+uint64_t *EntryForMapping(uint64_t va) {
     uint64_t *table = Table(root);
     for (unsigned shift = 39; shift > 12; shift -= 9) {
         uint64_t *entry = &table[IndexOf(va, shift)];
@@ -43,8 +40,7 @@ uint64_t *EntryForMapping(uint64_t va)
 }
 
 // The present entry that maps va and the size of its page; 0: none.
-uint64_t Walk(uint64_t va, uint64_t *page_size, uint64_t **where)
-{
+uint64_t Walk(uint64_t va, uint64_t *page_size, uint64_t **where) {
     uint64_t *table = Table(root);
     for (unsigned shift = 39;; shift -= 9) {
         uint64_t *entry = &table[IndexOf(va, shift)];
@@ -60,14 +56,12 @@ uint64_t Walk(uint64_t va, uint64_t *page_size, uint64_t **where)
     }
 }
 
-bool IsCanonical(uint64_t va)
-{
+bool IsCanonical(uint64_t va) {
     const int64_t high = static_cast<int64_t>(va) >> 47;
     return high == 0 || high == -1;
 }
 
-uint64_t CacheBits(MEMORY_CACHING_TYPE caching)
-{
+uint64_t CacheBits(MEMORY_CACHING_TYPE caching) {
     switch (caching) {
     case MmCached:
         return 0;
@@ -79,8 +73,7 @@ uint64_t CacheBits(MEMORY_CACHING_TYPE caching)
     }
 }
 
-bool TryMap(uint64_t va, uint64_t entry_value)
-{
+bool TryMap(uint64_t va, uint64_t entry_value) {
     uint64_t *entry = EntryForMapping(va);
     if (!entry)
         return false;
@@ -90,8 +83,7 @@ bool TryMap(uint64_t va, uint64_t entry_value)
     return true;
 }
 
-uint64_t Unmap(uint64_t va)
-{
+uint64_t Unmap(uint64_t va) {
     uint64_t size;
     uint64_t *entry;
     const uint64_t value = Walk(va, &size, &entry);
@@ -104,11 +96,12 @@ uint64_t Unmap(uint64_t va)
 
 } // namespace
 
-void MiInitializePageTables(NTC_LOADER_BLOCK *block) { root = block->page_table_root; }
+void MiInitializePageTables(NTC_LOADER_BLOCK *block) {
+    root = block->page_table_root;
+}
 
 void MiMapPage(uint64_t va, uint64_t pfn, BOOLEAN writable, BOOLEAN executable,
-               MEMORY_CACHING_TYPE caching)
-{
+               MEMORY_CACHING_TYPE caching) {
     const uint64_t value = pfn * MI_PAGE_SIZE | kPresent | kGlobal | (writable ? kWrite : 0) |
                            (executable ? 0 : kNoExecute) | CacheBits(caching);
     MiLockGuard guard(&lock);
@@ -116,14 +109,12 @@ void MiMapPage(uint64_t va, uint64_t pfn, BOOLEAN writable, BOOLEAN executable,
         KdViolation(0x1A, "no memory for page tables", 0x5, va, 0, 0);
 }
 
-void MiUnmapPage(uint64_t va)
-{
+void MiUnmapPage(uint64_t va) {
     MiLockGuard guard(&lock);
     Unmap(va);
 }
 
-uint64_t MiPhysicalAddress(uint64_t va)
-{
+uint64_t MiPhysicalAddress(uint64_t va) {
     uint64_t size;
     const uint64_t entry = IsCanonical(va) ? Walk(va, &size, nullptr) : 0;
     if (!entry)
@@ -131,15 +122,13 @@ uint64_t MiPhysicalAddress(uint64_t va)
     return (entry & kAddress & ~(size - 1)) | (va & (size - 1));
 }
 
-bool MiIsWritable(uint64_t va)
-{
+bool MiIsWritable(uint64_t va) {
     uint64_t size;
     const uint64_t entry = IsCanonical(va) ? Walk(va, &size, nullptr) : 0;
     return (entry & (kPresent | kWrite)) == (kPresent | kWrite);
 }
 
-bool MiMapScattered(uint64_t va, size_t pages)
-{
+bool MiMapScattered(uint64_t va, size_t pages) {
     for (size_t i = 0; i < pages; ++i) {
         const uint64_t pfn = (i & 1) ? MiAllocatePageHigh() : MiAllocatePage();
         bool mapped = false;
@@ -158,8 +147,7 @@ bool MiMapScattered(uint64_t va, size_t pages)
     return true;
 }
 
-void MiUnmapAndFree(uint64_t va, size_t pages)
-{
+void MiUnmapAndFree(uint64_t va, size_t pages) {
     for (size_t i = 0; i < pages; ++i) {
         uint64_t pfn;
         {

@@ -18,12 +18,17 @@ uint64_t low_hint;  // no free page below
 uint64_t high_hint; // no free page above
 MI_LOCK lock;
 
-inline bool TestBit(const uint64_t *map, uint64_t pfn) { return (map[pfn / 64] >> (pfn % 64)) & 1; }
-inline void SetBit(uint64_t *map, uint64_t pfn) { map[pfn / 64] |= 1ull << (pfn % 64); }
-inline void ClearBit(uint64_t *map, uint64_t pfn) { map[pfn / 64] &= ~(1ull << (pfn % 64)); }
+inline bool TestBit(const uint64_t *map, uint64_t pfn) {
+    return (map[pfn / 64] >> (pfn % 64)) & 1;
+}
+inline void SetBit(uint64_t *map, uint64_t pfn) {
+    map[pfn / 64] |= 1ull << (pfn % 64);
+}
+inline void ClearBit(uint64_t *map, uint64_t pfn) {
+    map[pfn / 64] &= ~(1ull << (pfn % 64));
+}
 
-void SetRange(uint64_t *map, uint64_t first, uint64_t end)
-{
+void SetRange(uint64_t *map, uint64_t first, uint64_t end) {
     while (first < end && first % 64)
         SetBit(map, first++);
     for (; first + 64 <= end; first += 64)
@@ -33,8 +38,7 @@ void SetRange(uint64_t *map, uint64_t first, uint64_t end)
 }
 
 // Room for the bitmaps and counts, cut from the first range that holds them.
-uint64_t CarveBootMemory(NTC_LOADER_BLOCK *block, uint64_t bytes)
-{
+uint64_t CarveBootMemory(NTC_LOADER_BLOCK *block, uint64_t bytes) {
     for (uint32_t i = 0; i < block->range_count; ++i) {
         NTC_MEMORY_RANGE *range = &block->ranges[i];
         if (range->base >= kLowestPfn * MI_PAGE_SIZE && range->length >= bytes) {
@@ -44,27 +48,23 @@ uint64_t CarveBootMemory(NTC_LOADER_BLOCK *block, uint64_t bytes)
             return physical;
         }
     }
-    KdViolation(0x7D, "INSTALL_MORE_MEMORY: no range of RAM for the page database", bytes, 0, 0,
-                0);
+    KdViolation(0x7D, "INSTALL_MORE_MEMORY: no range of RAM for the page database", bytes, 0, 0, 0);
 }
 
-uint64_t Take(uint64_t pfn)
-{
+uint64_t Take(uint64_t pfn) {
     ClearBit(free_map, pfn);
     --free_count;
     return pfn;
 }
 
-void CheckOwned(uint64_t pfn, const char *what)
-{
+void CheckOwned(uint64_t pfn, const char *what) {
     if (pfn >= pfn_limit || !TestBit(ram_map, pfn))
         KdViolation(0x4E, what, 0x8F, pfn, pfn_limit, 0);
 }
 
 } // namespace
 
-void MiInitializePhysicalMemory(NTC_LOADER_BLOCK *block)
-{
+void MiInitializePhysicalMemory(NTC_LOADER_BLOCK *block) {
     pfn_limit = block->highest_physical / MI_PAGE_SIZE;
     const uint64_t map_bytes = (pfn_limit + 63) / 64 * 8;
     const uint64_t count_bytes = pfn_limit * sizeof(uint16_t);
@@ -88,8 +88,7 @@ void MiInitializePhysicalMemory(NTC_LOADER_BLOCK *block)
     high_hint = pfn_limit - 1;
 }
 
-uint64_t MiAllocatePage(void)
-{
+uint64_t MiAllocatePage(void) {
     MiLockGuard guard(&lock);
     for (uint64_t word = low_hint / 64; word < (pfn_limit + 63) / 64; ++word) {
         if (!free_map[word])
@@ -101,8 +100,7 @@ uint64_t MiAllocatePage(void)
     return 0;
 }
 
-uint64_t MiAllocatePageHigh(void)
-{
+uint64_t MiAllocatePageHigh(void) {
     MiLockGuard guard(&lock);
     for (uint64_t word = high_hint / 64 + 1; word-- > 0;) {
         if (!free_map[word])
@@ -117,8 +115,7 @@ uint64_t MiAllocatePageHigh(void)
 
 // First fit from lowest_pfn. No block crosses a multiple of boundary_pages (0: none).
 uint64_t MiAllocateContiguousRange(size_t count, uint64_t lowest_pfn, uint64_t highest_pfn,
-                                   uint64_t boundary_pages)
-{
+                                   uint64_t boundary_pages) {
     if (count == 0 || (boundary_pages && count > boundary_pages))
         return 0;
     MiLockGuard guard(&lock);
@@ -147,13 +144,11 @@ uint64_t MiAllocateContiguousRange(size_t count, uint64_t lowest_pfn, uint64_t h
     return 0;
 }
 
-uint64_t MiAllocateContiguousPages(size_t count, uint64_t highest_pfn, uint64_t boundary_pages)
-{
+uint64_t MiAllocateContiguousPages(size_t count, uint64_t highest_pfn, uint64_t boundary_pages) {
     return MiAllocateContiguousRange(count, 0, highest_pfn, boundary_pages);
 }
 
-void MiFreePages(uint64_t first_pfn, size_t count)
-{
+void MiFreePages(uint64_t first_pfn, size_t count) {
     MiLockGuard guard(&lock);
     for (uint64_t pfn = first_pfn; pfn < first_pfn + count; ++pfn) {
         CheckOwned(pfn, "a page that is not RAM of the page allocator is freed");
@@ -169,14 +164,19 @@ void MiFreePages(uint64_t first_pfn, size_t count)
     high_hint = max(high_hint, first_pfn + count - 1);
 }
 
-bool MiIsRam(uint64_t pfn) { return pfn < pfn_limit && TestBit(ram_map, pfn); }
+bool MiIsRam(uint64_t pfn) {
+    return pfn < pfn_limit && TestBit(ram_map, pfn);
+}
 
-uint64_t MiFreePageCount(void) { return free_count; }
+uint64_t MiFreePageCount(void) {
+    return free_count;
+}
 
-uint64_t MiHighestPfn(void) { return pfn_limit - 1; }
+uint64_t MiHighestPfn(void) {
+    return pfn_limit - 1;
+}
 
-void MiLockPage(uint64_t pfn)
-{
+void MiLockPage(uint64_t pfn) {
     MiLockGuard guard(&lock);
     if (pfn >= pfn_limit) // device memory isn't counted
         return;
@@ -184,8 +184,7 @@ void MiLockPage(uint64_t pfn)
         KdViolation(0x4E, "a page is locked 65536 times", 0x7, pfn, 0, 0);
 }
 
-void MiUnlockPage(uint64_t pfn, PMDL mdl)
-{
+void MiUnlockPage(uint64_t pfn, PMDL mdl) {
     MiLockGuard guard(&lock);
     if (pfn >= pfn_limit)
         return;
@@ -194,4 +193,6 @@ void MiUnlockPage(uint64_t pfn, PMDL mdl)
                     reinterpret_cast<uintptr_t>(mdl), 0);
 }
 
-bool MiIsPageLocked(uint64_t pfn) { return pfn < pfn_limit && lock_counts[pfn] != 0; }
+bool MiIsPageLocked(uint64_t pfn) {
+    return pfn < pfn_limit && lock_counts[pfn] != 0;
+}

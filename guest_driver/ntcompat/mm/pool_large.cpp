@@ -14,16 +14,16 @@ MI_LOCK table_lock;
 uint64_t page_map[MI_LARGE_POOL_PAGES / 64];
 MI_VA_SPACE space = {MI_LARGE_POOL_BASE, MI_LARGE_POOL_PAGES, 0, page_map, {0}};
 
-inline MI_RECORD **BucketOf(uint64_t va) { return &buckets[(va / MI_PAGE_SIZE) % kBuckets]; }
+inline MI_RECORD **BucketOf(uint64_t va) {
+    return &buckets[(va / MI_PAGE_SIZE) % kBuckets];
+}
 
 // The bytes between the end of the block and the end of its last page.
-void FillTail(void *block, size_t size, size_t pages)
-{
+void FillTail(void *block, size_t size, size_t pages) {
     memset(static_cast<uint8_t *>(block) + size, 0xBD, pages * MI_PAGE_SIZE - size);
 }
 
-void CheckTail(const MI_RECORD *record)
-{
+void CheckTail(const MI_RECORD *record) {
     auto *bytes = reinterpret_cast<const uint8_t *>(record->va);
     for (size_t i = record->size; i < record->pages * MI_PAGE_SIZE; ++i) {
         if (bytes[i] != 0xBD)
@@ -34,10 +34,8 @@ void CheckTail(const MI_RECORD *record)
 
 } // namespace
 
-bool MiInsertRecord(const MI_RECORD *record)
-{
-    auto *copy =
-        static_cast<MI_RECORD *>(MiAllocateSmall(sizeof(MI_RECORD), 'cRmM', 0, 0, true));
+bool MiInsertRecord(const MI_RECORD *record) {
+    auto *copy = static_cast<MI_RECORD *>(MiAllocateSmall(sizeof(MI_RECORD), 'cRmM', 0, 0, true));
     if (!copy)
         return false;
     *copy = *record;
@@ -48,8 +46,7 @@ bool MiInsertRecord(const MI_RECORD *record)
     return true;
 }
 
-bool MiFindRecord(uint64_t va, MI_RECORD *record)
-{
+bool MiFindRecord(uint64_t va, MI_RECORD *record) {
     MiLockGuard guard(&table_lock);
     for (MI_RECORD *entry = *BucketOf(va); entry; entry = entry->next) {
         if (entry->va == va) {
@@ -60,8 +57,7 @@ bool MiFindRecord(uint64_t va, MI_RECORD *record)
     return false;
 }
 
-bool MiRemoveRecord(uint64_t va, MI_RECORD *record)
-{
+bool MiRemoveRecord(uint64_t va, MI_RECORD *record) {
     MI_RECORD *found = nullptr;
     {
         MiLockGuard guard(&table_lock);
@@ -80,8 +76,7 @@ bool MiRemoveRecord(uint64_t va, MI_RECORD *record)
     return true;
 }
 
-void MiForEachRecord(void (*visit)(const MI_RECORD *record, void *context), void *context)
-{
+void MiForEachRecord(void (*visit)(const MI_RECORD *record, void *context), void *context) {
     MiLockGuard guard(&table_lock);
     for (size_t i = 0; i < kBuckets; ++i) {
         for (MI_RECORD *entry = buckets[i]; entry; entry = entry->next)
@@ -89,8 +84,7 @@ void MiForEachRecord(void (*visit)(const MI_RECORD *record, void *context), void
     }
 }
 
-void *MiAllocateLarge(size_t size, uint32_t tag, uint16_t pool_type, uint64_t caller)
-{
+void *MiAllocateLarge(size_t size, uint32_t tag, uint16_t pool_type, uint64_t caller) {
     const size_t pages = BYTES_TO_PAGES(size);
     if (pages >= MI_LARGE_POOL_PAGES)
         return nullptr;
@@ -113,15 +107,14 @@ void *MiAllocateLarge(size_t size, uint32_t tag, uint16_t pool_type, uint64_t ca
     return block;
 }
 
-void MiFreeLarge(void *block, uint32_t tag)
-{
+void MiFreeLarge(void *block, uint32_t tag) {
     const uint64_t va = reinterpret_cast<uint64_t>(block);
     MI_RECORD record;
     if (!MiFindRecord(va, &record)) {
         if (va >= MI_LARGE_POOL_BASE &&
             va < MI_LARGE_POOL_BASE + MI_LARGE_POOL_PAGES * MI_PAGE_SIZE && va % MI_PAGE_SIZE == 0)
-            KdViolation(0xC2, "a pool block is freed that is free already or never was one", 0x7,
-                        0, 0, va);
+            KdViolation(0xC2, "a pool block is freed that is free already or never was one", 0x7, 0,
+                        0, va);
         KdViolation(0xC2, "an address is freed that was never allocated", 0x46, va, 0, 0);
     }
     if (record.kind != MiRecordPool)

@@ -25,7 +25,8 @@ struct Header {
 };
 static_assert(sizeof(Header) == 48, "the body has to be 16-byte aligned");
 
-const uint16_t kSlotSizes[] = {80, 96, 128, 160, 192, 256, 320, 448, 576, 800, 1008, 1344, 2032, 4096};
+const uint16_t kSlotSizes[] = {80,  96,  128, 160,  192,  256,  320,
+                               448, 576, 800, 1008, 1344, 2032, 4096};
 const size_t kClasses = sizeof(kSlotSizes) / sizeof(kSlotSizes[0]);
 const uint16_t kHidden = 0x8000; // in pool_type: mm's own
 
@@ -45,15 +46,15 @@ MI_LOCK lock;
 // Freed slots wait until so many are there before the first is used again.
 const uint32_t kQuarantine = 16;
 
-uint64_t CanaryOf(const Header *header)
-{
+uint64_t CanaryOf(const Header *header) {
     return reinterpret_cast<uint64_t>(header) ^ 0xA5C396E15A3C691Eull;
 }
 
-uint8_t *BodyOf(Header *header) { return reinterpret_cast<uint8_t *>(header + 1); }
+uint8_t *BodyOf(Header *header) {
+    return reinterpret_cast<uint8_t *>(header + 1);
+}
 
-bool GrowClass(size_t index)
-{
+bool GrowClass(size_t index) {
     const uint64_t va = MiReserveVa(&space, 1);
     if (!va)
         return false;
@@ -80,8 +81,7 @@ bool GrowClass(size_t index)
     return true;
 }
 
-void CheckFreeSlot(Header *header)
-{
+void CheckFreeSlot(Header *header) {
     if (header->magic != kMagicFree || header->canary != CanaryOf(header))
         KdViolation(0x19, "the header of a free pool block was overwritten", 0x3,
                     reinterpret_cast<uintptr_t>(header), header->magic, header->tag);
@@ -90,13 +90,14 @@ void CheckFreeSlot(Header *header)
     for (size_t i = 0; i < length; i += 8) {
         const uint64_t value = *reinterpret_cast<const uint64_t *>(body + i);
         if (value != 0x0101010101010101ull * MI_FILL_FREED)
-            KdViolation(0x19, "a pool block was written after it had been freed (parameter 4: its last tag)",
-                        0x3, reinterpret_cast<uintptr_t>(body + i), value, header->tag);
+            KdViolation(
+                0x19,
+                "a pool block was written after it had been freed (parameter 4: its last tag)", 0x3,
+                reinterpret_cast<uintptr_t>(body + i), value, header->tag);
     }
 }
 
-void CheckGuard(Header *header)
-{
+void CheckGuard(Header *header) {
     const uint8_t *body = BodyOf(header);
     const size_t end = header->slot_size - sizeof(Header);
     for (size_t i = header->size; i < end; ++i) {
@@ -107,8 +108,7 @@ void CheckGuard(Header *header)
 }
 
 // Any address may come: nothing is read before it is known to be mapped pool.
-Header *HeaderOf(void *block)
-{
+Header *HeaderOf(void *block) {
     const uint64_t va = reinterpret_cast<uint64_t>(block);
     const uint64_t header = va - sizeof(Header);
     if (va % 16 || !MiPhysicalAddress(va) || (header ^ va) / MI_PAGE_SIZE)
@@ -118,20 +118,17 @@ Header *HeaderOf(void *block)
 
 } // namespace
 
-void MiInitializeSmallPool(void)
-{
+void MiInitializeSmallPool(void) {
     InitializeListHead(&live);
     for (size_t i = 0; i < kClasses; ++i)
         InitializeListHead(&classes[i].free);
 }
 
-bool MiIsSmallPoolAddress(uint64_t va)
-{
+bool MiIsSmallPoolAddress(uint64_t va) {
     return va >= MI_SMALL_POOL_BASE && va < MI_SMALL_POOL_BASE + MI_SMALL_POOL_PAGES * MI_PAGE_SIZE;
 }
 
-void *MiAllocateSmall(size_t size, uint32_t tag, uint16_t pool_type, uint64_t caller, bool hidden)
-{
+void *MiAllocateSmall(size_t size, uint32_t tag, uint16_t pool_type, uint64_t caller, bool hidden) {
     size_t index = 0;
     while (index < kClasses && kSlotSizes[index] < size + sizeof(Header) + kLeastGuard)
         ++index;
@@ -163,8 +160,7 @@ void *MiAllocateSmall(size_t size, uint32_t tag, uint16_t pool_type, uint64_t ca
     }
 }
 
-void MiFreeSmall(void *block, uint32_t tag)
-{
+void MiFreeSmall(void *block, uint32_t tag) {
     MiLockGuard guard(&lock);
     Header *header = HeaderOf(block);
     const uint64_t va = reinterpret_cast<uint64_t>(block);
@@ -172,7 +168,8 @@ void MiFreeSmall(void *block, uint32_t tag)
         KdViolation(0xC2, "a pool block is freed that is free already", 0x7, header->tag,
                     header->caller, va);
     if (header->magic != kMagicUsed)
-        KdViolation(0xC2, "an address is freed that was never allocated, or its header is overwritten",
+        KdViolation(0xC2,
+                    "an address is freed that was never allocated, or its header is overwritten",
                     0x46, va, header->magic, 0);
     if (header->canary != CanaryOf(header))
         KdViolation(0x19, "the header of a pool block was overwritten (underrun)", 0x20, va,
@@ -191,8 +188,7 @@ void MiFreeSmall(void *block, uint32_t tag)
     ++classes[index].free_slots;
 }
 
-void MiForEachSmall(void (*visit)(const MI_BLOCK_INFO *block, void *context), void *context)
-{
+void MiForEachSmall(void (*visit)(const MI_BLOCK_INFO *block, void *context), void *context) {
     MiLockGuard guard(&lock);
     for (LIST_ENTRY *entry = live.Flink; entry != &live; entry = entry->Flink) {
         auto *header = CONTAINING_RECORD(entry, Header, links);

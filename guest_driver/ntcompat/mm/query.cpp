@@ -4,40 +4,36 @@
 // here; the calls are checked and counted for nothing).
 #include "mm/mi.h"
 
-PHYSICAL_ADDRESS NTAPI MmGetPhysicalAddress(PVOID address)
-{
+PHYSICAL_ADDRESS NTAPI MmGetPhysicalAddress(PVOID address) {
     PHYSICAL_ADDRESS physical;
     physical.QuadPart =
         static_cast<LONGLONG>(MiPhysicalAddress(reinterpret_cast<uint64_t>(address)));
     return physical;
 }
 
-PVOID NTAPI MmGetVirtualForPhysical(PHYSICAL_ADDRESS physical)
-{
+PVOID NTAPI MmGetVirtualForPhysical(PHYSICAL_ADDRESS physical) {
     return MiDirectMap(static_cast<uint64_t>(physical.QuadPart));
 }
 
-BOOLEAN NTAPI MmIsAddressValid(PVOID address)
-{
+BOOLEAN NTAPI MmIsAddressValid(PVOID address) {
     return MiPhysicalAddress(reinterpret_cast<uint64_t>(address)) != 0;
 }
 
-NTC_EXPORT BOOLEAN NTAPI MmIsNonPagedSystemAddressValid(PVOID address)
-{
+NTC_EXPORT BOOLEAN NTAPI MmIsNonPagedSystemAddressValid(PVOID address) {
     return MmIsAddressValid(address);
 }
 
-MM_SYSTEMSIZE NTAPI MmQuerySystemSize(VOID)
-{
+MM_SYSTEMSIZE NTAPI MmQuerySystemSize(VOID) {
     const uint64_t mebibytes = MiHighestPfn() / 256;
     return mebibytes >= 512 ? MmLargeSystem : mebibytes >= 128 ? MmMediumSystem : MmSmallSystem;
 }
 
-BOOLEAN NTAPI MmIsThisAnNtAsSystem(VOID) { return FALSE; }
+BOOLEAN NTAPI MmIsThisAnNtAsSystem(VOID) {
+    return FALSE;
+}
 
 // An array in nonpaged pool, ended by an all-zero entry; the caller frees it.
-PPHYSICAL_MEMORY_RANGE NTAPI MmGetPhysicalMemoryRanges(VOID)
-{
+PPHYSICAL_MEMORY_RANGE NTAPI MmGetPhysicalMemoryRanges(VOID) {
     MiPagedCode(__func__);
     const uint32_t count = KeLoaderBlock->range_count;
     auto *ranges = static_cast<PPHYSICAL_MEMORY_RANGE>(ExpAllocatePool(
@@ -54,8 +50,7 @@ PPHYSICAL_MEMORY_RANGE NTAPI MmGetPhysicalMemoryRanges(VOID)
 
 namespace {
 
-NTC_IMAGE *CheckSection(PVOID address, const char *what)
-{
+NTC_IMAGE *CheckSection(PVOID address, const char *what) {
     if (KeGetCurrentIrql() > APC_LEVEL)
         KdViolation(0xC4, what, 0x16, KeGetCurrentIrql(), reinterpret_cast<uintptr_t>(address), 0);
     NTC_IMAGE *image = LdrFindImage(reinterpret_cast<uint64_t>(address));
@@ -67,29 +62,24 @@ NTC_IMAGE *CheckSection(PVOID address, const char *what)
 
 } // namespace
 
-PVOID NTAPI MmLockPagableDataSection(PVOID address)
-{
+PVOID NTAPI MmLockPagableDataSection(PVOID address) {
     CheckSection(address, "MmLockPagableDataSection above APC_LEVEL");
     return address;
 }
 
-VOID NTAPI MmLockPagableSectionByHandle(PVOID handle)
-{
+VOID NTAPI MmLockPagableSectionByHandle(PVOID handle) {
     CheckSection(handle, "MmLockPagableSectionByHandle above APC_LEVEL");
 }
 
-VOID NTAPI MmUnlockPagableImageSection(PVOID handle)
-{
+VOID NTAPI MmUnlockPagableImageSection(PVOID handle) {
     CheckSection(handle, "MmUnlockPagableImageSection above APC_LEVEL");
 }
 
-PVOID NTAPI MmPageEntireDriver(PVOID address)
-{
+PVOID NTAPI MmPageEntireDriver(PVOID address) {
     NTC_IMAGE *image = CheckSection(address, "MmPageEntireDriver above APC_LEVEL");
     return reinterpret_cast<PVOID>(image->base);
 }
 
-VOID NTAPI MmResetDriverPaging(PVOID address)
-{
+VOID NTAPI MmResetDriverPaging(PVOID address) {
     CheckSection(address, "MmResetDriverPaging above APC_LEVEL");
 }

@@ -9,8 +9,7 @@ uint64_t system_pte_map[MI_SYSTEM_PTE_PAGES / 64];
 MI_VA_SPACE system_ptes = {NTC_SYSTEM_PTE_BASE, MI_SYSTEM_PTE_PAGES, 0, system_pte_map, {0}};
 
 // First free run of `pages` pages in [from, to); to: none.
-uint32_t FindRun(const MI_VA_SPACE *space, uint32_t from, uint32_t to, size_t pages)
-{
+uint32_t FindRun(const MI_VA_SPACE *space, uint32_t from, uint32_t to, size_t pages) {
     size_t run = 0;
     for (uint32_t i = from; i < to; ++i) {
         const uint64_t word = space->used[i / 64];
@@ -34,8 +33,7 @@ const size_t kStackPages = 6;
 
 } // namespace
 
-uint64_t MiReserveVa(MI_VA_SPACE *space, size_t pages)
-{
+uint64_t MiReserveVa(MI_VA_SPACE *space, size_t pages) {
     if (pages == 0 || pages > space->pages)
         return 0;
     MiLockGuard guard(&space->lock);
@@ -51,8 +49,7 @@ uint64_t MiReserveVa(MI_VA_SPACE *space, size_t pages)
     return space->base + first * MI_PAGE_SIZE;
 }
 
-void MiReleaseVa(MI_VA_SPACE *space, uint64_t va, size_t pages)
-{
+void MiReleaseVa(MI_VA_SPACE *space, uint64_t va, size_t pages) {
     const uint64_t first = (va - space->base) / MI_PAGE_SIZE;
     if (va < space->base || va % MI_PAGE_SIZE || first + pages > space->pages)
         KdViolation(0xDA, "released addresses are not of the range", 0x300, va, pages, 0);
@@ -64,14 +61,12 @@ void MiReleaseVa(MI_VA_SPACE *space, uint64_t va, size_t pages)
     }
 }
 
-uint64_t MiReserveSystemPtes(size_t pages)
-{
+uint64_t MiReserveSystemPtes(size_t pages) {
     const uint64_t va = MiReserveVa(&system_ptes, pages + 2);
     return va ? va + MI_PAGE_SIZE : 0;
 }
 
-void MiReleaseSystemPtes(uint64_t va, size_t pages)
-{
+void MiReleaseSystemPtes(uint64_t va, size_t pages) {
     for (size_t i = 0; i < pages; ++i) {
         if (MiPhysicalAddress(va + i * MI_PAGE_SIZE))
             KdViolation(0xDA, "released system PTEs are still mapped", 0x300, va, pages, i);
@@ -79,8 +74,7 @@ void MiReleaseSystemPtes(uint64_t va, size_t pages)
     MiReleaseVa(&system_ptes, va - MI_PAGE_SIZE, pages + 2);
 }
 
-void *MmCreateKernelStack(void)
-{
+void *MmCreateKernelStack(void) {
     const uint64_t va = MiReserveSystemPtes(kStackPages);
     if (!va)
         return nullptr;
@@ -91,8 +85,7 @@ void *MmCreateKernelStack(void)
     return reinterpret_cast<void *>(va + kStackPages * MI_PAGE_SIZE);
 }
 
-void MmDeleteKernelStack(void *top)
-{
+void MmDeleteKernelStack(void *top) {
     const uint64_t va = reinterpret_cast<uint64_t>(top) - kStackPages * MI_PAGE_SIZE;
     MiUnmapAndFree(va, kStackPages);
     MiReleaseSystemPtes(va, kStackPages);

@@ -5,8 +5,7 @@
 
 namespace {
 
-NTSTATUS ReferenceEvent(HANDLE handle, void **body)
-{
+NTSTATUS ReferenceEvent(HANDLE handle, void **body) {
     return ObReferenceObjectByHandle(handle, EVENT_MODIFY_STATE, &ObpEventType, KernelMode, body,
                                      nullptr);
 }
@@ -14,8 +13,7 @@ NTSTATUS ReferenceEvent(HANDLE handle, void **body)
 } // namespace
 
 NTSTATUS NTAPI ZwCreateEvent(PHANDLE handle, ACCESS_MASK access, POBJECT_ATTRIBUTES attributes,
-                             EVENT_TYPE type, BOOLEAN initial_state)
-{
+                             EVENT_TYPE type, BOOLEAN initial_state) {
     MiPagedCode(__func__);
     void *body;
     NTSTATUS status = ObpCreateObject(&ObpEventType, 0, &body);
@@ -33,8 +31,7 @@ NTSTATUS NTAPI ZwCreateEvent(PHANDLE handle, ACCESS_MASK access, POBJECT_ATTRIBU
     return status;
 }
 
-NTSTATUS NTAPI ZwSetEvent(HANDLE handle, PLONG previous)
-{
+NTSTATUS NTAPI ZwSetEvent(HANDLE handle, PLONG previous) {
     void *body;
     NTSTATUS status = ReferenceEvent(handle, &body);
     if (!NT_SUCCESS(status))
@@ -46,8 +43,7 @@ NTSTATUS NTAPI ZwSetEvent(HANDLE handle, PLONG previous)
     return STATUS_SUCCESS;
 }
 
-NTC_EXPORT NTSTATUS NTAPI ZwResetEvent(HANDLE handle, PLONG previous)
-{
+NTC_EXPORT NTSTATUS NTAPI ZwResetEvent(HANDLE handle, PLONG previous) {
     void *body;
     NTSTATUS status = ReferenceEvent(handle, &body);
     if (!NT_SUCCESS(status))
@@ -59,10 +55,11 @@ NTC_EXPORT NTSTATUS NTAPI ZwResetEvent(HANDLE handle, PLONG previous)
     return STATUS_SUCCESS;
 }
 
-NTC_EXPORT NTSTATUS NTAPI ZwClearEvent(HANDLE handle) { return ZwResetEvent(handle, nullptr); }
+NTC_EXPORT NTSTATUS NTAPI ZwClearEvent(HANDLE handle) {
+    return ZwResetEvent(handle, nullptr);
+}
 
-NTSTATUS NTAPI ZwWaitForSingleObject(HANDLE handle, BOOLEAN alertable, PLARGE_INTEGER timeout)
-{
+NTSTATUS NTAPI ZwWaitForSingleObject(HANDLE handle, BOOLEAN alertable, PLARGE_INTEGER timeout) {
     MiPagedCode(__func__);
     void *body;
     NTSTATUS status =

@@ -19,8 +19,7 @@ MI_LOCK lock;
 const uint64_t kKernelHandle = 0xFFFFFFFF80000000ull;
 
 // The entry of a handle, or nullptr. The lock is held.
-Entry *Find(HANDLE handle)
-{
+Entry *Find(HANDLE handle) {
     const uint64_t value = reinterpret_cast<uint64_t>(handle) & ~kKernelHandle;
     const uint64_t high = reinterpret_cast<uint64_t>(handle) & kKernelHandle;
     const size_t index = value / 4 - 1;
@@ -31,8 +30,7 @@ Entry *Find(HANDLE handle)
 
 } // namespace
 
-NTSTATUS ObpCreateHandle(void *body, ACCESS_MASK access, ULONG attributes, HANDLE *handle)
-{
+NTSTATUS ObpCreateHandle(void *body, ACCESS_MASK access, ULONG attributes, HANDLE *handle) {
     MiPagedCode(__func__);
     OBP_HEADER *header = ObpHeader(body);
     MiLockGuard guard(&lock);
@@ -55,8 +53,7 @@ NTSTATUS ObpCreateHandle(void *body, ACCESS_MASK access, ULONG attributes, HANDL
 
 NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE handle, ACCESS_MASK, POBJECT_TYPE type,
                                          KPROCESSOR_MODE mode, PVOID *object,
-                                         POBJECT_HANDLE_INFORMATION information)
-{
+                                         POBJECT_HANDLE_INFORMATION information) {
     MiPagedCode(__func__);
     void *body = nullptr;
     *object = nullptr;
@@ -92,16 +89,14 @@ NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE handle, ACCESS_MASK, POBJECT_TYP
 
 NTSTATUS NTAPI ObOpenObjectByPointer(PVOID object, ULONG attributes, PACCESS_STATE,
                                      ACCESS_MASK access, POBJECT_TYPE type, KPROCESSOR_MODE,
-                                     PHANDLE handle)
-{
+                                     PHANDLE handle) {
     *handle = nullptr;
     if (type && ObpGetType(object) != type)
         return STATUS_OBJECT_TYPE_MISMATCH;
     return ObpCreateHandle(object, access, attributes, handle);
 }
 
-NTSTATUS NTAPI ZwClose(HANDLE handle)
-{
+NTSTATUS NTAPI ZwClose(HANDLE handle) {
     MiPagedCode(__func__);
     void *body = nullptr;
     {
@@ -113,8 +108,8 @@ NTSTATUS NTAPI ZwClose(HANDLE handle)
         }
     }
     if (!body)
-        KdViolation(0x93, "a handle is closed that doesn't exist", reinterpret_cast<uintptr_t>(handle),
-                    1, 0, 0);
+        KdViolation(0x93, "a handle is closed that doesn't exist",
+                    reinterpret_cast<uintptr_t>(handle), 1, 0, 0);
     OBP_HEADER *header = ObpHeader(body);
     if (InterlockedDecrement(&header->handles) == 0 && header->type->close)
         header->type->close(body);
@@ -122,9 +117,10 @@ NTSTATUS NTAPI ZwClose(HANDLE handle)
     return STATUS_SUCCESS;
 }
 
-NTC_EXPORT NTSTATUS NTAPI ObCloseHandle(HANDLE handle, KPROCESSOR_MODE) { return ZwClose(handle); }
+NTC_EXPORT NTSTATUS NTAPI ObCloseHandle(HANDLE handle, KPROCESSOR_MODE) {
+    return ZwClose(handle);
+}
 
-NTC_EXPORT BOOLEAN NTAPI ObIsKernelHandle(HANDLE handle)
-{
+NTC_EXPORT BOOLEAN NTAPI ObIsKernelHandle(HANDLE handle) {
     return (reinterpret_cast<uint64_t>(handle) & kKernelHandle) == kKernelHandle;
 }

@@ -5,8 +5,8 @@
 
 struct _OBJECT_TYPE ObpEventType = {
     L"Event", 'nevE', sizeof(KEVENT), nullptr, nullptr, nullptr, FALSE, 0, 0, {}};
-struct _OBJECT_TYPE ObpThreadType = {
-    L"Thread", 'erhT', 0, nullptr, nullptr, nullptr, FALSE, 0, 0, {}};
+struct _OBJECT_TYPE ObpThreadType = {L"Thread", 'erhT', 0, nullptr, nullptr,
+                                     nullptr,   FALSE,  0, 0,       {}};
 struct _OBJECT_TYPE ObpFileType = {L"File",
                                    'eliF',
                                    sizeof(FILE_OBJECT),
@@ -37,14 +37,12 @@ OBP_EXPORT_TYPE(CmKeyObjectType, ObpKeyType);
 
 namespace {
 
-void Must(NTSTATUS status, const char *what)
-{
+void Must(NTSTATUS status, const char *what) {
     if (!NT_SUCCESS(status))
         KdViolation(0x5E, what, static_cast<uint64_t>(status), 0, 0, 0);
 }
 
-void Link(const WCHAR *path, const WCHAR *target)
-{
+void Link(const WCHAR *path, const WCHAR *target) {
     UNICODE_STRING name, text;
     RtlInitUnicodeString(&name, path);
     RtlInitUnicodeString(&text, target);
@@ -53,13 +51,12 @@ void Link(const WCHAR *path, const WCHAR *target)
 
 } // namespace
 
-void ObInitSystem(void)
-{
+void ObInitSystem(void) {
     Must(ObpCreateObject(&ObpDirectoryType, 0, &ObpRootDirectory), "the root directory");
     InitializeListHead(&static_cast<OBP_DIRECTORY *>(ObpRootDirectory)->children);
-    static const WCHAR *const directories[] = {L"\\Device", L"\\Driver",   L"\\GLOBAL??",
-                                               L"\\Callback", L"\\BaseNamedObjects",
-                                               L"\\ObjectTypes", L"\\KernelObjects"};
+    static const WCHAR *const directories[] = {
+        L"\\Device",           L"\\Driver",      L"\\GLOBAL??",     L"\\Callback",
+        L"\\BaseNamedObjects", L"\\ObjectTypes", L"\\KernelObjects"};
     for (const WCHAR *path : directories)
         Must(ObpCreateDirectory(path), "the first directories");
     Link(L"\\??", L"\\GLOBAL??");

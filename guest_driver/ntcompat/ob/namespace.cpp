@@ -10,19 +10,16 @@ namespace {
 
 const int kMaxLinks = 32;
 
-void RemoveLink(void *body)
-{
+void RemoveLink(void *body) {
     auto *link = static_cast<OBP_SYMBOLIC_LINK *>(body);
     if (link->target.Buffer)
         ExpFreePool(link->target.Buffer, OBP_NAME_TAG, 0);
 }
 
 // References what it finds. The lock is held.
-OBP_HEADER *FindChild(OBP_HEADER *directory, const UNICODE_STRING *name, bool ignore_case)
-{
+OBP_HEADER *FindChild(OBP_HEADER *directory, const UNICODE_STRING *name, bool ignore_case) {
     auto *body = static_cast<OBP_DIRECTORY *>(ObpBody(directory));
-    for (LIST_ENTRY *entry = body->children.Flink; entry != &body->children;
-         entry = entry->Flink) {
+    for (LIST_ENTRY *entry = body->children.Flink; entry != &body->children; entry = entry->Flink) {
         auto *child = CONTAINING_RECORD(entry, OBP_HEADER, directory_links);
         if (RtlEqualUnicodeString(&child->name, name, ignore_case)) {
             InterlockedIncrement(&child->references);
@@ -33,8 +30,7 @@ OBP_HEADER *FindChild(OBP_HEADER *directory, const UNICODE_STRING *name, bool ig
 }
 
 // Takes the first component off the path. False: it is empty.
-bool NextComponent(UNICODE_STRING *path, UNICODE_STRING *component)
-{
+bool NextComponent(UNICODE_STRING *path, UNICODE_STRING *component) {
     const USHORT count = path->Length / sizeof(WCHAR);
     USHORT length = 0;
     while (length < count && path->Buffer[length] != '\\')
@@ -48,8 +44,7 @@ bool NextComponent(UNICODE_STRING *path, UNICODE_STRING *component)
 }
 
 // The path goes on with the link's target: storage = target [+ '\' + rest].
-NTSTATUS FollowLink(OBP_HEADER *header, UNICODE_STRING *rest, WCHAR *storage)
-{
+NTSTATUS FollowLink(OBP_HEADER *header, UNICODE_STRING *rest, WCHAR *storage) {
     auto *link = static_cast<OBP_SYMBOLIC_LINK *>(ObpBody(header));
     const size_t target = link->target.Length / sizeof(WCHAR);
     const size_t tail = rest->Length / sizeof(WCHAR);
@@ -65,8 +60,7 @@ NTSTATUS FollowLink(OBP_HEADER *header, UNICODE_STRING *rest, WCHAR *storage)
     return STATUS_SUCCESS;
 }
 
-NTSTATUS StartAtRoot(UNICODE_STRING *path, void **current)
-{
+NTSTATUS StartAtRoot(UNICODE_STRING *path, void **current) {
     if (path->Length < sizeof(WCHAR) || path->Buffer[0] != '\\')
         return STATUS_OBJECT_PATH_SYNTAX_BAD;
     ++path->Buffer;
@@ -77,8 +71,7 @@ NTSTATUS StartAtRoot(UNICODE_STRING *path, void **current)
 }
 
 // One step down from a directory. *current's reference moves on to the child.
-NTSTATUS StepDown(const OBP_WALK *walk, UNICODE_STRING *rest, void **current)
-{
+NTSTATUS StepDown(const OBP_WALK *walk, UNICODE_STRING *rest, void **current) {
     UNICODE_STRING component;
     if (!NextComponent(rest, &component))
         return STATUS_OBJECT_NAME_INVALID;
@@ -97,16 +90,14 @@ NTSTATUS StepDown(const OBP_WALK *walk, UNICODE_STRING *rest, void **current)
 
 // Splits \a\b\c into its parent directory (referenced) and c.
 NTSTATUS OpenParent(const UNICODE_STRING *path, WCHAR *storage, void **parent,
-                    UNICODE_STRING *last)
-{
+                    UNICODE_STRING *last) {
     USHORT split = path->Length / sizeof(WCHAR);
     while (split > 0 && path->Buffer[split - 1] != '\\')
         --split;
     if (split == 0 || split * sizeof(WCHAR) == path->Length)
         return STATUS_OBJECT_PATH_SYNTAX_BAD;
     last->Buffer = path->Buffer + split;
-    last->Length = last->MaximumLength =
-        static_cast<USHORT>(path->Length - split * sizeof(WCHAR));
+    last->Length = last->MaximumLength = static_cast<USHORT>(path->Length - split * sizeof(WCHAR));
     // The root keeps its backslash.
     const USHORT length = static_cast<USHORT>((split > 1 ? split - 1 : 1) * sizeof(WCHAR));
     const UNICODE_STRING up = {length, length, path->Buffer};
@@ -120,11 +111,10 @@ NTSTATUS OpenParent(const UNICODE_STRING *path, WCHAR *storage, void **parent,
     return STATUS_OBJECT_TYPE_MISMATCH;
 }
 
-NTSTATUS LinkName(OBP_HEADER *directory, OBP_HEADER *header, const UNICODE_STRING *name)
-{
-    const UNICODE_STRING copy = {
-        name->Length, name->Length,
-        static_cast<WCHAR *>(ExpAllocatePool(NonPagedPool, name->Length, OBP_NAME_TAG, MI_CALLER()))};
+NTSTATUS LinkName(OBP_HEADER *directory, OBP_HEADER *header, const UNICODE_STRING *name) {
+    const UNICODE_STRING copy = {name->Length, name->Length,
+                                 static_cast<WCHAR *>(ExpAllocatePool(NonPagedPool, name->Length,
+                                                                      OBP_NAME_TAG, MI_CALLER()))};
     if (!copy.Buffer)
         return STATUS_INSUFFICIENT_RESOURCES;
     memcpy(copy.Buffer, name->Buffer, name->Length);
@@ -151,13 +141,19 @@ NTSTATUS LinkName(OBP_HEADER *directory, OBP_HEADER *header, const UNICODE_STRIN
 
 struct _OBJECT_TYPE ObpDirectoryType = {
     L"Directory", 'eriD', sizeof(OBP_DIRECTORY), nullptr, nullptr, nullptr, FALSE, -1, 0, {}};
-struct _OBJECT_TYPE ObpSymbolicLinkType = {
-    L"SymbolicLink", 'bmyS', sizeof(OBP_SYMBOLIC_LINK), nullptr, RemoveLink, nullptr, FALSE, -1, 0,
-    {}};
+struct _OBJECT_TYPE ObpSymbolicLinkType = {L"SymbolicLink",
+                                           'bmyS',
+                                           sizeof(OBP_SYMBOLIC_LINK),
+                                           nullptr,
+                                           RemoveLink,
+                                           nullptr,
+                                           FALSE,
+                                           -1,
+                                           0,
+                                           {}};
 
 NTSTATUS ObpWalk(const OBP_WALK *walk, const UNICODE_STRING *path, void **body,
-                 UNICODE_STRING *remaining)
-{
+                 UNICODE_STRING *remaining) {
     UNICODE_STRING rest = *path;
     void *current;
     NTSTATUS status = StartAtRoot(&rest, &current);
@@ -178,8 +174,8 @@ NTSTATUS ObpWalk(const OBP_WALK *walk, const UNICODE_STRING *path, void **body,
                 return status;
         } else if (walk->use_parse && type->parse && (rest.Length || type->parse_empty)) {
             void *found = nullptr;
-            status = type->parse(current, &rest, walk->attributes, walk->access, walk->context,
-                                 &found);
+            status =
+                type->parse(current, &rest, walk->attributes, walk->access, walk->context, &found);
             ObfDereferenceObject(current);
             if (status != OBP_REPARSE) {
                 *body = found;
@@ -204,15 +200,13 @@ NTSTATUS ObpWalk(const OBP_WALK *walk, const UNICODE_STRING *path, void **body,
 }
 
 NTSTATUS ObpLookup(const UNICODE_STRING *path, ULONG attributes, WCHAR *storage, void **body,
-                   UNICODE_STRING *remaining)
-{
+                   UNICODE_STRING *remaining) {
     const OBP_WALK walk = {attributes, 0, nullptr, false, storage};
     return ObpWalk(&walk, path, body, remaining);
 }
 
 NTSTATUS ObpOpenByName(const UNICODE_STRING *path, ULONG attributes, POBJECT_TYPE type,
-                       ACCESS_MASK access, void *context, void **body)
-{
+                       ACCESS_MASK access, void *context, void **body) {
     MiPagedCode(__func__);
     WCHAR storage[OBP_PATH_CHARS];
     UNICODE_STRING rest = {};
@@ -229,8 +223,7 @@ NTSTATUS ObpOpenByName(const UNICODE_STRING *path, ULONG attributes, POBJECT_TYP
     return status;
 }
 
-NTSTATUS ObpInsertName(void *body, const UNICODE_STRING *path)
-{
+NTSTATUS ObpInsertName(void *body, const UNICODE_STRING *path) {
     MiPagedCode(__func__);
     OBP_HEADER *header = ObpHeader(body);
     if (header->directory)
@@ -247,8 +240,7 @@ NTSTATUS ObpInsertName(void *body, const UNICODE_STRING *path)
     return status;
 }
 
-void ObpRemoveName(void *body)
-{
+void ObpRemoveName(void *body) {
     OBP_HEADER *header = ObpHeader(body);
     {
         MiLockGuard guard(&ObpNamespaceLock);
@@ -260,10 +252,11 @@ void ObpRemoveName(void *body)
     ObfDereferenceObject(body);
 }
 
-UNICODE_STRING ObpObjectName(void *body) { return ObpHeader(body)->name; }
+UNICODE_STRING ObpObjectName(void *body) {
+    return ObpHeader(body)->name;
+}
 
-NTSTATUS ObpObjectPath(void *body, UNICODE_STRING *buffer)
-{
+NTSTATUS ObpObjectPath(void *body, UNICODE_STRING *buffer) {
     buffer->Length = 0;
     MiLockGuard guard(&ObpNamespaceLock);
     OBP_HEADER *chain[16];
@@ -281,8 +274,7 @@ NTSTATUS ObpObjectPath(void *body, UNICODE_STRING *buffer)
     return STATUS_SUCCESS;
 }
 
-NTSTATUS ObpCreateSymbolicLink(const UNICODE_STRING *path, const UNICODE_STRING *target)
-{
+NTSTATUS ObpCreateSymbolicLink(const UNICODE_STRING *path, const UNICODE_STRING *target) {
     MiPagedCode(__func__);
     if (target->Length < sizeof(WCHAR))
         return STATUS_INVALID_PARAMETER;
@@ -304,8 +296,7 @@ NTSTATUS ObpCreateSymbolicLink(const UNICODE_STRING *path, const UNICODE_STRING 
     return status;
 }
 
-NTSTATUS ObpDeleteSymbolicLink(const UNICODE_STRING *path)
-{
+NTSTATUS ObpDeleteSymbolicLink(const UNICODE_STRING *path) {
     MiPagedCode(__func__);
     WCHAR storage[OBP_PATH_CHARS];
     UNICODE_STRING rest;
@@ -321,8 +312,7 @@ NTSTATUS ObpDeleteSymbolicLink(const UNICODE_STRING *path)
     return status;
 }
 
-NTSTATUS ObpCreateDirectory(const WCHAR *path)
-{
+NTSTATUS ObpCreateDirectory(const WCHAR *path) {
     MiPagedCode(__func__);
     void *body;
     NTSTATUS status = ObpCreateObject(&ObpDirectoryType, 0, &body);

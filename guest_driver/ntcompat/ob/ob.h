@@ -36,8 +36,9 @@ struct _OBJECT_TYPE {
     // types with parse_empty). Returns STATUS_SUCCESS with a referenced object in *found,
     // OBP_REPARSE, or an error. PASSIVE_LEVEL. NULL: a path left over is
     // STATUS_OBJECT_TYPE_MISMATCH.
-    NTSTATUS (*parse)(void *body, UNICODE_STRING *remaining, ULONG attributes,
-                      ACCESS_MASK access, void *context, void **found);
+    NTSTATUS (*parse)
+    (void *body, UNICODE_STRING *remaining, ULONG attributes, ACCESS_MASK access, void *context,
+     void **found);
     BOOLEAN parse_empty; // devices: opening one makes a file object
     // Where the KEVENT, KTHREAD... to wait on lies: offset in the body, or -1 when
     // objects of the type can't be waited on by handle.

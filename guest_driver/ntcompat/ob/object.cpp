@@ -17,8 +17,7 @@ LIST_ENTRY delete_list;
 bool delete_queued;
 WORK_QUEUE_ITEM delete_item;
 
-void RegisterType(POBJECT_TYPE type)
-{
+void RegisterType(POBJECT_TYPE type) {
     if (type->objects.Flink)
         return;
     InitializeListHead(&type->objects);
@@ -27,8 +26,7 @@ void RegisterType(POBJECT_TYPE type)
     types[type_count++] = type;
 }
 
-void DeleteObject(OBP_HEADER *header)
-{
+void DeleteObject(OBP_HEADER *header) {
     void *body = ObpBody(header);
     if (header->handles)
         KdViolation(0x18, "the last reference goes while handles are open",
@@ -47,8 +45,7 @@ void DeleteObject(OBP_HEADER *header)
     ExpFreePool(header, header->type->tag, 0);
 }
 
-VOID NTAPI DeleteWorker(PVOID)
-{
+VOID NTAPI DeleteWorker(PVOID) {
     for (;;) {
         OBP_HEADER *header;
         {
@@ -64,8 +61,7 @@ VOID NTAPI DeleteWorker(PVOID)
 }
 
 // Deleting runs the type's code, which may wait: above PASSIVE_LEVEL a worker does it.
-void DeleteLater(OBP_HEADER *header)
-{
+void DeleteLater(OBP_HEADER *header) {
     bool queue = false;
     {
         MiLockGuard guard(&type_lock);
@@ -83,8 +79,7 @@ void DeleteLater(OBP_HEADER *header)
     }
 }
 
-LONG Dereference(void *body, bool later)
-{
+LONG Dereference(void *body, bool later) {
     OBP_HEADER *header = ObpHeader(body);
     const LONG count = InterlockedDecrement(&header->references);
     if (count < 0)
@@ -102,8 +97,7 @@ LONG Dereference(void *body, bool later)
 
 } // namespace
 
-OBP_HEADER *ObpHeader(void *body)
-{
+OBP_HEADER *ObpHeader(void *body) {
     OBP_HEADER *header = static_cast<OBP_HEADER *>(body) - 1;
     if (!body || !MiPhysicalAddress(reinterpret_cast<uint64_t>(header)) ||
         header->magic != OBP_MAGIC)
@@ -112,11 +106,10 @@ OBP_HEADER *ObpHeader(void *body)
     return header;
 }
 
-NTSTATUS ObpCreateObject(POBJECT_TYPE type, size_t body_size, void **body)
-{
+NTSTATUS ObpCreateObject(POBJECT_TYPE type, size_t body_size, void **body) {
     const size_t size = max(body_size, type->body_size);
-    auto *header = static_cast<OBP_HEADER *>(ExpAllocatePool(
-        NonPagedPool, sizeof(OBP_HEADER) + size, type->tag, MI_CALLER()));
+    auto *header = static_cast<OBP_HEADER *>(
+        ExpAllocatePool(NonPagedPool, sizeof(OBP_HEADER) + size, type->tag, MI_CALLER()));
     if (!header)
         return STATUS_INSUFFICIENT_RESOURCES;
     memset(header, 0, sizeof(OBP_HEADER) + size);
@@ -132,8 +125,7 @@ NTSTATUS ObpCreateObject(POBJECT_TYPE type, size_t body_size, void **body)
     return STATUS_SUCCESS;
 }
 
-LONG_PTR FASTCALL ObfReferenceObject(PVOID object)
-{
+LONG_PTR FASTCALL ObfReferenceObject(PVOID object) {
     OBP_HEADER *header = ObpHeader(object);
     const LONG count = InterlockedIncrement(&header->references);
     if (count <= 1)
@@ -142,25 +134,28 @@ LONG_PTR FASTCALL ObfReferenceObject(PVOID object)
     return count;
 }
 
-LONG_PTR FASTCALL ObfDereferenceObject(PVOID object) { return Dereference(object, false); }
+LONG_PTR FASTCALL ObfDereferenceObject(PVOID object) {
+    return Dereference(object, false);
+}
 
-VOID NTAPI ObDereferenceObjectDeferDelete(PVOID object) { Dereference(object, true); }
+VOID NTAPI ObDereferenceObjectDeferDelete(PVOID object) {
+    Dereference(object, true);
+}
 
-LONG_PTR FASTCALL ObfReferenceObjectWithTag(PVOID object, ULONG)
-{
+LONG_PTR FASTCALL ObfReferenceObjectWithTag(PVOID object, ULONG) {
     return ObfReferenceObject(object);
 }
 
-LONG_PTR FASTCALL ObfDereferenceObjectWithTag(PVOID object, ULONG)
-{
+LONG_PTR FASTCALL ObfDereferenceObjectWithTag(PVOID object, ULONG) {
     return ObfDereferenceObject(object);
 }
 
-NTC_EXPORT VOID NTAPI ObDereferenceObject(PVOID object) { Dereference(object, false); }
+NTC_EXPORT VOID NTAPI ObDereferenceObject(PVOID object) {
+    Dereference(object, false);
+}
 
 NTSTATUS NTAPI ObReferenceObjectByPointer(PVOID object, ACCESS_MASK, POBJECT_TYPE type,
-                                          KPROCESSOR_MODE)
-{
+                                          KPROCESSOR_MODE) {
     OBP_HEADER *header = ObpHeader(object);
     if (type && header->type != type)
         return STATUS_OBJECT_TYPE_MISMATCH;
@@ -168,14 +163,21 @@ NTSTATUS NTAPI ObReferenceObjectByPointer(PVOID object, ACCESS_MASK, POBJECT_TYP
     return STATUS_SUCCESS;
 }
 
-POBJECT_TYPE ObpGetType(void *body) { return ObpHeader(body)->type; }
-LONG ObpReferenceCount(void *body) { return ObpHeader(body)->references; }
-LONG ObpHandleCount(void *body) { return ObpHeader(body)->handles; }
+POBJECT_TYPE ObpGetType(void *body) {
+    return ObpHeader(body)->type;
+}
+LONG ObpReferenceCount(void *body) {
+    return ObpHeader(body)->references;
+}
+LONG ObpHandleCount(void *body) {
+    return ObpHeader(body)->handles;
+}
 
-NTC_EXPORT POBJECT_TYPE NTAPI ObGetObjectType(PVOID object) { return ObpGetType(object); }
+NTC_EXPORT POBJECT_TYPE NTAPI ObGetObjectType(PVOID object) {
+    return ObpGetType(object);
+}
 
-void ObpDumpObjects(POBJECT_TYPE type)
-{
+void ObpDumpObjects(POBJECT_TYPE type) {
     MiLockGuard guard(&type_lock);
     for (size_t i = 0; i < type_count && !type; ++i)
         KdPrint_("%-12ws %d\n", types[i]->name, types[i]->count);

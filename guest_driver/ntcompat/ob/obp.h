@@ -36,7 +36,9 @@ struct OBP_SYMBOLIC_LINK {
 extern MI_LOCK ObpNamespaceLock;
 extern void *ObpRootDirectory;
 
-inline void *ObpBody(OBP_HEADER *header) { return header + 1; }
+inline void *ObpBody(OBP_HEADER *header) {
+    return header + 1;
+}
 
 // The header of a living object; bug check 0x18 for anything else.
 OBP_HEADER *ObpHeader(void *body);

@@ -6,8 +6,7 @@
 
 #define RTLP_STRING_TAG 'grtS'
 
-VOID NTAPI RtlInitAnsiString(PANSI_STRING string, PCSZ source)
-{
+VOID NTAPI RtlInitAnsiString(PANSI_STRING string, PCSZ source) {
     size_t length = source ? strlen(source) : 0;
     if (length > 0xFFFE)
         length = 0xFFFE;
@@ -16,15 +15,15 @@ VOID NTAPI RtlInitAnsiString(PANSI_STRING string, PCSZ source)
     string->MaximumLength = static_cast<USHORT>(source ? length + 1 : 0);
 }
 
-VOID NTAPI RtlInitString(PSTRING string, PCSZ source) { RtlInitAnsiString(string, source); }
+VOID NTAPI RtlInitString(PSTRING string, PCSZ source) {
+    RtlInitAnsiString(string, source);
+}
 
-CHAR NTAPI RtlUpperChar(CHAR c)
-{
+CHAR NTAPI RtlUpperChar(CHAR c) {
     return c >= 'a' && c <= 'z' ? static_cast<CHAR>(c - ('a' - 'A')) : c;
 }
 
-LONG NTAPI RtlCompareString(const STRING *left, const STRING *right, BOOLEAN ignore_case)
-{
+LONG NTAPI RtlCompareString(const STRING *left, const STRING *right, BOOLEAN ignore_case) {
     const USHORT count = min(left->Length, right->Length);
     for (USHORT i = 0; i < count; ++i) {
         CHAR a = left->Buffer[i];
@@ -39,13 +38,11 @@ LONG NTAPI RtlCompareString(const STRING *left, const STRING *right, BOOLEAN ign
     return static_cast<LONG>(left->Length) - static_cast<LONG>(right->Length);
 }
 
-BOOLEAN NTAPI RtlEqualString(const STRING *left, const STRING *right, BOOLEAN ignore_case)
-{
+BOOLEAN NTAPI RtlEqualString(const STRING *left, const STRING *right, BOOLEAN ignore_case) {
     return left->Length == right->Length && RtlCompareString(left, right, ignore_case) == 0;
 }
 
-VOID NTAPI RtlCopyString(PSTRING to, const STRING *from)
-{
+VOID NTAPI RtlCopyString(PSTRING to, const STRING *from) {
     if (!from) {
         to->Length = 0;
         return;
@@ -56,15 +53,13 @@ VOID NTAPI RtlCopyString(PSTRING to, const STRING *from)
 }
 
 NTSTATUS NTAPI RtlAnsiStringToUnicodeString(PUNICODE_STRING to, PCANSI_STRING from,
-                                            BOOLEAN allocate)
-{
+                                            BOOLEAN allocate) {
     MiPagedCode(__func__);
     const ULONG bytes = (from->Length + 1u) * sizeof(WCHAR);
     if (bytes > 0xFFFF)
         return STATUS_INVALID_PARAMETER_2;
     if (allocate) {
-        to->Buffer =
-            static_cast<PWSTR>(ExAllocatePoolWithTag(PagedPool, bytes, RTLP_STRING_TAG));
+        to->Buffer = static_cast<PWSTR>(ExAllocatePoolWithTag(PagedPool, bytes, RTLP_STRING_TAG));
         if (!to->Buffer)
             return STATUS_NO_MEMORY;
         to->MaximumLength = static_cast<USHORT>(bytes);
@@ -79,14 +74,12 @@ NTSTATUS NTAPI RtlAnsiStringToUnicodeString(PUNICODE_STRING to, PCANSI_STRING fr
 }
 
 NTSTATUS NTAPI RtlUnicodeStringToAnsiString(PANSI_STRING to, PCUNICODE_STRING from,
-                                            BOOLEAN allocate)
-{
+                                            BOOLEAN allocate) {
     MiPagedCode(__func__);
     const USHORT count = from->Length / sizeof(WCHAR);
     const ULONG bytes = count + 1u;
     if (allocate) {
-        to->Buffer =
-            static_cast<PCHAR>(ExAllocatePoolWithTag(PagedPool, bytes, RTLP_STRING_TAG));
+        to->Buffer = static_cast<PCHAR>(ExAllocatePoolWithTag(PagedPool, bytes, RTLP_STRING_TAG));
         if (!to->Buffer)
             return STATUS_NO_MEMORY;
         to->MaximumLength = static_cast<USHORT>(bytes);
@@ -109,19 +102,16 @@ NTSTATUS NTAPI RtlUnicodeStringToAnsiString(PANSI_STRING to, PCUNICODE_STRING fr
     return status;
 }
 
-VOID NTAPI RtlFreeAnsiString(PANSI_STRING string)
-{
+VOID NTAPI RtlFreeAnsiString(PANSI_STRING string) {
     if (string->Buffer)
         ExFreePoolWithTag(string->Buffer, 0);
     memset(string, 0, sizeof(*string));
 }
 
-ULONG NTAPI RtlxAnsiStringToUnicodeSize(PCANSI_STRING string)
-{
+ULONG NTAPI RtlxAnsiStringToUnicodeSize(PCANSI_STRING string) {
     return (string->Length + 1u) * sizeof(WCHAR);
 }
 
-ULONG NTAPI RtlxUnicodeStringToAnsiSize(PCUNICODE_STRING string)
-{
+ULONG NTAPI RtlxUnicodeStringToAnsiSize(PCUNICODE_STRING string) {
     return string->Length / sizeof(WCHAR) + 1u;
 }

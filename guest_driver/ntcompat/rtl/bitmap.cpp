@@ -7,20 +7,16 @@
 
 namespace {
 
-inline bool Test(PRTL_BITMAP map, ULONG index)
-{
+inline bool Test(PRTL_BITMAP map, ULONG index) {
     return (map->Buffer[index / 32] >> (index % 32)) & 1;
 }
 
-void CheckRange(PRTL_BITMAP map, ULONG start, ULONG count, const char *who)
-{
+void CheckRange(PRTL_BITMAP map, ULONG start, ULONG count, const char *who) {
     if (start > map->SizeOfBitMap || count > map->SizeOfBitMap - start)
-        KdViolation(0xC4, who, reinterpret_cast<uintptr_t>(map), start, count,
-                    map->SizeOfBitMap);
+        KdViolation(0xC4, who, reinterpret_cast<uintptr_t>(map), start, count, map->SizeOfBitMap);
 }
 
-ULONG FindRun(PRTL_BITMAP map, ULONG count, ULONG hint, bool set)
-{
+ULONG FindRun(PRTL_BITMAP map, ULONG count, ULONG hint, bool set) {
     if (count == 0)
         return hint & ~7u;
     if (hint >= map->SizeOfBitMap)
@@ -39,47 +35,44 @@ ULONG FindRun(PRTL_BITMAP map, ULONG count, ULONG hint, bool set)
 
 } // namespace
 
-VOID NTAPI RtlInitializeBitMap(PRTL_BITMAP map, PULONG buffer, ULONG size)
-{
+VOID NTAPI RtlInitializeBitMap(PRTL_BITMAP map, PULONG buffer, ULONG size) {
     map->SizeOfBitMap = size;
     map->Buffer = buffer;
 }
 
-VOID NTAPI RtlClearAllBits(PRTL_BITMAP map)
-{
+VOID NTAPI RtlClearAllBits(PRTL_BITMAP map) {
     memset(map->Buffer, 0, (map->SizeOfBitMap + 31) / 32 * 4);
 }
 
-VOID NTAPI RtlSetAllBits(PRTL_BITMAP map)
-{
+VOID NTAPI RtlSetAllBits(PRTL_BITMAP map) {
     memset(map->Buffer, 0xFF, (map->SizeOfBitMap + 31) / 32 * 4);
 }
 
-BOOLEAN NTAPI RtlTestBit(PRTL_BITMAP map, ULONG index)
-{
+BOOLEAN NTAPI RtlTestBit(PRTL_BITMAP map, ULONG index) {
     CheckRange(map, index, 1, "RtlTestBit beyond the bitmap");
     return Test(map, index);
 }
 
-VOID NTAPI RtlSetBits(PRTL_BITMAP map, ULONG start, ULONG count)
-{
+VOID NTAPI RtlSetBits(PRTL_BITMAP map, ULONG start, ULONG count) {
     CheckRange(map, start, count, "RtlSetBits beyond the bitmap");
     for (ULONG i = start; i < start + count; ++i)
         map->Buffer[i / 32] |= 1u << (i % 32);
 }
 
-VOID NTAPI RtlClearBits(PRTL_BITMAP map, ULONG start, ULONG count)
-{
+VOID NTAPI RtlClearBits(PRTL_BITMAP map, ULONG start, ULONG count) {
     CheckRange(map, start, count, "RtlClearBits beyond the bitmap");
     for (ULONG i = start; i < start + count; ++i)
         map->Buffer[i / 32] &= ~(1u << (i % 32));
 }
 
-VOID NTAPI RtlSetBit(PRTL_BITMAP map, ULONG index) { RtlSetBits(map, index, 1); }
-VOID NTAPI RtlClearBit(PRTL_BITMAP map, ULONG index) { RtlClearBits(map, index, 1); }
+VOID NTAPI RtlSetBit(PRTL_BITMAP map, ULONG index) {
+    RtlSetBits(map, index, 1);
+}
+VOID NTAPI RtlClearBit(PRTL_BITMAP map, ULONG index) {
+    RtlClearBits(map, index, 1);
+}
 
-BOOLEAN NTAPI RtlAreBitsClear(PRTL_BITMAP map, ULONG start, ULONG count)
-{
+BOOLEAN NTAPI RtlAreBitsClear(PRTL_BITMAP map, ULONG start, ULONG count) {
     if (!count || start > map->SizeOfBitMap || count > map->SizeOfBitMap - start)
         return FALSE;
     for (ULONG i = start; i < start + count; ++i)
@@ -88,8 +81,7 @@ BOOLEAN NTAPI RtlAreBitsClear(PRTL_BITMAP map, ULONG start, ULONG count)
     return TRUE;
 }
 
-BOOLEAN NTAPI RtlAreBitsSet(PRTL_BITMAP map, ULONG start, ULONG count)
-{
+BOOLEAN NTAPI RtlAreBitsSet(PRTL_BITMAP map, ULONG start, ULONG count) {
     if (!count || start > map->SizeOfBitMap || count > map->SizeOfBitMap - start)
         return FALSE;
     for (ULONG i = start; i < start + count; ++i)
@@ -98,39 +90,33 @@ BOOLEAN NTAPI RtlAreBitsSet(PRTL_BITMAP map, ULONG start, ULONG count)
     return TRUE;
 }
 
-ULONG NTAPI RtlNumberOfSetBits(PRTL_BITMAP map)
-{
+ULONG NTAPI RtlNumberOfSetBits(PRTL_BITMAP map) {
     ULONG count = 0;
     for (ULONG i = 0; i < map->SizeOfBitMap; ++i)
         count += Test(map, i);
     return count;
 }
 
-ULONG NTAPI RtlNumberOfClearBits(PRTL_BITMAP map)
-{
+ULONG NTAPI RtlNumberOfClearBits(PRTL_BITMAP map) {
     return map->SizeOfBitMap - RtlNumberOfSetBits(map);
 }
 
-ULONG NTAPI RtlFindClearBits(PRTL_BITMAP map, ULONG count, ULONG hint)
-{
+ULONG NTAPI RtlFindClearBits(PRTL_BITMAP map, ULONG count, ULONG hint) {
     return FindRun(map, count, hint, false);
 }
 
-ULONG NTAPI RtlFindSetBits(PRTL_BITMAP map, ULONG count, ULONG hint)
-{
+ULONG NTAPI RtlFindSetBits(PRTL_BITMAP map, ULONG count, ULONG hint) {
     return FindRun(map, count, hint, true);
 }
 
-ULONG NTAPI RtlFindClearBitsAndSet(PRTL_BITMAP map, ULONG count, ULONG hint)
-{
+ULONG NTAPI RtlFindClearBitsAndSet(PRTL_BITMAP map, ULONG count, ULONG hint) {
     const ULONG found = FindRun(map, count, hint, false);
     if (found != 0xFFFFFFFF)
         RtlSetBits(map, found, count);
     return found;
 }
 
-ULONG NTAPI RtlFindSetBitsAndClear(PRTL_BITMAP map, ULONG count, ULONG hint)
-{
+ULONG NTAPI RtlFindSetBitsAndClear(PRTL_BITMAP map, ULONG count, ULONG hint) {
     const ULONG found = FindRun(map, count, hint, true);
     if (found != 0xFFFFFFFF)
         RtlClearBits(map, found, count);

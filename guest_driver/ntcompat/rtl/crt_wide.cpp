@@ -4,27 +4,28 @@
 #include "ntc.h"
 #include "rtlp.h"
 
-NTC_EXPORT wint_t towlower(wint_t c) { return RtlDowncaseUnicodeChar(c); }
-NTC_EXPORT wint_t towupper(wint_t c) { return RtlUpcaseUnicodeChar(c); }
+NTC_EXPORT wint_t towlower(wint_t c) {
+    return RtlDowncaseUnicodeChar(c);
+}
+NTC_EXPORT wint_t towupper(wint_t c) {
+    return RtlUpcaseUnicodeChar(c);
+}
 
-NTC_EXPORT size_t wcslen(const wchar_t *text)
-{
+NTC_EXPORT size_t wcslen(const wchar_t *text) {
     size_t length = 0;
     while (text[length])
         ++length;
     return length;
 }
 
-extern "C" size_t wcsnlen(const wchar_t *text, size_t limit)
-{
+extern "C" size_t wcsnlen(const wchar_t *text, size_t limit) {
     size_t length = 0;
     while (length < limit && text[length])
         ++length;
     return length;
 }
 
-NTC_EXPORT int wcsncmp(const wchar_t *left, const wchar_t *right, size_t count)
-{
+NTC_EXPORT int wcsncmp(const wchar_t *left, const wchar_t *right, size_t count) {
     for (; count; --count, ++left, ++right) {
         if (*left != *right)
             return *left < *right ? -1 : 1;
@@ -34,13 +35,11 @@ NTC_EXPORT int wcsncmp(const wchar_t *left, const wchar_t *right, size_t count)
     return 0;
 }
 
-NTC_EXPORT int wcscmp(const wchar_t *left, const wchar_t *right)
-{
+NTC_EXPORT int wcscmp(const wchar_t *left, const wchar_t *right) {
     return wcsncmp(left, right, SIZE_MAX);
 }
 
-NTC_EXPORT int _wcsnicmp(const wchar_t *left, const wchar_t *right, size_t count)
-{
+NTC_EXPORT int _wcsnicmp(const wchar_t *left, const wchar_t *right, size_t count) {
     for (; count; --count, ++left, ++right) {
         const int a = towlower(*left);
         const int b = towlower(*right);
@@ -52,21 +51,18 @@ NTC_EXPORT int _wcsnicmp(const wchar_t *left, const wchar_t *right, size_t count
     return 0;
 }
 
-NTC_EXPORT int _wcsicmp(const wchar_t *left, const wchar_t *right)
-{
+NTC_EXPORT int _wcsicmp(const wchar_t *left, const wchar_t *right) {
     return _wcsnicmp(left, right, SIZE_MAX);
 }
 
-NTC_EXPORT wchar_t *wcscpy(wchar_t *to, const wchar_t *from)
-{
+NTC_EXPORT wchar_t *wcscpy(wchar_t *to, const wchar_t *from) {
     wchar_t *out = to;
     while ((*out++ = *from++) != 0)
         continue;
     return to;
 }
 
-NTC_EXPORT wchar_t *wcsncpy(wchar_t *to, const wchar_t *from, size_t count)
-{
+NTC_EXPORT wchar_t *wcsncpy(wchar_t *to, const wchar_t *from, size_t count) {
     size_t i = 0;
     for (; i < count && from[i]; ++i)
         to[i] = from[i];
@@ -75,14 +71,12 @@ NTC_EXPORT wchar_t *wcsncpy(wchar_t *to, const wchar_t *from, size_t count)
     return to;
 }
 
-NTC_EXPORT wchar_t *wcscat(wchar_t *to, const wchar_t *from)
-{
+NTC_EXPORT wchar_t *wcscat(wchar_t *to, const wchar_t *from) {
     wcscpy(to + wcslen(to), from);
     return to;
 }
 
-NTC_EXPORT wchar_t *wcsncat(wchar_t *to, const wchar_t *from, size_t count)
-{
+NTC_EXPORT wchar_t *wcsncat(wchar_t *to, const wchar_t *from, size_t count) {
     wchar_t *out = to + wcslen(to);
     const size_t length = wcsnlen(from, count);
     memcpy(out, from, length * sizeof(wchar_t));
@@ -90,8 +84,7 @@ NTC_EXPORT wchar_t *wcsncat(wchar_t *to, const wchar_t *from, size_t count)
     return to;
 }
 
-NTC_EXPORT wchar_t *wcschr(const wchar_t *text, wchar_t c)
-{
+NTC_EXPORT wchar_t *wcschr(const wchar_t *text, wchar_t c) {
     for (;; ++text) {
         if (*text == c)
             return const_cast<wchar_t *>(text);
@@ -100,8 +93,7 @@ NTC_EXPORT wchar_t *wcschr(const wchar_t *text, wchar_t c)
     }
 }
 
-NTC_EXPORT wchar_t *wcsrchr(const wchar_t *text, wchar_t c)
-{
+NTC_EXPORT wchar_t *wcsrchr(const wchar_t *text, wchar_t c) {
     const wchar_t *found = nullptr;
     for (;; ++text) {
         if (*text == c)
@@ -111,8 +103,7 @@ NTC_EXPORT wchar_t *wcsrchr(const wchar_t *text, wchar_t c)
     }
 }
 
-NTC_EXPORT wchar_t *wcsstr(const wchar_t *text, const wchar_t *part)
-{
+NTC_EXPORT wchar_t *wcsstr(const wchar_t *text, const wchar_t *part) {
     const size_t length = wcslen(part);
     for (;; ++text) {
         if (wcsncmp(text, part, length) == 0)
@@ -122,8 +113,7 @@ NTC_EXPORT wchar_t *wcsstr(const wchar_t *text, const wchar_t *part)
     }
 }
 
-NTC_EXPORT int _snwprintf(wchar_t *buffer, size_t count, const wchar_t *format, ...)
-{
+NTC_EXPORT int _snwprintf(wchar_t *buffer, size_t count, const wchar_t *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     const int length = _vsnwprintf(buffer, count, format, arguments);
@@ -131,15 +121,13 @@ NTC_EXPORT int _snwprintf(wchar_t *buffer, size_t count, const wchar_t *format, 
     return length;
 }
 
-NTC_EXPORT int _vswprintf(wchar_t *buffer, const wchar_t *format, va_list arguments)
-{
+NTC_EXPORT int _vswprintf(wchar_t *buffer, const wchar_t *format, va_list arguments) {
     return static_cast<int>(RtlpFormatWide(buffer, SIZE_MAX, format, arguments));
 }
 
 // swprintf of ntoskrnl.exe takes no count. The headers' C99 form differs, hence
 // another name here.
-extern "C" int NtcSwprintf(wchar_t *buffer, const wchar_t *format, ...)
-{
+extern "C" int NtcSwprintf(wchar_t *buffer, const wchar_t *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     const int length = _vswprintf(buffer, format, arguments);

@@ -20,13 +20,13 @@ enum Flags : unsigned {
 enum class Size { Default, Char, Short, Long, LongLong, Wide };
 
 template <typename Char> class Formatter {
-public:
+  public:
     // `limit` is the number of characters to store, without a terminating 0.
     Formatter(Char *buffer, size_t limit) : buffer_(buffer), limit_(limit) {}
 
     size_t Run(const Char *format, va_list arguments);
 
-private:
+  private:
     struct Spec {
         unsigned flags = 0;
         int width = 0;
@@ -35,14 +35,12 @@ private:
         Char conversion = 0;
     };
 
-    void Put(Char c)
-    {
+    void Put(Char c) {
         if (length_ < limit_)
             buffer_[length_] = c;
         ++length_;
     }
-    void Pad(Char c, int count)
-    {
+    void Pad(Char c, int count) {
         for (; count > 0; --count)
             Put(c);
     }
@@ -64,14 +62,20 @@ private:
 
 // The characters of a wide string in a narrow message: Windows uses the ANSI code
 // page; here whatever isn't ASCII becomes a question mark.
-inline char Narrow(wchar_t c, char) { return c < 0x80 ? static_cast<char>(c) : '?'; }
-inline char Narrow(char c, char) { return c; }
-inline wchar_t Narrow(wchar_t c, wchar_t) { return c; }
-inline wchar_t Narrow(char c, wchar_t) { return static_cast<unsigned char>(c); }
+inline char Narrow(wchar_t c, char) {
+    return c < 0x80 ? static_cast<char>(c) : '?';
+}
+inline char Narrow(char c, char) {
+    return c;
+}
+inline wchar_t Narrow(wchar_t c, wchar_t) {
+    return c;
+}
+inline wchar_t Narrow(char c, wchar_t) {
+    return static_cast<unsigned char>(c);
+}
 
-template <typename Char>
-const Char *Formatter<Char>::ParseSize(const Char *format, Spec *spec)
-{
+template <typename Char> const Char *Formatter<Char>::ParseSize(const Char *format, Spec *spec) {
     if (format[0] == 'I' && format[1] == '6' && format[2] == '4') {
         spec->size = Size::LongLong;
         return format + 3;
@@ -107,8 +111,7 @@ const Char *Formatter<Char>::ParseSize(const Char *format, Spec *spec)
 }
 
 template <typename Char>
-const Char *Formatter<Char>::ParseSpec(const Char *format, va_list *arguments, Spec *spec)
-{
+const Char *Formatter<Char>::ParseSpec(const Char *format, va_list *arguments, Spec *spec) {
     for (;; ++format) {
         if (*format == '-')
             spec->flags |= kLeft;
@@ -150,8 +153,7 @@ const Char *Formatter<Char>::ParseSpec(const Char *format, va_list *arguments, S
 }
 
 template <typename Char>
-void Formatter<Char>::Integer(const Spec &spec, uint64_t value, bool negative, unsigned base)
-{
+void Formatter<Char>::Integer(const Spec &spec, uint64_t value, bool negative, unsigned base) {
     const char *digits = (spec.flags & kUpper) ? "0123456789ABCDEF" : "0123456789abcdef";
     char text[24];
     int count = 0;
@@ -191,8 +193,7 @@ void Formatter<Char>::Integer(const Spec &spec, uint64_t value, bool negative, u
 }
 
 template <typename Char>
-uint64_t Formatter<Char>::UnsignedArgument(const Spec &spec, va_list *arguments)
-{
+uint64_t Formatter<Char>::UnsignedArgument(const Spec &spec, va_list *arguments) {
     switch (spec.size) {
     case Size::LongLong:
         return va_arg(*arguments, unsigned long long);
@@ -205,8 +206,7 @@ uint64_t Formatter<Char>::UnsignedArgument(const Spec &spec, va_list *arguments)
     }
 }
 
-template <typename Char> void Formatter<Char>::Signed(const Spec &spec, va_list *arguments)
-{
+template <typename Char> void Formatter<Char>::Signed(const Spec &spec, va_list *arguments) {
     int64_t value;
     if (spec.size == Size::LongLong)
         value = va_arg(*arguments, long long);
@@ -217,15 +217,14 @@ template <typename Char> void Formatter<Char>::Signed(const Spec &spec, va_list 
     else if (spec.size == Size::Short)
         value = static_cast<short>(value);
     const bool negative = value < 0;
-    const uint64_t magnitude = negative ? 0 - static_cast<uint64_t>(value)
-                                        : static_cast<uint64_t>(value);
+    const uint64_t magnitude =
+        negative ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
     Integer(spec, magnitude, negative, 10);
 }
 
 template <typename Char>
 template <typename Text>
-void Formatter<Char>::String(const Spec &spec, const Text *text, size_t limit)
-{
+void Formatter<Char>::String(const Spec &spec, const Text *text, size_t limit) {
     static const Text null_text[] = {'(', 'n', 'u', 'l', 'l', ')', 0};
     if (!text) {
         text = null_text;
@@ -246,8 +245,7 @@ void Formatter<Char>::String(const Spec &spec, const Text *text, size_t limit)
 }
 
 // c and s are of the format's own kind, C and S of the other; h and l override.
-template <typename Char> bool Formatter<Char>::IsWide(const Spec &spec) const
-{
+template <typename Char> bool Formatter<Char>::IsWide(const Spec &spec) const {
     const bool same = spec.conversion == 'c' || spec.conversion == 's';
     if (spec.size == Size::Short)
         return false;
@@ -256,8 +254,7 @@ template <typename Char> bool Formatter<Char>::IsWide(const Spec &spec) const
     return (sizeof(Char) == sizeof(wchar_t)) == same;
 }
 
-template <typename Char> void Formatter<Char>::Strings(const Spec &spec, va_list *arguments)
-{
+template <typename Char> void Formatter<Char>::Strings(const Spec &spec, va_list *arguments) {
     if (spec.conversion == 'c' || spec.conversion == 'C') {
         const int value = va_arg(*arguments, int);
         const wchar_t wide = static_cast<wchar_t>(value);
@@ -275,8 +272,7 @@ template <typename Char> void Formatter<Char>::Strings(const Spec &spec, va_list
     }
 }
 
-template <typename Char> void Formatter<Char>::Counted(const Spec &spec, va_list *arguments)
-{
+template <typename Char> void Formatter<Char>::Counted(const Spec &spec, va_list *arguments) {
     if (spec.size == Size::Wide || spec.size == Size::Long) {
         auto *text = va_arg(*arguments, const UNICODE_STRING *);
         String(spec, text ? text->Buffer : nullptr, text ? text->Length / sizeof(WCHAR) : 0);
@@ -286,9 +282,7 @@ template <typename Char> void Formatter<Char>::Counted(const Spec &spec, va_list
     }
 }
 
-template <typename Char>
-void Formatter<Char>::Convert(const Spec &given, va_list *arguments)
-{
+template <typename Char> void Formatter<Char>::Convert(const Spec &given, va_list *arguments) {
     Spec spec = given;
     switch (spec.conversion) {
     case '%':
@@ -332,9 +326,7 @@ void Formatter<Char>::Convert(const Spec &given, va_list *arguments)
     }
 }
 
-template <typename Char>
-size_t Formatter<Char>::Run(const Char *format, va_list list)
-{
+template <typename Char> size_t Formatter<Char>::Run(const Char *format, va_list list) {
     // A copy, since the address of a va_list parameter has another type on some
     // targets that the unit tests run on.
     va_list arguments;
@@ -355,8 +347,7 @@ size_t Formatter<Char>::Run(const Char *format, va_list list)
 }
 
 template <typename Char>
-size_t Terminated(Char *buffer, size_t size, const Char *format, va_list arguments)
-{
+size_t Terminated(Char *buffer, size_t size, const Char *format, va_list arguments) {
     const size_t room = size ? size - 1 : 0;
     const size_t length = Formatter<Char>(buffer, room).Run(format, arguments);
     if (size)
@@ -367,8 +358,7 @@ size_t Terminated(Char *buffer, size_t size, const Char *format, va_list argumen
 // Microsoft's _vsnprintf: no terminating 0 when the text fills the buffer, and -1
 // when it doesn't fit. Without a buffer, the length.
 template <typename Char>
-int Microsoft(Char *buffer, size_t count, const Char *format, va_list arguments)
-{
+int Microsoft(Char *buffer, size_t count, const Char *format, va_list arguments) {
     const size_t length = Formatter<Char>(buffer, buffer ? count : 0).Run(format, arguments);
     if (!buffer || length == count)
         return static_cast<int>(length);
@@ -380,24 +370,20 @@ int Microsoft(Char *buffer, size_t count, const Char *format, va_list arguments)
 
 } // namespace
 
-extern "C" size_t RtlpFormat(char *buffer, size_t size, const char *format, va_list arguments)
-{
+extern "C" size_t RtlpFormat(char *buffer, size_t size, const char *format, va_list arguments) {
     return Terminated(buffer, size, format, arguments);
 }
 
 extern "C" size_t RtlpFormatWide(wchar_t *buffer, size_t size, const wchar_t *format,
-                                 va_list arguments)
-{
+                                 va_list arguments) {
     return Terminated(buffer, size, format, arguments);
 }
 
-NTC_EXPORT int _vsnprintf(char *buffer, size_t count, const char *format, va_list arguments)
-{
+NTC_EXPORT int _vsnprintf(char *buffer, size_t count, const char *format, va_list arguments) {
     return Microsoft(buffer, count, format, arguments);
 }
 
 NTC_EXPORT int _vsnwprintf(wchar_t *buffer, size_t count, const wchar_t *format,
-                           va_list arguments)
-{
+                           va_list arguments) {
     return Microsoft(buffer, count, format, arguments);
 }

@@ -6,16 +6,14 @@
 
 namespace {
 
-bool BaseOf(ULONG base, unsigned *bits)
-{
+bool BaseOf(ULONG base, unsigned *bits) {
     *bits = base;
     if (base == 0)
         *bits = 10;
     return base == 0 || base == 2 || base == 8 || base == 10 || base == 16;
 }
 
-NTSTATUS ToUnicode(uint64_t value, ULONG base, PUNICODE_STRING string)
-{
+NTSTATUS ToUnicode(uint64_t value, ULONG base, PUNICODE_STRING string) {
     unsigned radix;
     if (!BaseOf(base, &radix))
         return STATUS_INVALID_PARAMETER;
@@ -36,8 +34,7 @@ NTSTATUS ToUnicode(uint64_t value, ULONG base, PUNICODE_STRING string)
     return STATUS_SUCCESS;
 }
 
-int DigitOf(WCHAR c)
-{
+int DigitOf(WCHAR c) {
     if (c >= '0' && c <= '9')
         return c - '0';
     if (c >= 'a' && c <= 'f')
@@ -47,8 +44,7 @@ int DigitOf(WCHAR c)
     return -1;
 }
 
-bool HexField(const WCHAR **text, unsigned digits, uint64_t *value)
-{
+bool HexField(const WCHAR **text, unsigned digits, uint64_t *value) {
     *value = 0;
     for (; digits; --digits) {
         const int digit = DigitOf(*(*text)++);
@@ -61,20 +57,17 @@ bool HexField(const WCHAR **text, unsigned digits, uint64_t *value)
 
 } // namespace
 
-NTSTATUS NTAPI RtlIntegerToUnicodeString(ULONG value, ULONG base, PUNICODE_STRING string)
-{
+NTSTATUS NTAPI RtlIntegerToUnicodeString(ULONG value, ULONG base, PUNICODE_STRING string) {
     return ToUnicode(value, base, string);
 }
 
-NTSTATUS NTAPI RtlInt64ToUnicodeString(ULONGLONG value, ULONG base, PUNICODE_STRING string)
-{
+NTSTATUS NTAPI RtlInt64ToUnicodeString(ULONGLONG value, ULONG base, PUNICODE_STRING string) {
     return ToUnicode(value, base, string);
 }
 
 // Leading white space, a sign, and with base 0 the prefixes 0x, 0o and 0b; stops
 // at the first character that is no digit of the base. A string without digits is 0.
-NTSTATUS NTAPI RtlUnicodeStringToInteger(PCUNICODE_STRING string, ULONG base, PULONG value)
-{
+NTSTATUS NTAPI RtlUnicodeStringToInteger(PCUNICODE_STRING string, ULONG base, PULONG value) {
     unsigned radix;
     if (!BaseOf(base, &radix))
         return STATUS_INVALID_PARAMETER;
@@ -103,12 +96,11 @@ NTSTATUS NTAPI RtlUnicodeStringToInteger(PCUNICODE_STRING string, ULONG base, PU
     return STATUS_SUCCESS;
 }
 
-NTSTATUS NTAPI RtlStringFromGUID(REFGUID guid, PUNICODE_STRING string)
-{
+NTSTATUS NTAPI RtlStringFromGUID(REFGUID guid, PUNICODE_STRING string) {
     string->Length = 38 * sizeof(WCHAR);
     string->MaximumLength = 39 * sizeof(WCHAR);
-    string->Buffer = static_cast<PWSTR>(
-        ExAllocatePoolWithTag(PagedPool, string->MaximumLength, 'grtS'));
+    string->Buffer =
+        static_cast<PWSTR>(ExAllocatePoolWithTag(PagedPool, string->MaximumLength, 'grtS'));
     if (!string->Buffer) {
         string->Length = string->MaximumLength = 0;
         return STATUS_NO_MEMORY;
@@ -120,8 +112,7 @@ NTSTATUS NTAPI RtlStringFromGUID(REFGUID guid, PUNICODE_STRING string)
     return STATUS_SUCCESS;
 }
 
-NTSTATUS NTAPI RtlGUIDFromString(PUNICODE_STRING string, GUID *guid)
-{
+NTSTATUS NTAPI RtlGUIDFromString(PUNICODE_STRING string, GUID *guid) {
     if (string->Length < 38 * sizeof(WCHAR))
         return STATUS_INVALID_PARAMETER;
     const WCHAR *text = string->Buffer;

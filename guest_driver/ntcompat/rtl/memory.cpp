@@ -15,8 +15,7 @@ namespace {
 
 typedef uint64_t __attribute__((may_alias, aligned(1))) Word;
 
-inline void CopyForward(uint8_t *to, const uint8_t *from, size_t count)
-{
+inline void CopyForward(uint8_t *to, const uint8_t *from, size_t count) {
     for (; count >= 32; count -= 32, to += 32, from += 32) {
         const Word a = reinterpret_cast<const Word *>(from)[0];
         const Word b = reinterpret_cast<const Word *>(from)[1];
@@ -33,8 +32,7 @@ inline void CopyForward(uint8_t *to, const uint8_t *from, size_t count)
         *to++ = *from++;
 }
 
-inline void CopyBackward(uint8_t *to, const uint8_t *from, size_t count)
-{
+inline void CopyBackward(uint8_t *to, const uint8_t *from, size_t count) {
     to += count;
     from += count;
     for (; count >= 8; count -= 8) {
@@ -48,14 +46,12 @@ inline void CopyBackward(uint8_t *to, const uint8_t *from, size_t count)
 
 } // namespace
 
-extern "C" void *memcpy(void *to, const void *from, size_t count)
-{
+extern "C" void *memcpy(void *to, const void *from, size_t count) {
     CopyForward(static_cast<uint8_t *>(to), static_cast<const uint8_t *>(from), count);
     return to;
 }
 
-extern "C" void *memmove(void *to, const void *from, size_t count)
-{
+extern "C" void *memmove(void *to, const void *from, size_t count) {
     auto *destination = static_cast<uint8_t *>(to);
     auto *source = static_cast<const uint8_t *>(from);
     if (destination - source >= 0 && static_cast<size_t>(destination - source) < count)
@@ -65,8 +61,7 @@ extern "C" void *memmove(void *to, const void *from, size_t count)
     return to;
 }
 
-extern "C" void *memset(void *to, int value, size_t count)
-{
+extern "C" void *memset(void *to, int value, size_t count) {
     auto *bytes = static_cast<uint8_t *>(to);
     const Word word = 0x0101010101010101ull * static_cast<uint8_t>(value);
     for (; count >= 32; count -= 32, bytes += 32) {
@@ -82,8 +77,7 @@ extern "C" void *memset(void *to, int value, size_t count)
     return to;
 }
 
-extern "C" int memcmp(const void *left, const void *right, size_t count)
-{
+extern "C" int memcmp(const void *left, const void *right, size_t count) {
     auto *a = static_cast<const uint8_t *>(left);
     auto *b = static_cast<const uint8_t *>(right);
     for (; count >= 8; count -= 8, a += 8, b += 8) {
@@ -97,8 +91,7 @@ extern "C" int memcmp(const void *left, const void *right, size_t count)
     return 0;
 }
 
-NTC_EXPORT SIZE_T NTAPI RtlCompareMemory(const VOID *left, const VOID *right, SIZE_T length)
-{
+NTC_EXPORT SIZE_T NTAPI RtlCompareMemory(const VOID *left, const VOID *right, SIZE_T length) {
     auto *a = static_cast<const uint8_t *>(left);
     auto *b = static_cast<const uint8_t *>(right);
     SIZE_T equal = 0;
@@ -107,10 +100,18 @@ NTC_EXPORT SIZE_T NTAPI RtlCompareMemory(const VOID *left, const VOID *right, SI
     return equal;
 }
 
-NTC_EXPORT void NTAPI RtlCopyMemory(void *to, const void *from, SIZE_T length) { memmove(to, from, length); }
-NTC_EXPORT void NTAPI RtlMoveMemory(void *to, const void *from, SIZE_T length) { memmove(to, from, length); }
-NTC_EXPORT void NTAPI RtlFillMemory(void *to, SIZE_T length, UCHAR fill) { memset(to, fill, length); }
-NTC_EXPORT void NTAPI RtlZeroMemory(void *to, SIZE_T length) { memset(to, 0, length); }
+NTC_EXPORT void NTAPI RtlCopyMemory(void *to, const void *from, SIZE_T length) {
+    memmove(to, from, length);
+}
+NTC_EXPORT void NTAPI RtlMoveMemory(void *to, const void *from, SIZE_T length) {
+    memmove(to, from, length);
+}
+NTC_EXPORT void NTAPI RtlFillMemory(void *to, SIZE_T length, UCHAR fill) {
+    memset(to, fill, length);
+}
+NTC_EXPORT void NTAPI RtlZeroMemory(void *to, SIZE_T length) {
+    memset(to, 0, length);
+}
 
 // The headers used these before they could be declared as exports.
 NTC_EXPORT_AS(memcpy, memcpy);

@@ -4,8 +4,7 @@
 #include "ntc.h"
 
 // Windows 7: what the driver is built for and what the framework version implies.
-NTSTATUS NTAPI RtlGetVersion(PRTL_OSVERSIONINFOW information)
-{
+NTSTATUS NTAPI RtlGetVersion(PRTL_OSVERSIONINFOW information) {
     const ULONG size = information->dwOSVersionInfoSize;
     if (size != sizeof(RTL_OSVERSIONINFOW) && size != sizeof(RTL_OSVERSIONINFOEXW))
         return STATUS_INVALID_PARAMETER;
@@ -24,46 +23,45 @@ NTSTATUS NTAPI RtlGetVersion(PRTL_OSVERSIONINFOW information)
     return STATUS_SUCCESS;
 }
 
-NTC_EXPORT BOOLEAN NTAPI RtlIsNtDdiVersionAvailable(ULONG version)
-{
+NTC_EXPORT BOOLEAN NTAPI RtlIsNtDdiVersionAvailable(ULONG version) {
     return version <= 0x06010000;
 }
 
-NTC_EXPORT VOID NTAPI RtlAssert(PVOID failed, PVOID file, ULONG line, PCHAR message)
-{
-    KdPrint_("*** Assertion failed: %s%s\n***   Source File: %s, line %u\n",
-             message ? message : "", static_cast<const char *>(failed),
-             static_cast<const char *>(file), static_cast<unsigned>(line));
+NTC_EXPORT VOID NTAPI RtlAssert(PVOID failed, PVOID file, ULONG line, PCHAR message) {
+    KdPrint_("*** Assertion failed: %s%s\n***   Source File: %s, line %u\n", message ? message : "",
+             static_cast<const char *>(failed), static_cast<const char *>(file),
+             static_cast<unsigned>(line));
     KdViolation(0xC4, "assertion failed", reinterpret_cast<uintptr_t>(failed),
                 reinterpret_cast<uintptr_t>(file), line, 0);
 }
 
 // The documented generator's modulus (2^31 - 1); a Lehmer step.
-NTC_EXPORT ULONG NTAPI RtlRandom(PULONG seed)
-{
+NTC_EXPORT ULONG NTAPI RtlRandom(PULONG seed) {
     uint64_t value = *seed % 0x7FFFFFFFu;
     value = (value * 48271u + 11u) % 0x7FFFFFFFu;
     *seed = static_cast<ULONG>(value);
     return *seed;
 }
 
-NTC_EXPORT ULONG NTAPI RtlRandomEx(PULONG seed) { return RtlRandom(seed); }
+NTC_EXPORT ULONG NTAPI RtlRandomEx(PULONG seed) {
+    return RtlRandom(seed);
+}
 
 namespace {
 
 const LONGLONG kDay = 864000000000ll; // in 100 ns
 
-bool IsLeap(int year) { return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0; }
+bool IsLeap(int year) {
+    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
 
-int DaysOfMonth(int year, int month)
-{
+int DaysOfMonth(int year, int month) {
     static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     return month == 2 && IsLeap(year) ? 29 : days[month - 1];
 }
 
 // Days from 1601-01-01 to the first of January of the year.
-LONGLONG DaysToYear(int year)
-{
+LONGLONG DaysToYear(int year) {
     const LONGLONG past = year - 1;
     return past * 365 + past / 4 - past / 100 + past / 400 -
            (1600ll * 365 + 1600 / 4 - 1600 / 100 + 1600 / 400);
@@ -71,8 +69,7 @@ LONGLONG DaysToYear(int year)
 
 } // namespace
 
-VOID NTAPI RtlTimeToTimeFields(PLARGE_INTEGER time, PTIME_FIELDS fields)
-{
+VOID NTAPI RtlTimeToTimeFields(PLARGE_INTEGER time, PTIME_FIELDS fields) {
     LONGLONG days = time->QuadPart / kDay;
     LONGLONG rest = time->QuadPart % kDay / 10000; // milliseconds
     fields->Milliseconds = static_cast<CSHORT>(rest % 1000);
@@ -93,8 +90,7 @@ VOID NTAPI RtlTimeToTimeFields(PLARGE_INTEGER time, PTIME_FIELDS fields)
     fields->Day = static_cast<CSHORT>(days + 1);
 }
 
-BOOLEAN NTAPI RtlTimeFieldsToTime(PTIME_FIELDS fields, PLARGE_INTEGER time)
-{
+BOOLEAN NTAPI RtlTimeFieldsToTime(PTIME_FIELDS fields, PLARGE_INTEGER time) {
     if (fields->Year < 1601 || fields->Month < 1 || fields->Month > 12 || fields->Day < 1 ||
         fields->Day > DaysOfMonth(fields->Year, fields->Month) || fields->Hour < 0 ||
         fields->Hour > 23 || fields->Minute < 0 || fields->Minute > 59 || fields->Second < 0 ||

@@ -15,15 +15,13 @@ struct Buffer {
     ULONG size;
 };
 
-void Free(Buffer *buffer)
-{
+void Free(Buffer *buffer) {
     if (buffer->data)
         ExpFreePool(buffer->data, 'qRtR', 0);
     buffer->data = nullptr;
 }
 
-NTSTATUS Fetch(HANDLE key, PCWSTR name, Buffer *buffer)
-{
+NTSTATUS Fetch(HANDLE key, PCWSTR name, Buffer *buffer) {
     UNICODE_STRING value;
     RtlInitUnicodeString(&value, name);
     for (;;) {
@@ -41,8 +39,7 @@ NTSTATUS Fetch(HANDLE key, PCWSTR name, Buffer *buffer)
     }
 }
 
-NTSTATUS DirectString(UNICODE_STRING *to, const void *data, ULONG length)
-{
+NTSTATUS DirectString(UNICODE_STRING *to, const void *data, ULONG length) {
     // The stored terminating 0 is not part of the string's length.
     auto *text = static_cast<const WCHAR *>(data);
     ULONG bytes = length & ~1u;
@@ -51,8 +48,8 @@ NTSTATUS DirectString(UNICODE_STRING *to, const void *data, ULONG length)
     if (bytes > 0xFFFC)
         return STATUS_BUFFER_OVERFLOW;
     if (!to->Buffer) {
-        to->Buffer = static_cast<WCHAR *>(
-            ExpAllocatePool(PagedPool, bytes + sizeof(WCHAR), 'grtS', 0));
+        to->Buffer =
+            static_cast<WCHAR *>(ExpAllocatePool(PagedPool, bytes + sizeof(WCHAR), 'grtS', 0));
         if (!to->Buffer)
             return STATUS_NO_MEMORY;
         to->MaximumLength = static_cast<USHORT>(bytes + sizeof(WCHAR));
@@ -69,8 +66,7 @@ NTSTATUS DirectString(UNICODE_STRING *to, const void *data, ULONG length)
 // RTL_QUERY_REGISTRY_DIRECT: the value goes where EntryContext points. Other types than
 // strings: a buffer whose first LONG is its negative size, or room for a ULONG.
 NTSTATUS StoreDirect(const RTL_QUERY_REGISTRY_TABLE *entry, ULONG type, const void *data,
-                     ULONG length)
-{
+                     ULONG length) {
     if ((entry->Flags & kTypeCheck) && (entry->DefaultType >> kTypeShift) != REG_NONE &&
         (entry->DefaultType >> kTypeShift) != type)
         return STATUS_OBJECT_TYPE_MISMATCH;
@@ -96,9 +92,8 @@ NTSTATUS StoreDirect(const RTL_QUERY_REGISTRY_TABLE *entry, ULONG type, const vo
     return STATUS_SUCCESS;
 }
 
-NTSTATUS Deliver(const RTL_QUERY_REGISTRY_TABLE *entry, PVOID context, ULONG type,
-                 void *data, ULONG length)
-{
+NTSTATUS Deliver(const RTL_QUERY_REGISTRY_TABLE *entry, PVOID context, ULONG type, void *data,
+                 ULONG length) {
     if (entry->Flags & RTL_QUERY_REGISTRY_DIRECT)
         return StoreDirect(entry, type, data, length);
     if (!entry->QueryRoutine)
@@ -107,20 +102,18 @@ NTSTATUS Deliver(const RTL_QUERY_REGISTRY_TABLE *entry, PVOID context, ULONG typ
                                entry->EntryContext);
 }
 
-ULONG DefaultLength(const RTL_QUERY_REGISTRY_TABLE *entry)
-{
+ULONG DefaultLength(const RTL_QUERY_REGISTRY_TABLE *entry) {
     if (entry->DefaultLength)
         return entry->DefaultLength;
     const ULONG type = entry->DefaultType & 0xFFFFFF;
     if (type == REG_SZ || type == REG_EXPAND_SZ)
-        return static_cast<ULONG>(
-            (wcslen(static_cast<const WCHAR *>(entry->DefaultData)) + 1) * sizeof(WCHAR));
+        return static_cast<ULONG>((wcslen(static_cast<const WCHAR *>(entry->DefaultData)) + 1) *
+                                  sizeof(WCHAR));
     return 0;
 }
 
 NTSTATUS QueryEntry(HANDLE key, const RTL_QUERY_REGISTRY_TABLE *entry, PVOID context,
-                    Buffer *buffer)
-{
+                    Buffer *buffer) {
     if (entry->Flags & (RTL_QUERY_REGISTRY_NOVALUE | RTL_QUERY_REGISTRY_DELETE))
         KdUnimplemented("RtlQueryRegistryValues with NOVALUE or DELETE");
     if (!entry->Name)
@@ -140,12 +133,14 @@ NTSTATUS QueryEntry(HANDLE key, const RTL_QUERY_REGISTRY_TABLE *entry, PVOID con
     return Deliver(entry, context, type, entry->DefaultData, DefaultLength(entry));
 }
 
-NTSTATUS OpenBase(ULONG relative_to, PCWSTR path, BOOLEAN create, HANDLE *key)
-{
+NTSTATUS OpenBase(ULONG relative_to, PCWSTR path, BOOLEAN create, HANDLE *key) {
     static const WCHAR *const bases[] = {
-        L"", CM_SERVICES, L"\\Registry\\Machine\\System\\CurrentControlSet\\Control\\",
+        L"",
+        CM_SERVICES,
+        L"\\Registry\\Machine\\System\\CurrentControlSet\\Control\\",
         L"\\Registry\\Machine\\Software\\Microsoft\\Windows NT\\CurrentVersion\\",
-        L"\\Registry\\Machine\\Hardware\\DeviceMap\\", L"\\Registry\\User\\.Default\\"};
+        L"\\Registry\\Machine\\Hardware\\DeviceMap\\",
+        L"\\Registry\\User\\.Default\\"};
     const ULONG base = relative_to & ~static_cast<ULONG>(RTL_REGISTRY_OPTIONAL);
     if (base >= RTL_REGISTRY_MAXIMUM)
         return STATUS_INVALID_PARAMETER;
@@ -160,8 +155,7 @@ NTSTATUS OpenBase(ULONG relative_to, PCWSTR path, BOOLEAN create, HANDLE *key)
 } // namespace
 
 NTSTATUS NTAPI RtlQueryRegistryValues(ULONG relative_to, PCWSTR path,
-                                      PRTL_QUERY_REGISTRY_TABLE table, PVOID context, PVOID)
-{
+                                      PRTL_QUERY_REGISTRY_TABLE table, PVOID context, PVOID) {
     MiPagedCode("RtlQueryRegistryValues");
     const bool is_handle = (relative_to & RTL_REGISTRY_HANDLE) != 0;
     HANDLE top = is_handle ? const_cast<PWSTR>(path) : nullptr;
@@ -174,9 +168,9 @@ NTSTATUS NTAPI RtlQueryRegistryValues(ULONG relative_to, PCWSTR path,
     Buffer buffer = {};
     HANDLE subkey = nullptr;
     for (const RTL_QUERY_REGISTRY_TABLE *entry = table;
-         NT_SUCCESS(status) && (entry->QueryRoutine ||
-                                (entry->Flags & (RTL_QUERY_REGISTRY_SUBKEY |
-                                                 RTL_QUERY_REGISTRY_DIRECT)));
+         NT_SUCCESS(status) &&
+         (entry->QueryRoutine ||
+          (entry->Flags & (RTL_QUERY_REGISTRY_SUBKEY | RTL_QUERY_REGISTRY_DIRECT)));
          ++entry) {
         if ((entry->Flags & (RTL_QUERY_REGISTRY_SUBKEY | RTL_QUERY_REGISTRY_TOPKEY)) && subkey) {
             ZwClose(subkey);
@@ -209,8 +203,7 @@ NTSTATUS NTAPI RtlQueryRegistryValues(ULONG relative_to, PCWSTR path,
 }
 
 NTSTATUS NTAPI RtlWriteRegistryValue(ULONG relative_to, PCWSTR path, PCWSTR name, ULONG type,
-                                     PVOID data, ULONG length)
-{
+                                     PVOID data, ULONG length) {
     MiPagedCode("RtlWriteRegistryValue");
     const bool is_handle = (relative_to & RTL_REGISTRY_HANDLE) != 0;
     HANDLE key = is_handle ? const_cast<PWSTR>(path) : nullptr;
@@ -227,8 +220,7 @@ NTSTATUS NTAPI RtlWriteRegistryValue(ULONG relative_to, PCWSTR path, PCWSTR name
     return status;
 }
 
-NTSTATUS NTAPI RtlCheckRegistryKey(ULONG relative_to, PWSTR path)
-{
+NTSTATUS NTAPI RtlCheckRegistryKey(ULONG relative_to, PWSTR path) {
     MiPagedCode("RtlCheckRegistryKey");
     HANDLE key;
     NTSTATUS status = OpenBase(relative_to, path, FALSE, &key);
@@ -237,8 +229,7 @@ NTSTATUS NTAPI RtlCheckRegistryKey(ULONG relative_to, PWSTR path)
     return status;
 }
 
-NTSTATUS NTAPI RtlCreateRegistryKey(ULONG relative_to, PWSTR path)
-{
+NTSTATUS NTAPI RtlCreateRegistryKey(ULONG relative_to, PWSTR path) {
     MiPagedCode("RtlCreateRegistryKey");
     HANDLE key;
     NTSTATUS status = OpenBase(relative_to, path, TRUE, &key);

@@ -7,22 +7,19 @@
 #define RTLP_STRING_TAG 'grtS'
 #define RTLP_MAX_BYTES 0xFFFEu // a UNICODE_STRING's length is an even USHORT
 
-WCHAR NTAPI RtlUpcaseUnicodeChar(WCHAR c)
-{
+WCHAR NTAPI RtlUpcaseUnicodeChar(WCHAR c) {
     if ((c >= 'a' && c <= 'z') || (c >= 0xE0 && c <= 0xFE && c != 0xF7))
         return static_cast<WCHAR>(c - 0x20);
     return c == 0xFF ? 0x178 : c;
 }
 
-NTC_EXPORT WCHAR NTAPI RtlDowncaseUnicodeChar(WCHAR c)
-{
+NTC_EXPORT WCHAR NTAPI RtlDowncaseUnicodeChar(WCHAR c) {
     if ((c >= 'A' && c <= 'Z') || (c >= 0xC0 && c <= 0xDE && c != 0xD7))
         return static_cast<WCHAR>(c + 0x20);
     return c == 0x178 ? 0xFF : c;
 }
 
-NTSTATUS NTAPI RtlInitUnicodeStringEx(PUNICODE_STRING string, PCWSTR source)
-{
+NTSTATUS NTAPI RtlInitUnicodeStringEx(PUNICODE_STRING string, PCWSTR source) {
     string->Length = 0;
     string->MaximumLength = 0;
     string->Buffer = const_cast<PWSTR>(source);
@@ -37,8 +34,7 @@ NTSTATUS NTAPI RtlInitUnicodeStringEx(PUNICODE_STRING string, PCWSTR source)
 }
 
 // Without a status to return, a text that is too long is cut, as NT does.
-VOID NTAPI RtlInitUnicodeString(PUNICODE_STRING string, PCWSTR source)
-{
+VOID NTAPI RtlInitUnicodeString(PUNICODE_STRING string, PCWSTR source) {
     if (NT_SUCCESS(RtlInitUnicodeStringEx(string, source)))
         return;
     string->Length = RTLP_MAX_BYTES - sizeof(WCHAR);
@@ -46,8 +42,7 @@ VOID NTAPI RtlInitUnicodeString(PUNICODE_STRING string, PCWSTR source)
 }
 
 LONG NTAPI RtlCompareUnicodeString(PCUNICODE_STRING left, PCUNICODE_STRING right,
-                                   BOOLEAN ignore_case)
-{
+                                   BOOLEAN ignore_case) {
     const USHORT count = min(left->Length, right->Length) / sizeof(WCHAR);
     for (USHORT i = 0; i < count; ++i) {
         WCHAR a = left->Buffer[i];
@@ -63,23 +58,19 @@ LONG NTAPI RtlCompareUnicodeString(PCUNICODE_STRING left, PCUNICODE_STRING right
 }
 
 BOOLEAN NTAPI RtlEqualUnicodeString(PCUNICODE_STRING left, PCUNICODE_STRING right,
-                                    BOOLEAN ignore_case)
-{
-    return left->Length == right->Length &&
-           RtlCompareUnicodeString(left, right, ignore_case) == 0;
+                                    BOOLEAN ignore_case) {
+    return left->Length == right->Length && RtlCompareUnicodeString(left, right, ignore_case) == 0;
 }
 
 BOOLEAN NTAPI RtlPrefixUnicodeString(PCUNICODE_STRING prefix, PCUNICODE_STRING string,
-                                     BOOLEAN ignore_case)
-{
+                                     BOOLEAN ignore_case) {
     if (prefix->Length > string->Length)
         return FALSE;
     const UNICODE_STRING start = {prefix->Length, prefix->Length, string->Buffer};
     return RtlEqualUnicodeString(prefix, &start, ignore_case);
 }
 
-VOID NTAPI RtlCopyUnicodeString(PUNICODE_STRING to, PCUNICODE_STRING from)
-{
+VOID NTAPI RtlCopyUnicodeString(PUNICODE_STRING to, PCUNICODE_STRING from) {
     if (!from) {
         to->Length = 0;
         return;
@@ -91,8 +82,7 @@ VOID NTAPI RtlCopyUnicodeString(PUNICODE_STRING to, PCUNICODE_STRING from)
         to->Buffer[bytes / sizeof(WCHAR)] = 0;
 }
 
-NTSTATUS NTAPI RtlAppendUnicodeStringToString(PUNICODE_STRING to, PCUNICODE_STRING from)
-{
+NTSTATUS NTAPI RtlAppendUnicodeStringToString(PUNICODE_STRING to, PCUNICODE_STRING from) {
     if (!from->Length)
         return STATUS_SUCCESS;
     const ULONG length = to->Length + from->Length;
@@ -105,8 +95,7 @@ NTSTATUS NTAPI RtlAppendUnicodeStringToString(PUNICODE_STRING to, PCUNICODE_STRI
     return STATUS_SUCCESS;
 }
 
-NTSTATUS NTAPI RtlAppendUnicodeToString(PUNICODE_STRING to, PCWSTR source)
-{
+NTSTATUS NTAPI RtlAppendUnicodeToString(PUNICODE_STRING to, PCWSTR source) {
     if (!source)
         return STATUS_SUCCESS;
     UNICODE_STRING from;
@@ -115,13 +104,11 @@ NTSTATUS NTAPI RtlAppendUnicodeToString(PUNICODE_STRING to, PCWSTR source)
     return RtlAppendUnicodeStringToString(to, &from);
 }
 
-NTSTATUS NTAPI RtlUpcaseUnicodeString(PUNICODE_STRING to, PCUNICODE_STRING from, BOOLEAN allocate)
-{
+NTSTATUS NTAPI RtlUpcaseUnicodeString(PUNICODE_STRING to, PCUNICODE_STRING from, BOOLEAN allocate) {
     MiPagedCode(__func__);
     if (allocate) {
-        to->Buffer = static_cast<PWSTR>(
-            ExAllocatePoolWithTag(PagedPool, from->Length ? from->Length : sizeof(WCHAR),
-                                  RTLP_STRING_TAG));
+        to->Buffer = static_cast<PWSTR>(ExAllocatePoolWithTag(
+            PagedPool, from->Length ? from->Length : sizeof(WCHAR), RTLP_STRING_TAG));
         if (!to->Buffer)
             return STATUS_NO_MEMORY;
         to->MaximumLength = from->Length;
@@ -134,20 +121,17 @@ NTSTATUS NTAPI RtlUpcaseUnicodeString(PUNICODE_STRING to, PCUNICODE_STRING from,
     return STATUS_SUCCESS;
 }
 
-VOID NTAPI RtlFreeUnicodeString(PUNICODE_STRING string)
-{
+VOID NTAPI RtlFreeUnicodeString(PUNICODE_STRING string) {
     if (string->Buffer)
         ExFreePoolWithTag(string->Buffer, 0);
     memset(string, 0, sizeof(*string));
 }
 
-NTC_EXPORT BOOLEAN NTAPI RtlCreateUnicodeString(PUNICODE_STRING string, PCWSTR source)
-{
+NTC_EXPORT BOOLEAN NTAPI RtlCreateUnicodeString(PUNICODE_STRING string, PCWSTR source) {
     const size_t bytes = (wcslen(source) + 1) * sizeof(WCHAR);
     if (bytes > RTLP_MAX_BYTES)
         return FALSE;
-    string->Buffer =
-        static_cast<PWSTR>(ExAllocatePoolWithTag(PagedPool, bytes, RTLP_STRING_TAG));
+    string->Buffer = static_cast<PWSTR>(ExAllocatePoolWithTag(PagedPool, bytes, RTLP_STRING_TAG));
     if (!string->Buffer)
         return FALSE;
     memcpy(string->Buffer, source, bytes);
@@ -157,8 +141,7 @@ NTC_EXPORT BOOLEAN NTAPI RtlCreateUnicodeString(PUNICODE_STRING string, PCWSTR s
 }
 
 NTSTATUS NTAPI RtlDuplicateUnicodeString(ULONG flags, PCUNICODE_STRING source,
-                                         PUNICODE_STRING copy)
-{
+                                         PUNICODE_STRING copy) {
     if (flags & ~(RTL_DUPLICATE_UNICODE_STRING_NULL_TERMINATE |
                   RTL_DUPLICATE_UNICODE_STRING_ALLOCATE_NULL_STRING))
         return STATUS_INVALID_PARAMETER;
