@@ -85,9 +85,11 @@ static NTSTATUS MapResource(DEVICE_CONTEXT *dc, const VQ7_BAR_REGISTER *register
     int number = Vq7FindBar(registers, port, address);
 
     if (number < 0) {
-        Vq7Log("a resource at 0x%08x%08x belongs to no BAR\n", (unsigned int)(address >> 32),
-               (unsigned int)address);
-        return STATUS_DEVICE_CONFIGURATION_ERROR;
+        // Such as the fixed ranges of a VGA-compatible function. No registers of
+        // a virtio device are there: the library looks at BARs alone.
+        Vq7Log("a resource at 0x%08x%08x belongs to no BAR: not used\n",
+               (unsigned int)(address >> 32), (unsigned int)address);
+        return STATUS_SUCCESS;
     }
     if (dc->bars[number].length != 0) {
         Vq7Log("BAR %d appears twice in the resources\n", number);
@@ -126,7 +128,8 @@ static NTSTATUS MapResources(DEVICE_CONTEXT *dc, WDFCMRESLIST raw_list,
             return status;
         }
     }
-    dc->interrupts_connected = interrupts < VQ7_MAX_INTERRUPTS ? interrupts : VQ7_MAX_INTERRUPTS;
+    dc->interrupts_connected =
+        (UINT16)(interrupts < VQ7_MAX_INTERRUPTS ? interrupts : VQ7_MAX_INTERRUPTS);
     return STATUS_SUCCESS;
 }
 
