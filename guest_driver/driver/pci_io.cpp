@@ -23,19 +23,30 @@ BOOLEAN Vq7ConfigWrite(DEVICE_CONTEXT *dc, UINT32 offset, PVOID buffer, ULONG le
 
 // A short read leaves all ones, which is what an absent device gives.
 static UINT8 ConfigRead8(void *context, UINT16 offset) {
-    UINT8 value = 0xFF;
-    return Vq7ConfigRead((DEVICE_CONTEXT *)context, offset, &value, sizeof(value)) ? value : 0xFF;
+    UINT8 value;
+
+    if (!Vq7ConfigRead((DEVICE_CONTEXT *)context, offset, &value, sizeof(value))) {
+        return 0xFF;
+    }
+    return value;
 }
 
 static UINT16 ConfigRead16(void *context, UINT16 offset) {
-    UINT16 value = 0xFFFF;
-    return Vq7ConfigRead((DEVICE_CONTEXT *)context, offset, &value, sizeof(value)) ? value : 0xFFFF;
+    UINT16 value;
+
+    if (!Vq7ConfigRead((DEVICE_CONTEXT *)context, offset, &value, sizeof(value))) {
+        return 0xFFFF;
+    }
+    return value;
 }
 
 static UINT32 ConfigRead32(void *context, UINT16 offset) {
-    UINT32 value = 0xFFFFFFFF;
-    return Vq7ConfigRead((DEVICE_CONTEXT *)context, offset, &value, sizeof(value)) ? value
-                                                                                   : 0xFFFFFFFF;
+    UINT32 value;
+
+    if (!Vq7ConfigRead((DEVICE_CONTEXT *)context, offset, &value, sizeof(value))) {
+        return 0xFFFFFFFF;
+    }
+    return value;
 }
 
 BOOLEAN Vq7MsixEnabled(DEVICE_CONTEXT *dc) {

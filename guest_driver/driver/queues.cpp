@@ -49,7 +49,7 @@ static VOID FreeQueue(VQ7_QUEUE *queue) {
 }
 
 static UINT16 IndirectTables(const VQ7_QUEUE *queue) {
-    return queue->size < MAX_INDIRECT_TABLES ? queue->size : MAX_INDIRECT_TABLES;
+    return (UINT16)(queue->size < MAX_INDIRECT_TABLES ? queue->size : MAX_INDIRECT_TABLES);
 }
 
 static UINT16 IndirectLength(const VQ7_QUEUE *queue) {
