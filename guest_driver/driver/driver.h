@@ -170,6 +170,9 @@ extern const VIRTIO_PCI_IO Vq7PciIo;
 // <= DISPATCH_LEVEL. Reads or writes configuration space; FALSE: not all of it.
 BOOLEAN Vq7ConfigRead(DEVICE_CONTEXT *dc, UINT32 offset, PVOID buffer, ULONG length);
 BOOLEAN Vq7ConfigWrite(DEVICE_CONTEXT *dc, UINT32 offset, PVOID buffer, ULONG length);
+// <= DISPATCH_LEVEL. Lets the function do DMA, or not. FALSE: no access to the
+// command register.
+BOOLEAN Vq7SetBusMaster(DEVICE_CONTEXT *dc, BOOLEAN on);
 // <= DISPATCH_LEVEL. Whether the function's MSI-X capability is enabled.
 BOOLEAN Vq7MsixEnabled(DEVICE_CONTEXT *dc);
 
@@ -191,6 +194,9 @@ VOID Vq7DeviceFail(DEVICE_CONTEXT *dc, NTSTATUS status);
 // PASSIVE_LEVEL, power_lock held. Resets; where the device does not follow,
 // takes its bus mastering away, so that its buffers can be reused either way.
 VOID Vq7ResetOrIsolate(DEVICE_CONTEXT *dc);
+// <= DISPATCH_LEVEL, the state is no longer Vq7Running. Whoever holds
+// register_lock may have seen the old state: waits until it is done.
+VOID Vq7WaitForRegisters(DEVICE_CONTEXT *dc);
 
 // interrupt.cpp
 EVT_WDF_INTERRUPT_ISR Vq7EvtIsr;

@@ -2,12 +2,9 @@
 // A device that breaks the virtqueue protocol, and one that does not reset.
 #include "driver.h"
 
-#define PCI_CONFIG_COMMAND 0x04
-#define PCI_COMMAND_BUS_MASTER 0x0004
 #define RESET_TIMEOUT_MS 1000
 
 VOID Vq7ResetOrIsolate(DEVICE_CONTEXT *dc) {
-    UINT16 command = 0;
     NTSTATUS status = VirtioPciReset(&dc->pci, RESET_TIMEOUT_MS);
 
     // A device that is no longer there does no DMA either.
@@ -16,12 +13,14 @@ VOID Vq7ResetOrIsolate(DEVICE_CONTEXT *dc) {
     }
     Vq7Log("the device does not reset, status 0x%08x: bus mastering is switched off\n",
            (unsigned int)status);
-    if (Vq7ConfigRead(dc, PCI_CONFIG_COMMAND, &command, sizeof(command))) {
-        command = (UINT16)(command & ~PCI_COMMAND_BUS_MASTER);
-        if (!Vq7ConfigWrite(dc, PCI_CONFIG_COMMAND, &command, sizeof(command))) {
-            Vq7Log("cannot write the PCI command register\n");
-        }
+    if (!Vq7SetBusMaster(dc, FALSE)) {
+        Vq7Log("cannot write the PCI command register\n");
     }
+}
+
+VOID Vq7WaitForRegisters(DEVICE_CONTEXT *dc) {
+    WdfSpinLockAcquire(dc->register_lock);
+    WdfSpinLockRelease(dc->register_lock);
 }
 
 VOID Vq7DeviceFail(DEVICE_CONTEXT *dc, NTSTATUS status) {
@@ -38,6 +37,7 @@ VOID NTAPI Vq7EvtFailWork(WDFWORKITEM work) {
 
     WdfWaitLockAcquire(dc->power_lock, NULL);
     if (dc->state == Vq7Failed) {
+        Vq7WaitForRegisters(dc);
         Vq7QueuesRun(dc, FALSE);
         Vq7ResetOrIsolate(dc);
         if (dc->type->TakeBack != NULL) {

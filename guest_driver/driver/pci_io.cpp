@@ -2,6 +2,8 @@
 // VIRTIO_PCI_IO: the library's view of BARs and configuration space.
 #include "driver.h"
 
+#define PCI_CONFIG_COMMAND 0x04
+#define PCI_COMMAND_BUS_MASTER 0x0004
 #define PCI_CONFIG_STATUS 0x06
 #define PCI_STATUS_HAS_CAPABILITIES 0x10
 #define PCI_CONFIG_CAPABILITIES 0x34
@@ -47,6 +49,19 @@ static UINT32 ConfigRead32(void *context, UINT16 offset) {
         return 0xFFFFFFFF;
     }
     return value;
+}
+
+BOOLEAN Vq7SetBusMaster(DEVICE_CONTEXT *dc, BOOLEAN on) {
+    UINT16 command;
+
+    if (!Vq7ConfigRead(dc, PCI_CONFIG_COMMAND, &command, sizeof(command))) {
+        return FALSE;
+    }
+    if (((command & PCI_COMMAND_BUS_MASTER) != 0) == (on != FALSE)) {
+        return TRUE;
+    }
+    command = (UINT16)(command ^ PCI_COMMAND_BUS_MASTER);
+    return Vq7ConfigWrite(dc, PCI_CONFIG_COMMAND, &command, sizeof(command));
 }
 
 BOOLEAN Vq7MsixEnabled(DEVICE_CONTEXT *dc) {

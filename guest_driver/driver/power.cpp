@@ -77,9 +77,7 @@ VOID Vq7DeviceStop(DEVICE_CONTEXT *dc, BOOLEAN keep, NTSTATUS status) {
     WdfWaitLockAcquire(dc->power_lock, NULL);
     LONG old = InterlockedExchange(&dc->state, Vq7Stopped);
     if (old != Vq7Stopped) {
-        // Whoever holds a lock has seen the old state: wait until it is done.
-        WdfSpinLockAcquire(dc->register_lock);
-        WdfSpinLockRelease(dc->register_lock);
+        Vq7WaitForRegisters(dc);
         Vq7QueuesRun(dc, FALSE);
         Vq7ResetOrIsolate(dc);
         if (dc->type->TakeBack != NULL) {
@@ -101,8 +99,16 @@ NTSTATUS NTAPI Vq7EvtD0Entry(WDFDEVICE device, WDF_POWER_DEVICE_STATE) {
     if (!NT_SUCCESS(status)) {
         Vq7Log("%02x:%02x.%x does not reset, status 0x%08x\n", dc->bus_number, dc->slot,
                dc->function, (unsigned int)status);
+        return status;
     }
-    return status;
+    // It may be off since Vq7ResetOrIsolate, and no document says that the bus
+    // driver switches it on.
+    if (!Vq7SetBusMaster(dc, TRUE)) {
+        Vq7Log("%02x:%02x.%x: bus mastering cannot be switched on\n", dc->bus_number, dc->slot,
+               dc->function);
+        return STATUS_DEVICE_CONFIGURATION_ERROR;
+    }
+    return STATUS_SUCCESS;
 }
 
 // IRQL: PASSIVE_LEVEL, interrupts connected.
