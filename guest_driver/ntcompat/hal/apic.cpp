@@ -69,6 +69,11 @@ void HalEndOfInterrupt(void) {
     HalApicWrite(APIC_EOI, 0);
 }
 
+// Of the interrupt being serviced: the local APIC's trigger mode register.
+BOOLEAN HalIsLevelTriggered(ULONG vector) {
+    return (HalApicRead(APIC_TRIGGER_MODE + vector / 32 * 0x10) >> vector % 32 & 1) != 0;
+}
+
 // A self-IPI; held back by the local APIC until CR8 is below its IRQL.
 void HalRequestSoftwareInterrupt(KIRQL irql) {
     const uint32_t self = 0x40000;

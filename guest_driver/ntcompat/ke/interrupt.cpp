@@ -58,12 +58,24 @@ void KiDisconnectVector(ULONG vector, NTC_VECTOR_ROUTINE routine, void *context)
                     vector, (uint64_t)routine, (uint64_t)context);
 }
 
-// A line is shared: everybody on it is asked, and an edge that two devices
-// raised together is not lost; a message has one owner, its only routine.
+// A line that stays asserted comes back at once, so this must end somewhere.
+static void KiUnclaimed(ULONG vector) {
+    KI_VECTOR *v = &KiVectors[vector];
+    if (v->unclaimed++ == 0)
+        KdPrint_("ke: interrupt on vector %02x that no routine claims\n", vector);
+    if (v->unclaimed >= KI_UNCLAIMED_LIMIT)
+        KdViolation(HARDWARE_INTERRUPT_STORM, "interrupts that no routine claims", vector, v->count,
+                    v->unclaimed, 0);
+}
+
+// As on Windows, the first routine to claim a level-triggered interrupt ends
+// the round: whoever else is asserting the line brings it back. An edge is seen
+// once, so everybody is asked.
 static void KiCallRoutines(ULONG vector) {
     KI_VECTOR *v = &KiVectors[vector];
     bool claimed = false;
-    for (ULONG i = 0; i < v->count; i++) {
+    bool all = v->count > 1 && !HalIsLevelTriggered(vector);
+    for (ULONG i = 0; i < v->count && (all || !claimed); i++) {
         KIRQL before = (KIRQL)__readcr8();
         if (v->routine[i](v->context[i]))
             claimed = true;
@@ -74,9 +86,8 @@ static void KiCallRoutines(ULONG vector) {
     }
     if (claimed)
         v->unclaimed = 0;
-    else if (++v->unclaimed >= KI_UNCLAIMED_LIMIT)
-        KdViolation(HARDWARE_INTERRUPT_STORM, "interrupts that no routine claims", vector, v->count,
-                    v->unclaimed, 0);
+    else
+        KiUnclaimed(vector);
 }
 
 static void KiDispatchInterrupt(void) {
@@ -112,7 +123,7 @@ void KiDispatchInterruptVector(KI_TRAP_FRAME *frame) {
         else if (KiVectors[vector].count != 0)
             KiCallRoutines(vector);
         else
-            KdPrint_("ke: interrupt on vector %02x, which nobody has connected\n", vector);
+            KiUnclaimed(vector);
         __asm__ volatile("cli" : : : "memory");
         KiPcr.InterruptNesting--;
         HalEndOfInterrupt();

@@ -176,8 +176,8 @@ BOOLEAN KiRemoveTimer(PKTIMER timer);
 void HalInitializeHardware(NTC_LOADER_BLOCK *block);
 void HalStartClock(ULONG vector, ULONG period_100ns);
 void HalEndOfInterrupt(void);
+BOOLEAN HalIsLevelTriggered(ULONG vector);
 void HalRequestSoftwareInterrupt(KIRQL irql);
-void HalPollDebugOutput(void);
 uint64_t HalBootTime(void); // 100 ns since 1601, from the CMOS clock
 } // extern "C"
 

@@ -15,6 +15,7 @@ enum {
     PE_DIRECTORY_EXPORT = 0,
     PE_DIRECTORY_IMPORT = 1,
     PE_DIRECTORY_EXCEPTION = 3,
+    PE_DIRECTORY_SECURITY = 4, // a file offset: certificates are not mapped
     PE_DIRECTORY_RELOCATION = 5,
     PE_DIRECTORY_LOAD_CONFIG = 10,
     PE_DIRECTORIES = 16,
@@ -117,6 +118,11 @@ static inline bool PeParse(const uint8_t *data, size_t size, PeImage *image) {
         image->file->optional_size < sizeof(PeOptionalHeader) ||
         o->directory_count < PE_DIRECTORIES)
         return false;
+    for (int i = 0; i < PE_DIRECTORIES; i++) {
+        PeDirectory d = o->directory[i];
+        if (i != PE_DIRECTORY_SECURITY && (uint64_t)d.rva + d.size > o->image_size)
+            return false;
+    }
     size_t table = at + sizeof(PeFileHeader) + image->file->optional_size;
     if (table + image->file->section_count * sizeof(PeSection) > size || o->header_size > size ||
         o->header_size > o->image_size)
