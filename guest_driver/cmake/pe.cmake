@@ -50,6 +50,8 @@ function(vq7_pe name)
     LINKER:--subsystem,${PE_SUBSYSTEM}
     LINKER:--entry,${entry}
     LINKER:--pdb=${VQ7_OUT}/${name}.pdb
+    LINKER:-Xlink=-pdbaltpath:%_PDB%  # the file's name, not where it was built
+    LINKER:-Xlink=-brepro             # a hash for a time stamp: same input, same image
     LINKER:--dynamicbase,--nxcompat
     LINKER:--exclude-all-symbols
     ${PE_LINK})
