@@ -111,6 +111,8 @@ static VOID SetCallbacks(PWDFDEVICE_INIT init) {
     callbacks.EvtDeviceD0ExitPreInterruptsDisabled = Vq7EvtPreInterruptsDisabled;
     callbacks.EvtDeviceD0Exit = Vq7EvtD0Exit;
     callbacks.EvtDeviceSurpriseRemoval = Vq7EvtSurpriseRemoval;
+    callbacks.EvtDeviceSelfManagedIoInit = Vq7EvtIoStarted;
+    callbacks.EvtDeviceSelfManagedIoRestart = Vq7EvtIoStarted;
     WdfDeviceInitSetPnpPowerEventCallbacks(init, &callbacks);
 
     WDF_OBJECT_ATTRIBUTES_INIT_CONTEXT_TYPE(&attributes, BLK_IO);

@@ -182,6 +182,8 @@ EVT_WDF_DEVICE_D0_ENTRY_POST_INTERRUPTS_ENABLED Vq7EvtPostInterruptsEnabled;
 EVT_WDF_DEVICE_D0_EXIT_PRE_INTERRUPTS_DISABLED Vq7EvtPreInterruptsDisabled;
 EVT_WDF_DEVICE_D0_EXIT Vq7EvtD0Exit;
 EVT_WDF_DEVICE_SURPRISE_REMOVAL Vq7EvtSurpriseRemoval;
+// EvtDeviceSelfManagedIoInit and EvtDeviceSelfManagedIoRestart.
+EVT_WDF_DEVICE_SELF_MANAGED_IO_INIT Vq7EvtIoStarted;
 // PASSIVE_LEVEL. Resets the device and takes everything back; may be called in
 // any state, also twice.
 VOID Vq7DeviceStop(DEVICE_CONTEXT *dc, BOOLEAN keep, NTSTATUS status);

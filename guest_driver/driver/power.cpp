@@ -130,6 +130,18 @@ NTSTATUS NTAPI Vq7EvtPostInterruptsEnabled(WDFDEVICE device, WDF_POWER_DEVICE_ST
     return STATUS_SUCCESS;
 }
 
+// IRQL: PASSIVE_LEVEL. The queues have power again since the callback above, and
+// io_queue may hold requests from before: WdfIoQueueReadyNotify is documented
+// for the first request of an empty queue alone.
+NTSTATUS NTAPI Vq7EvtIoStarted(WDFDEVICE device) {
+    DEVICE_CONTEXT *dc = Vq7GetDevice(device);
+
+    if (dc->type->Resume != NULL) {
+        dc->type->Resume(dc);
+    }
+    return STATUS_SUCCESS;
+}
+
 // IRQL: PASSIVE_LEVEL, interrupts still connected.
 NTSTATUS NTAPI Vq7EvtPreInterruptsDisabled(WDFDEVICE device, WDF_POWER_DEVICE_STATE) {
     Vq7DeviceStop(Vq7GetDevice(device), TRUE, STATUS_CANCELLED);
