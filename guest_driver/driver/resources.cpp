@@ -85,8 +85,9 @@ static NTSTATUS MapResource(DEVICE_CONTEXT *dc, const VQ7_BAR_REGISTER *register
     int number = Vq7FindBar(registers, port, address);
 
     if (number < 0) {
-        // Such as the fixed ranges of a VGA-compatible function. No registers of
-        // a virtio device are there: the library looks at BARs alone.
+        // Such as the fixed ranges of a VGA-compatible function, or the upper half
+        // of a 64-bit BAR that a bus driver takes for a BAR of its own. No virtio
+        // registers are there: the library looks at BARs alone.
         Vq7Log("a resource at 0x%08x%08x belongs to no BAR: not used\n",
                (unsigned int)(address >> 32), (unsigned int)address);
         return STATUS_SUCCESS;
