@@ -23,13 +23,15 @@ FAULTS = {
     "lost_write": "blk run leaves out its last write",
     "wrong_data": "blk write puts another generation on the disk",
     "restart": "restarts in the middle of blk flush",
+    "timeout": "gives up a request that its device doesn't complete",
     "stop": "stops with a bug check in blk flush",
     "stray": "writes to a sector nobody asked for",
 }
 
 OWN = {"UNKNOWN_COMMAND": 0xE0070001, "BAD_ARGUMENT": 0xE0070002, "NO_DEVICE": 0xE0070003,
        "MISCOMPARE": 0xE0070004, "WORKLOAD_FAILED": 0xE0070005, "SEQUENCE_REUSED": 0xE0070007,
-       "STATUS_IO_DEVICE_ERROR": 0xC0000185, "STATUS_MEDIA_WRITE_PROTECTED": 0xC00000A2}
+       "STATUS_IO_DEVICE_ERROR": 0xC0000185, "STATUS_IO_TIMEOUT": 0xC00000B5,
+       "STATUS_MEDIA_WRITE_PROTECTED": 0xC00000A2}
 
 
 class Refused(Exception):
@@ -242,6 +244,8 @@ class FakeAgent:
         return {"id": "VQ7-DISK-0"}, []
 
     def do_blk_flush(self):
+        if "timeout" in self.faults:
+            raise Refused("STATUS_IO_TIMEOUT", "the request did not complete within 20 s")
         if "stop" in self.faults:
             self.put("*** STOP: 0x000000D1 (0x8,0x2,0x0,0x9)\r\n"
                      "DRIVER_IRQL_NOT_LESS_OR_EQUAL vq7test.sys\r\n")

@@ -115,6 +115,14 @@ def test_hang_says_what_was_waited_for_and_where_the_log_is(open_console):
     assert "vq7agent 1 fake" in text and console.log_path in text
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_request_given_up_by_the_guest_is_a_hang(open_console, check):
+    console = open_console("timeout")
+    console.wait_boot(5)
+    with pytest.raises(Hang, match="time out in the guest .*within 20 s.*'blk flush'"):
+        console.command("blk flush", check=check)
+
+
 def test_no_prompt_is_a_hang(open_console):
     with pytest.raises((Hang, GuestCrash)):
         open_console("silent").wait_boot(0.5)

@@ -22,6 +22,7 @@ RESEND = 1.5            # seconds of silence after which a request is sent again
 SETTLE = 0.3            # silence that ends a damaged answer
 MAX_RESENDS = 6
 TAIL = 8192
+IO_TIMEOUT = 0xC00000B5     # STATUS_IO_TIMEOUT
 
 _STOP = re.compile(r"\*\*\* STOP: 0x([0-9A-Fa-f]+)")
 
@@ -185,11 +186,18 @@ class Console:
         """Execute one command at most once and return its Answer.
 
         Lines damaged on the way are asked for again. Raises CommandError for an
-        `error` answer (not with check=False), Hang after `quiet` seconds of
+        `error` answer (not with check=False), Hang where the guest gave up a request
+        that its device didn't complete (STATUS_IO_TIMEOUT), after `quiet` seconds of
         silence or `timeout` seconds in all.
         """
         self._seq = self._seq % MAX_SEQ + 1
+        began = time.monotonic()
         answer = _Exchange(self, self._seq, text, timeout, quiet).run()
+        if answer.status == IO_TIMEOUT or any(" STATUS_IO_TIMEOUT" in line or
+                                              "status=0xc00000b5" in line.lower()
+                                              for line in answer.lines):
+            raise self._hang(f"the device to complete what {text!r} asked for", began,
+                             f"requests time out in the guest ({answer.msg})")
         if check and not answer.ok:
             raise CommandError(text, answer)
         return answer
