@@ -51,7 +51,7 @@ NTSTATUS LegacyEnableQueue(VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 size,
     // would not see is refused (2.7.2, legacy interface).
     UINT64 avail_expected = desc_pa + (UINT64)16 * size;
     UINT64 used_expected = VIRTIO_ALIGN_UP(avail_expected + 6 + (UINT64)2 * size, (UINT64)4096);
-    if ((desc_pa & 4095) != 0 || pfn == 0 || (pfn >> 32) != 0 || avail_pa != avail_expected ||
+    if ((desc_pa & 4095) != 0 || (pfn >> 32) != 0 || avail_pa != avail_expected ||
         used_pa != used_expected) {
         return STATUS_INVALID_PARAMETER;
     }

@@ -72,12 +72,17 @@ TEST(VirtioPciInit, RefusesWhatIsNotVirtio) {
 TEST(VirtioPciInit, RefusesBadArguments) {
     PciDevice d = PciDevice::modern();
     VIRTIO_PCI_DEVICE dev;
-    VIRTIO_PCI_IO holes = *model::io();
-    holes.Stall = nullptr;
     EXPECT_EQ(VirtioPciInit(nullptr, model::io(), &d, VirtioPciModeAuto, FALSE),
               STATUS_INVALID_PARAMETER);
     EXPECT_EQ(VirtioPciInit(&dev, nullptr, &d, VirtioPciModeAuto, FALSE), STATUS_INVALID_PARAMETER);
-    EXPECT_EQ(VirtioPciInit(&dev, &holes, &d, VirtioPciModeAuto, FALSE), STATUS_INVALID_PARAMETER);
+    // Each function of the table is needed.
+    for (size_t at = 0; at < sizeof(VIRTIO_PCI_IO); at += sizeof(void *)) {
+        VIRTIO_PCI_IO holes = *model::io();
+        memset(reinterpret_cast<uint8_t *>(&holes) + at, 0, sizeof(void *));
+        EXPECT_EQ(VirtioPciInit(&dev, &holes, &d, VirtioPciModeAuto, FALSE),
+                  STATUS_INVALID_PARAMETER)
+            << "function " << at / sizeof(void *);
+    }
     EXPECT_EQ(VirtioPciInit(&dev, model::io(), &d, VIRTIO_PCI_MODE(3), FALSE),
               STATUS_INVALID_PARAMETER);
 }
@@ -90,6 +95,14 @@ TEST(VirtioPciInit, LegacyNeedsRevisionZeroAndItsRegisters) {
     PciDevice unmapped = PciDevice::legacy();
     unmapped.barLength[0] = 19;
     EXPECT_EQ(initWith(unmapped, VirtioPciModeLegacy, &dev), STATUS_NOT_FOUND);
+}
+
+TEST(VirtioPciInit, ALegacyBarBeyond32BitsIsUsedUpToThere) {
+    VIRTIO_PCI_DEVICE dev;
+    PciDevice d = PciDevice::legacy();
+    d.barLength[0] = uint64_t(1) << 33;
+    ASSERT_EQ(initWith(d, VirtioPciModeLegacy, &dev), STATUS_SUCCESS);
+    EXPECT_EQ(dev.config.length, 0xFFFFFFFFu - 20);
 }
 
 TEST(VirtioPciInit, CallsBeforeSuccessAreRefused) {
@@ -209,8 +222,8 @@ TEST_P(Both, ConfigFieldsAreReadByTheirWidth) // 4.1.3.1
     struct {
         UINT32 offset, length;
         int width;
-    } rows[] = {{0, 8, 4}, {12, 8, 4}, {8, 4, 4}, {2, 2, 2},
-                {1, 1, 1}, {3, 6, 1},  {1, 2, 1}, {2, 4, 1}};
+    } rows[] = {{0, 8, 4}, {12, 8, 4}, {8, 4, 4}, {2, 2, 2}, {1, 1, 1},
+                {3, 6, 1}, {2, 8, 1},  {1, 2, 1}, {2, 4, 1}};
     for (auto &row : rows) {
         UINT8 out[8] = {};
         s.d.log.clear();
