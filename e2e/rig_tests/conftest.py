@@ -29,10 +29,11 @@ def cli(short_path):
     for name in ("ntcompat.elf", "guest.cpio"):
         (guest / name).write_bytes(b"not a kernel")
 
-    def run(*arguments, env=None, start_only=False):
+    def run(*arguments, env=None, start_only=False, code=None):
         environment = {**os.environ, "VQ7_BUILD": str(build),
                        "PYTHONPATH": f"{E2E}:{HERE}", **(env or {})}
-        command = [sys.executable, "-m", "vq7rig", *map(str, arguments)]
+        program = ["-c", code] if code else ["-m", "vq7rig"]
+        command = [sys.executable, *program, *map(str, arguments)]
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
                  "stderr": subprocess.PIPE, "text": True, "cwd": E2E, "env": environment}
         if start_only:

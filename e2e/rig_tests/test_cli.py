@@ -63,7 +63,33 @@ def test_remote_uri(cli):
 
 def test_unknown_test_options(cli):
     assert cli("run", "--no-such-option").returncode == 2
-    assert cli("run", "-k", "no_such_test").returncode == 2
+    assert cli("run", "-k", "(((").returncode == 2
+    assert "no test was chosen" in one_line(cli("run", "-k", "no_such_test"), 2)
+
+
+def test_setting_that_the_guest_would_not_take(cli):
+    for bad in ("Transport", "vq7test.Transport", "a b.c=d", "vq7test.Transport=a b"):
+        assert "must be service.Value=text" in one_line(cli("vm", "modern", "--set", bad), 2)
+
+
+def test_missing_module(cli, tmp_path):
+    """As with a python3 that isn't Debian's."""
+    code = "import sys; sys.modules['numpy'] = None\nfrom vq7rig.cli import main\nsys.exit(main())"
+    for job in (("run",), ("vm", "modern")):
+        assert "lacks numpy" in one_line(cli(*job, code=code), 3)
+
+
+@pytest.mark.parametrize("options, code, words", [
+    (("--connect", "qemu+ssh://host/system"), 2, "must be a qemu:/// URI"),
+    ((), 3, "qemu-system-x86_64 is not installed; run `ci/setup.sh rig`"),
+])
+def test_what_no_test_can_do_without_is_said_once(cli, tmp_path, options, code, words):
+    """Not by 200 tests, twice each."""
+    assert words in one_line(cli("run", "-m", "smoke", *options, env={"PATH": str(tmp_path)}), code)
+
+
+def test_collecting_only_is_no_failure(cli):
+    assert cli("run", "--collect-only", "-m", "smoke").returncode == 0
 
 
 def test_results_folder_of_somebody_else_is_not_removed(cli, tmp_path):

@@ -23,7 +23,8 @@ def need_guest(folder):
         raise RigError(f"the guest isn't built: {folder} has no {' and no '.join(missing)}", remedy)
 
 
-def _python():
+def need_python():
+    """Raises RigError unless this Python has the modules of the rig."""
     lacking = [name for name in ("libvirt", "libvirt_qemu", "numpy", "pytest")
                if importlib.util.find_spec(name) is None]
     if lacking:
@@ -60,7 +61,7 @@ def _libvirt(uri):
 
 def main(uri=None, guest=GUEST):
     """Print a line a check; returns the exit code."""
-    checks = [("python", _python), ("qemu", _qemu), ("space", _space),
+    checks = [("python", need_python), ("qemu", _qemu), ("space", _space),
               ("libvirt", lambda: _libvirt(uri)),
               ("guest", lambda: need_guest(guest) or str(guest))]
     bad = 0

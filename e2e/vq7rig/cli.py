@@ -101,6 +101,7 @@ class Lock:
 
 
 def _run(args, rest):
+    check.need_python()
     check.need_guest(args.guest)
     machine.load_matrix()
     import pytest
@@ -118,12 +119,18 @@ def _run(args, rest):
         _clear(results)
         catcher = _Catcher()
         code = pytest.main(options + rest, plugins=[plugin, catcher])
+    if catcher.fatal is not None:
+        raise catcher.fatal
     if code == pytest.ExitCode.INTERRUPTED or catcher.interrupted:
         return EXIT_INTERRUPTED
-    if code in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
+    if code == pytest.ExitCode.NO_TESTS_COLLECTED:
+        raise UsageError("no test was chosen: look at -m, -k and the names of the tests")
+    if code == pytest.ExitCode.USAGE_ERROR:
         return EXIT_USAGE
     if code == pytest.ExitCode.INTERNAL_ERROR:
         return EXIT_RIG
+    if code == pytest.ExitCode.OK and not catcher.results:
+        return EXIT_PASS                # --collect-only and the like
     return exit_code(result.verdict for result in catcher.results)
 
 
@@ -152,19 +159,22 @@ class _Catcher:
     """Sees the end of the pytest session from inside."""
 
     def __init__(self):
-        self.results, self.interrupted = [], False
+        self.results, self.interrupted, self.fatal = [], False, None
 
     def pytest_keyboard_interrupt(self, excinfo):
         self.interrupted = excinfo.errisinstance(KeyboardInterrupt)
 
     def pytest_sessionfinish(self, session):
         self.results = session.config.vq7.results
+        self.fatal = session.config.vq7.fatal
 
 
 def _vm(args, _rest):
     matrix = machine.load_matrix()
     machine.check_axis("flavour", args.flavour, matrix)
     machine.check_axis("machine", args.machine, matrix)
+    machine.check_settings(args.set)
+    check.need_python()
     check.need_guest(args.guest)
     from . import terminal
     config = machine.Config(args.machine, args.flavour, settings=tuple(args.set))

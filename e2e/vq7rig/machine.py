@@ -2,6 +2,7 @@
 """Machines as data: qemu_configs/matrix.toml and the domain XML beside it."""
 
 import itertools
+import re
 import tomllib
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, fields, replace
@@ -84,6 +85,14 @@ def check_axis(axis, value, matrix=None):
     known = (matrix or load_matrix())["axes"][axis]
     if value not in known:
         raise UsageError(f"unknown {axis} {value!r}; known: {', '.join(map(str, known))}")
+
+
+def check_settings(settings):
+    """Raises UsageError unless each is service.Value=text, as the guest's loader wants it."""
+    for setting in settings:
+        if not re.fullmatch(r"\w+(\.\w+)+=[!-~]*", setting, re.ASCII):
+            raise UsageError(f"--set {setting!r}: it must be service.Value=text without spaces, "
+                             "as vq7test.Transport=legacy")
 
 
 def domain_xml(config, name, guest, run, accel="qemu"):

@@ -63,6 +63,7 @@ class Run:
     def __init__(self, config):
         self.config = config
         self.results = []
+        self.fatal = None       # why no test could run
         self.folder = pathlib.Path(config.getoption("--results")).absolute()
         self.host = self.pool = None
         self.began = time.monotonic()
@@ -70,7 +71,7 @@ class Run:
         self.total = 0
 
     def open(self):
-        """Connect and choose the accelerator, at the first test that needs a machine."""
+        """Connect and choose the accelerator, once, for tests that need a machine."""
         if self.pool is None:
             guest = pathlib.Path(self.config.getoption("--guest")).absolute()
             self.host = self.host or Host(self.config.getoption("--connect"))
@@ -89,6 +90,19 @@ class Run:
 
     def pytest_collection_finish(self, session):
         self.total = len(session.items)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session):
+        """What no test can do without is missing: said once, not test by test."""
+        if session.config.option.collectonly or session.testsfailed:
+            return None
+        try:
+            if any("pool" in item.fixturenames for item in session.items):
+                self.open()
+        except (RigError, UsageError) as bad:
+            self.fatal = bad
+            return True
+        return None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item, nextitem):
@@ -215,10 +229,7 @@ def artefacts(request):
 @pytest.fixture
 def pool(request):
     """Machines made to order; what is left at the end of the test is removed."""
-    try:
-        yield request.config.vq7.open()
-    except UsageError as bad:
-        pytest.exit(str(bad), returncode=2)
+    return request.config.vq7.open()
 
 
 @pytest.fixture

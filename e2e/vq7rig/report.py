@@ -105,7 +105,8 @@ def _properties(parent, facts):
 
 def first_line(text):
     """The line of a failure's text that says most: the exception's message."""
-    lines = [line for line in text.splitlines() if line.strip()]
+    last = text.rpartition("\nThe above exception was the direct cause of")[2]
+    lines = [line for line in last.splitlines() if line.strip()]
     errors = [line[1:].strip() for line in lines if line.startswith("E ")]
     return (errors or lines or [""])[0][:300]
 
