@@ -17,6 +17,7 @@ MODULES = {"ntoskrnl.exe", "hal.dll", "wdfldr.sys"}
 WINDOWS_7 = (6, 1)
 NATIVE = 1
 RELOCS_STRIPPED = 0x0001
+WDM_DRIVER = 0x2000
 EXECUTE, WRITE = 0x20000000, 0x80000000
 DIRECTORIES = {"import": 1, "exception": 3, "relocation": 5, "debug": 6, "tls": 9, "delay": 13}
 MACHINES = {0x14C: 0x10B, 0x8664: 0x20B}  # and their optional header's magic
@@ -35,7 +36,7 @@ class Image:
         self.is_64 = magic == 0x20B
         (self.entry,) = self.unpack("<I", header + 16)
         self.subsystem_version = self.unpack("<HH", header + 48)
-        (self.subsystem,) = self.unpack("<H", header + 68)
+        self.subsystem, self.dll_characteristics = self.unpack("<HH", header + 68)
         directories = header + (112 if self.is_64 else 96)
         self.directories = {name: self.unpack("<II", directories + 8 * index)
                             for name, index in DIRECTORIES.items()}
@@ -85,6 +86,8 @@ def header_faults(image):
         yield f"subsystem {image.subsystem} is not native"
     if image.subsystem_version > WINDOWS_7:
         yield "subsystem version %u.%u is above Windows 7's 6.1" % image.subsystem_version
+    if not image.dll_characteristics & WDM_DRIVER:
+        yield "not marked as a WDM driver: Windows takes it for a legacy one"
     if image.entry == 0:
         yield "no entry point"
     if image.characteristics & RELOCS_STRIPPED or not image.directories["relocation"][1]:
