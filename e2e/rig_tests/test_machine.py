@@ -117,9 +117,11 @@ def test_poweroff_is_waited_for(tmp_path):
 
 
 def test_no_room_for_the_image(tmp_path):
-    with pytest.raises(RigError, match="no space left for .*disk.img; free some"):
-        fake_machine.FakeVM(fake_machine.FakeHost(), Config(), pathlib.Path("/g"), tmp_path,
-                            disk_mib=1 << 40).prepare()
+    with fake_machine.FakeVM(fake_machine.FakeHost(), Config(), pathlib.Path("/g"), tmp_path,
+                             disk_mib=1 << 40) as vm:
+        with pytest.raises(RigError, match="no space left for .*disk.img; free some"):
+            vm.prepare()
+    assert not vm.run.exists()
 
 
 @pytest.fixture
