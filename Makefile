@@ -8,7 +8,7 @@ RIG := cd e2e && $(PYTHON) -m vq7rig
 # Below `make`, CMake's own output is only wanted when something fails.
 QUIET := ci/quiet.sh
 
-.PHONY: help e2e test guest guest-x64 guest-x86 unit check format rig-test smoke clean \
+.PHONY: help e2e test guest guest-x64 guest-x86 unit coverage check format rig-test smoke clean \
 	vm-modern vm-legacy vm-transitional nightly setup-build setup-rig setup-check
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo
 	@echo '  make guest            the driver, the agent and ntcompat: build/guest/x64, x86'
 	@echo '  make unit             unit tests of the library and the agent on the host'
+	@echo '  make coverage         line and branch coverage of lib/, held against a floor'
 	@echo '  make check            formatting and lint;  make format  formats'
 	@echo '  make nightly          the long e2e suite'
 	@echo '  make clean            removes build/'
@@ -50,6 +51,9 @@ unit: setup-build setup-rig
 	@$(QUIET) unit cmake -S . -B build/unit -G Ninja
 	@$(QUIET) unit cmake --build build/unit
 	@ctest --test-dir build/unit --output-on-failure -j2
+
+coverage: setup-build setup-check
+	@ci/coverage.sh
 
 check: setup-check
 	@ci/check.sh
@@ -78,6 +82,7 @@ vm-modern vm-legacy vm-transitional: vm-%: setup-rig guest-x64
 test:
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory coverage
 	@$(MAKE) --no-print-directory guest
 	@$(MAKE) --no-print-directory rig-test
 	@$(MAKE) --no-print-directory smoke

@@ -23,6 +23,7 @@ import tempfile
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 EQUIVALENT = TOP / "ci" / "mutants-equivalent.txt"
+TESTS = sorted((TOP / "unit").glob("*_test.cpp"))
 TEST_LIMIT_S = 60
 
 # (name, pattern, replacement); the pattern's first group is what is replaced.
@@ -96,6 +97,12 @@ def mutants_of(path):
                 yield Mutant(path, number, m.start(1), m.end(1), text, name, source)
 
 
+def tests_of(path):
+    """The tests named after the source's family: virtio_pci, virtio_sg, virtqueue."""
+    family = re.match(r"virtio_pci|virtio_sg|virtqueue", path.stem).group()
+    return sorted(p.stem for p in TESTS if p.stem.startswith(family))
+
+
 def run(command, folder, limit):
     try:
         return subprocess.run(command, cwd=folder, timeout=limit, stdout=subprocess.PIPE,
@@ -120,12 +127,14 @@ class Worker:
         if done is None or done.returncode:
             sys.exit(f"mutate: cmake failed:\n{done.stdout if done else 'time-out'}")
 
-    def verdict(self):
+    def verdict(self, tests):
         """'killed', 'survived', or 'invalid' when it does not compile."""
-        if run(["cmake", "--build", "b", "-j1"], self.root, 300).returncode:
+        built = run(["cmake", "--build", "b", "-j1", "--target", *tests], self.root, 300)
+        if built is None or built.returncode:
             return "invalid"
-        done = run(["ctest", "--test-dir", "b", "-R", "^virt", "--stop-on-failure",
-                    "--timeout", str(TEST_LIMIT_S)], self.root, 4 * TEST_LIMIT_S)
+        done = run(["ctest", "--test-dir", "b", "-R", f"^({'|'.join(tests)})$",
+                    "--stop-on-failure", "--timeout", str(TEST_LIMIT_S)],
+                   self.root, 4 * TEST_LIMIT_S)
         return "survived" if done is not None and done.returncode == 0 else "killed"
 
     def judge(self, mutant):
@@ -133,7 +142,7 @@ class Worker:
         original = target.read_text()
         target.write_text("\n".join(mutant.lines()) + "\n")
         try:
-            return self.verdict()
+            return self.verdict(tests_of(mutant.path))
         finally:
             target.write_text(original)
 
@@ -173,7 +182,7 @@ def main():
     results = []
     with tempfile.TemporaryDirectory(prefix="vq7-mutate-") as folder:
         workers = [Worker(pathlib.Path(folder) / str(i)) for i in range(arguments.jobs)]
-        if workers[0].verdict() != "survived":
+        if workers[0].verdict(sorted(p.stem for p in TESTS)) != "survived":
             print("mutate: the unit tests fail without any mutation", file=sys.stderr)
             return 3
 

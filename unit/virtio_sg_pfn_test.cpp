@@ -363,4 +363,13 @@ TEST_F(SgFromMdl, RingOfEmptyMdlsEnds) {
     EXPECT_EQ(VirtioSgMaxElemsForMdl(chain[0]->Get(), 0, 1), 0u);
 }
 
+// More pages than an ULONG counts: a ring of MDLs that goes on for ever.
+TEST_F(SgFromMdl, APageCountBeyond32BitsIsRefused) {
+    MDL mdl = {};
+    mdl.ByteCount = 0xFFFFF000u;
+    mdl.Next = &mdl;
+    EXPECT_EQ(VirtioSgMaxElemsForMdl(&mdl, 0, size_t(1) << 50), 0u);
+    EXPECT_EQ(VirtioSgMaxElemsForMdl(&mdl, 0, size_t(0xFFFFF000u) * 4096), 0xFFFFF000u);
+}
+
 } // namespace
