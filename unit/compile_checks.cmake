@@ -62,6 +62,22 @@ foreach(cpu IN ITEMS x86_64 i686)
   endif()
 endforeach()
 
+# The driver in the same dialect. The kernel's headers are mingw-w64's, which want
+# another compiler's macros; those for x86 want more of it than can be had.
+if(VQ7_DDK_x86_64)
+  file(GLOB VQ7_DRIVER_SOURCES CONFIGURE_DEPENDS
+       ${PROJECT_SOURCE_DIR}/guest_driver/driver/*.cpp)
+  vq7_compile_check(msvc2008.driver VQ7_CLANGXX --target=x86_64-pc-windows-msvc
+    -fms-compatibility-version=15 -std=c++98 ${VQ7_WARNINGS} -fsyntax-only
+    -U_MSC_VER -D__GNUC__=4 -D__GNUC_MINOR__=2 -D__MINGW32__
+    -D__INTRINSIC_DEFINED_InterlockedBitTestAndSet
+    -D__INTRINSIC_DEFINED_InterlockedBitTestAndReset
+    -D_WIN32_WINNT=0x0601 -DNTDDI_VERSION=0x06010000
+    -isystem ${VQ7_DDK_x86_64} -isystem ${VQ7_DDK_x86_64}/..
+    -I${PROJECT_SOURCE_DIR}/guest_driver/kmdf -I${PROJECT_SOURCE_DIR}/guest_driver/driver
+    -I${VQ7_LIB_DIR} ${VQ7_DRIVER_SOURCES})
+endif()
+
 # The snippets of lib/README.md.
 if(VQ7_GCC)
   add_test(NAME compile.readme COMMAND sh
