@@ -9,7 +9,7 @@ RIG := cd e2e && $(PYTHON) -m vq7rig
 QUIET := ci/quiet.sh
 
 .PHONY: help e2e test guest guest-x64 guest-x86 unit coverage check format rig-test smoke clean \
-	vm-modern vm-legacy vm-transitional nightly setup-build setup-rig setup-check
+	vm-modern vm-legacy vm-transitional nightly nightly-e2e setup-build setup-rig setup-check
 
 help:
 	@echo 'VQ7: virtio for Windows 7, and the rig that proves it'
@@ -26,7 +26,7 @@ help:
 	@echo '  make unit             unit tests of the library and the agent on the host'
 	@echo '  make coverage         line and branch coverage of lib/, held against a floor'
 	@echo '  make check            formatting and lint;  make format  formats'
-	@echo '  make nightly          the long e2e suite'
+	@echo '  make nightly          the long run: e2e, sanitizers, stress, fuzzing, mutation testing'
 	@echo '  make clean            removes build/'
 	@echo
 	@echo 'Options: E2E_ARGS="-k reset"  passes arguments to pytest;  VQ7_NO_SETUP=1  installs'
@@ -72,8 +72,11 @@ e2e: setup-rig guest
 smoke: setup-rig guest
 	@$(RIG) run -m smoke $(E2E_ARGS)
 
-nightly: setup-rig guest
+nightly-e2e: setup-rig guest
 	@$(RIG) run -m "nightly or not nightly" $(E2E_ARGS)
+
+nightly: setup-build setup-rig setup-check
+	@ci/nightly.sh
 
 vm-modern vm-legacy vm-transitional: vm-%: setup-rig guest-x64
 	@$(RIG) vm $* $(if $(MACHINE),--machine $(MACHINE))
