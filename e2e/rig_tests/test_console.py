@@ -109,7 +109,7 @@ def test_hang_says_what_was_waited_for_and_where_the_log_is(open_console):
     console = open_console("hang")
     console.wait_boot(5)
     with pytest.raises(Hang) as hang:
-        console.command("blk flush", quiet=0.5)
+        console.command("blk flush", quiet=3)       # ten times as long as RESEND here
     text = str(hang.value)
     assert "the answer to 'blk flush'" in text and "quiet line" in text
     assert "vq7agent 1 fake" in text and console.log_path in text

@@ -20,7 +20,7 @@ PROMPT = "vq7> "
 QUIET = 10.0            # seconds without a sign of life: a hang, by the protocol
 RESEND = 1.5            # seconds of silence after which a request is sent again
 SETTLE = 0.3            # silence that ends a damaged answer
-MAX_RESENDS = 6
+MAX_REPAIRS = 6
 TAIL = 8192
 IO_TIMEOUT = 0xC00000B5     # STATUS_IO_TIMEOUT
 
@@ -222,7 +222,7 @@ class _Exchange:
             raise ValueError(f"the request is longer than {MAX_LINE} bytes")
         self.began = self.alive = self.sent = time.monotonic()
         self.deadline = self.began + timeout
-        self.data, self.busy, self.damaged_at, self.resends = {}, "", None, 0
+        self.data, self.busy, self.damaged_at, self.repairs = {}, "", None, 0
 
     def run(self):
         self.console._send(self.wire)
@@ -250,15 +250,20 @@ class _Exchange:
             raise self.console._hang(what, self.began, why)
         if now >= self.alive + self.quiet:
             raise self.console._hang(what, self.began, f"a quiet line for {self.quiet:.0f} s")
-        if self.damaged_at is not None and now >= self.damaged_at + SETTLE \
-                or now >= max(self.alive, self.sent) + RESEND:
+        if self.damaged_at is not None and now >= self.damaged_at + SETTLE:
+            self._repair()
+        elif now >= max(self.alive, self.sent) + RESEND:
             self._resend()
 
-    def _resend(self):
-        self.resends += 1
-        if self.resends > MAX_RESENDS:
-            raise RigError(f"the console damaged the answer to {self.text!r} {MAX_RESENDS} times; "
+    def _repair(self):
+        """Ask again for what came damaged. Silence isn't counted here: it is a hang."""
+        self.repairs += 1
+        if self.repairs > MAX_REPAIRS:
+            raise RigError(f"the console damaged the answer to {self.text!r} {MAX_REPAIRS} times; "
                            f"log: {self.console.log_path}")
+        self._resend()
+
+    def _resend(self):
         self.console.resends += 1
         self.damaged_at, self.sent = None, time.monotonic()
         self.console._send(self.wire)
@@ -292,7 +297,7 @@ class _Exchange:
     def _final(self, frame):
         count = int(frame.fields["lines"])
         if any(n not in self.data for n in range(1, count + 1)):
-            self._resend()                      # a data line is missing
+            self._repair()                      # a data line is missing
             return None
         if frame.fields.get("name") != "ANSWER_TOO_LONG" and len(self.data) != count:
             raise ProtocolError(f"{len(self.data)} data lines came, lines={count}: {frame.text!r}")

@@ -230,6 +230,8 @@ def _remedy(bad):
                 "libvirt-daemon-system, or run as another user")
     if "pid file" in text or "already" in text:
         return "another rig may be running here: end it, or give VQ7_BUILD another folder"
+    if "linux kernel" in text or "ELF" in text:
+        return "the guest's ntcompat.elf is no kernel: run `make guest`, or look at --guest"
     if "Permission denied" in text:
         return "check that this user may read the build folder"
     return None

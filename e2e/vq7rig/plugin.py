@@ -12,7 +12,7 @@ import time
 import pytest
 from _pytest.runner import runtestprotocol
 
-from . import features, machine, report
+from . import diagnose, machine, report
 from .errors import HANG, PASS, RIG, SKIP, RigError, UsageError, verdict_of
 from .libvirt_host import Host
 from .paths import E2E, GUEST
@@ -137,14 +137,17 @@ class Run:
         made.vq7_verdict = SKIP if made.skipped else verdict_of(error) if made.failed else PASS
         if made.failed and self.pool is not None:
             if made.vq7_verdict == HANG and self.pool.vm is not None:
-                item.vq7_result.notes["virtqueue"] = view = queue_facts(self.pool.vm)
-                say(f"QEMU's view of the virtqueue: {view}")
+                item.vq7_result.notes["virtqueue"] = view = diagnose.of_queue(self.pool.vm)
+                made.sections.append(("virtqueue", view))
+                say(f"virtqueue: {view}")
             self.pool.failed(error)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report):
-        if report.when == "call" and report.passed:
-            return "passed", "", ""         # the progress line says it
+        if report.when == "call" or not report.passed:      # the progress line says it
+            at_call = report.when == "call"
+            return ("skipped" if report.skipped else "passed" if report.passed
+                    else "failed" if at_call else "error"), "", ""
         return None
 
     def _line(self, result):
@@ -186,16 +189,6 @@ def _judge(reports):
     text = "\n".join(each.longreprtext if not each.skipped else str(each.longrepr[-1])
                      for each in reports if each.vq7_verdict == worst and each.longrepr)
     return (worst, text) if worst != PASS else (PASS, "")
-
-
-def queue_facts(vm):
-    """Where the device stands in queue 0, to tell a request never seen from one not finished."""
-    try:
-        queue = features.VirtioView(vm).queue(0)
-    except (RigError, KeyError) as bad:
-        return f"unknown ({bad})"
-    known = ("last-avail-idx", "shadow-avail-idx", "used-idx", "signalled-used", "inuse")
-    return ", ".join(f"{name} {queue[name]}" for name in known if name in queue)
 
 
 def say(text):

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 
+from . import diagnose
 from .channel import FaultInjector, SocketChannel
 from .console import Console
 from .disk import Disk, Expected
@@ -117,12 +118,15 @@ class VM:
             raise RigError(f"can't continue the machine: {bad}") from bad
 
     def _explained(self, bad):
-        """Add what QEMU says when it was QEMU that failed."""
+        """Add what QEMU says when it was QEMU that failed, else the kernel's own log."""
         if isinstance(bad, GuestCrash) and bad.code is None and not self.active():
             log = self.host.log_of(self.name)
             last = log.read_text(errors="replace").splitlines()[-3:] if log else []
             if any("qemu-system" in line and "terminating" not in line for line in last):
                 return RigError("QEMU ended by itself: " + " / ".join(last))
+        if isinstance(bad, Hang):
+            said = diagnose.of_kernel(self.run / "debug.log") or "  | (nothing)"
+            bad.args = (f"{bad}\nthe kernel's log ended with:\n{said}",)
         return bad
 
     def active(self):
