@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: MIT
+//
+// The program that uses the library: one thread adds, publishes and kicks, the
+// other drains as the library's documents say. Their calls exclude each other,
+// as behind a lock, and come in any order.
+#include "driver.h"
+#include "memory.h"
+
+#include <cstdlib>
+
+#include "model_osdep.h"
+#include "virtqueue_split.h"
+
+namespace mc {
+
+namespace {
+
+// Arguments and results of the call under way.
+unsigned g_first, g_count; // kPublish
+uint16_t g_position;       // kPoll
+NTSTATUS g_status;
+bool g_yes;
+VIRTQ_COMPLETION g_out[2];
+uint16_t g_outCount;
+uint8_t g_fresh[kPrivateBytes]; // after Init
+
+VIRTQ_SPLIT *vq() {
+    return static_cast<VIRTQ_SPLIT *>(hooks::privateMemory());
+}
+
+void *cookieOf(unsigned b) {
+    return reinterpret_cast<void *>(uintptr_t(b + 1));
+}
+
+// ------------------------------------------------------- calls of the library
+
+void publish() {
+    VIRTQ_SG sg[2][2];
+    VIRTQ_BUFFER buffers[2];
+    UINT16 heads[2];
+    UINT16 added = 0;
+
+    for (unsigned i = 0; i < g_count; i++) {
+        unsigned b = g_first + i;
+        for (unsigned k = 0; k < segmentsOf(b); k++) {
+            sg[i][k] = VIRTQ_SG{uint64_t(pageOf(b, k)) << 12, kSegmentBytes, TRUE};
+        }
+        buffers[i] = VIRTQ_BUFFER{sg[i], uint16_t(segmentsOf(b)), cookieOf(b)};
+    }
+    if (g_config.program == Program::kBatch) {
+        g_status = VirtqSplitAddBatch(vq(), buffers, uint16_t(g_count), heads, &added);
+        if (NT_SUCCESS(g_status)) {
+            g_status = VirtqSplitPublishBatch(vq(), heads, added);
+        }
+        return;
+    }
+    g_status = VirtqSplitAddBuffer(vq(), sg[0], buffers[0].sg_count, buffers[0].cookie, &heads[0]);
+    if (NT_SUCCESS(g_status)) {
+        g_status = VirtqSplitPublishChecked(vq(), heads[0]);
+    }
+}
+
+void getUsed() {
+    g_outCount = 0;
+    g_status = VirtqSplitGetUsed(vq(), &g_out[0].cookie, &g_out[0].len);
+    g_outCount = NT_SUCCESS(g_status) ? 1 : 0;
+}
+
+void (*bodyOf(Call call))() {
+    switch (call) {
+    case Call::kPublish:
+        return publish;
+    case Call::kKickPrepare:
+        return [] { g_yes = VirtqSplitKickPrepare(vq()); };
+    case Call::kKickCommit:
+        return [] { VirtqSplitKickCommit(vq()); };
+    case Call::kHasUsed:
+        return [] { g_yes = VirtqSplitHasUsed(vq()); };
+    case Call::kGetUsed:
+        return getUsed;
+    case Call::kGetUsedBatch:
+        return [] { g_status = VirtqSplitGetUsedBatch(vq(), g_out, 2, &g_outCount); };
+    case Call::kDisable:
+        return [] { VirtqSplitDisableInterrupts(vq()); };
+    case Call::kEnable:
+        return [] { g_yes = VirtqSplitEnableInterrupts(vq()); };
+    case Call::kEnableDelayed:
+        return [] { g_yes = VirtqSplitEnableInterruptsDelayed(vq()); };
+    case Call::kPrepareWait:
+        return [] { g_position = VirtqSplitPrepareWait(vq()); };
+    case Call::kPoll:
+        return [] { g_yes = VirtqSplitPoll(vq(), g_position); };
+    default:
+        abort();
+    }
+}
+
+// Mutants that no memory primitive can make: the same effect on private state.
+struct Sabotage {
+    uint16_t states[kMaxSize];
+    uint32_t writable[kMaxSize];
+    uint16_t inFlight;
+};
+
+void sabotageBefore(Call call, Sabotage &saved) {
+    if (call != Call::kGetUsed) {
+        return;
+    }
+    saved.inFlight = vq()->num_in_flight;
+    for (unsigned i = 0; i < g_config.size; i++) {
+        saved.states[i] = vq()->chains[i].state;
+        saved.writable[i] = vq()->chains[i].writable;
+        if (g_config.mutant == Mutant::kNoInFlightCheck) {
+            vq()->chains[i].state = 2; // in flight
+            vq()->num_in_flight = 0x7FFF;
+        }
+        if (g_config.mutant == Mutant::kNoLengthCheck) {
+            vq()->chains[i].writable = 0xFFFFFFFF;
+        }
+    }
+}
+
+void sabotageAfter(Call call, const Sabotage &saved) {
+    if (call == Call::kPublish && g_config.mutant == Mutant::kKickCountOffByOne &&
+        vq()->num_added != 0) {
+        vq()->num_added--;
+    }
+    if (call != Call::kGetUsed) {
+        return;
+    }
+    for (unsigned i = 0; i < g_config.size; i++) {
+        if (vq()->chains[i].state == 2) {
+            vq()->chains[i].state = saved.states[i];
+        }
+        vq()->chains[i].writable = saved.writable[i];
+    }
+    if (g_config.mutant == Mutant::kNoInFlightCheck) {
+        vq()->num_in_flight = uint16_t(saved.inFlight - (0x7FFF - vq()->num_in_flight));
+    }
+}
+
+// ------------------------------------------------------ what a result must be
+
+bool isOutstanding(BufferState b) {
+    return b != BufferState::kNew && b != BufferState::kCompleted;
+}
+
+void complete(State &s, const VIRTQ_COMPLETION &done) {
+    uintptr_t b = reinterpret_cast<uintptr_t>(done.cookie) - 1;
+    if (b >= s.driver.submitted || !isOutstanding(s.driver.buffers[b])) {
+        violate("the driver completed a buffer that is not outstanding (cookie %lu)",
+                (unsigned long)b + 1);
+        return;
+    }
+    if (!g_config.adversary) {
+        if (s.driver.buffers[b] != BufferState::kUsed) {
+            violate("the driver completed buffer %u before the device", unsigned(b));
+        }
+        if (done.len != usedLengthOf(unsigned(b))) {
+            violate("the driver got length %u for buffer %u", done.len, unsigned(b));
+        }
+    }
+    if (done.len > kSegmentBytes * segmentsOf(unsigned(b))) {
+        violate("the driver believed a length of %u", done.len);
+    }
+    s.driver.buffers[b] = BufferState::kCompleted;
+    MC_TRACE("driver  buffer %u is completed", unsigned(b));
+}
+
+bool isDocumentedBreak(NTSTATUS status) {
+    return status == VIRTQ_STATUS_USED_ID_RANGE || status == VIRTQ_STATUS_USED_IDX_AHEAD ||
+           status == VIRTQ_STATUS_USED_NOT_ISSUED || status == VIRTQ_STATUS_USED_MID_CHAIN ||
+           status == VIRTQ_STATUS_USED_TWICE || status == VIRTQ_STATUS_USED_LENGTH;
+}
+
+void checkBroken(State &s) {
+    if (!VirtqSplitIsBroken(vq())) {
+        return;
+    }
+    s.driver.broken = 1;
+    MC_TRACE("driver  the queue is broken, status %08x", unsigned(VirtqSplitBrokenStatus(vq())));
+    if (!g_config.adversary) {
+        violate("the queue says %08x of a device that did nothing wrong",
+                unsigned(VirtqSplitBrokenStatus(vq())));
+    } else if (!isDocumentedBreak(VirtqSplitBrokenStatus(vq()))) {
+        violate("the queue is broken with the undocumented status %08x",
+                unsigned(VirtqSplitBrokenStatus(vq())));
+    }
+}
+
+void checkBooks(const State &s) {
+    unsigned inFlight = 0, used = 0;
+    for (unsigned b = 0; b < s.driver.submitted; b++) {
+        if (isOutstanding(s.driver.buffers[b])) {
+            inFlight++;
+            used += segmentsOf(b);
+        }
+    }
+    if (VirtqSplitInFlight(vq()) != inFlight || VirtqSplitNumFree(vq()) + used != g_config.size) {
+        violate("%u buffers in %u descriptors are outstanding; the queue says %u, and %u free",
+                inFlight, used, VirtqSplitInFlight(vq()), VirtqSplitNumFree(vq()));
+    }
+}
+
+// ------------------------------------------------------------ the two threads
+
+void afterSubmit(State &s, Call call) {
+    DriverState &d = s.driver;
+    if (call == Call::kPublish) {
+        if (!NT_SUCCESS(g_status) && !d.broken) {
+            violate("a buffer that has room was refused with %08x", unsigned(g_status));
+        }
+        for (unsigned i = 0; i < g_count && NT_SUCCESS(g_status); i++) {
+            d.buffers[d.submitted++] = BufferState::kPublished;
+            d.needKick = 1;
+        }
+    } else if (call == Call::kKickPrepare) {
+        d.needKick = 0;
+        d.submit = Submit::kCommit;
+        if (g_yes) {
+            s.kick = 1;
+            MC_TRACE("driver  kicks the device");
+        }
+    } else {
+        d.submit = Submit::kIdle;
+    }
+}
+
+Drain afterLook(bool waiting) {
+    if (waiting) {
+        return Drain::kTake;
+    }
+    return g_config.program == Program::kHasUsed ? Drain::kAsleep : Drain::kEnable;
+}
+
+Drain afterTake(State &s) {
+    for (unsigned i = 0; i < g_outCount; i++) {
+        complete(s, g_out[i]);
+    }
+    if (g_config.program == Program::kGetUsed || g_config.program == Program::kBatch) {
+        return NT_SUCCESS(g_status) ? Drain::kTake : Drain::kAsleep;
+    }
+    if (!NT_SUCCESS(g_status) && !g_config.adversary) {
+        violate("HasUsed said yes, GetUsed %08x", unsigned(g_status));
+    }
+    return Drain::kLook;
+}
+
+void afterDrain(State &s, Call call) {
+    Drain &pc = s.driver.drain;
+    switch (call) {
+    case Call::kDisable:
+        pc = Drain::kLook;
+        break;
+    case Call::kHasUsed:
+        pc = afterLook(g_yes);
+        break;
+    case Call::kGetUsed:
+    case Call::kGetUsedBatch:
+        pc = afterTake(s);
+        break;
+    case Call::kEnable:
+    case Call::kEnableDelayed:
+        pc = g_yes ? Drain::kAsleep : Drain::kDisable;
+        break;
+    case Call::kPrepareWait:
+        s.driver.waitPosition = g_position;
+        pc = Drain::kPoll;
+        break;
+    default: // kPoll
+        pc = g_yes ? Drain::kDisable : Drain::kAsleep;
+        break;
+    }
+    if (s.driver.broken) {
+        pc = Drain::kAsleep;
+    }
+    if (pc == Drain::kAsleep) {
+        s.driver.waitPosition = 0;
+        MC_TRACE("driver  sleeps until an interrupt");
+    }
+}
+
+void finishCall(State &s) {
+    DriverState &d = s.driver;
+    Call call = d.call;
+    hooks::leave(s);
+    hooks::checkUntouched();
+    checkBroken(s);
+    d.call = Call::kNone;
+    d.done = d.loadCount = d.count = 0;
+    memset(d.loads, 0, sizeof(d.loads));
+    if (call <= Call::kKickCommit) {
+        afterSubmit(s, call);
+    } else {
+        afterDrain(s, call);
+    }
+    checkBooks(s);
+}
+
+// One step of a call; FALSE: it has to wait for a flush first.
+bool stepCall(State &s, unsigned choice, unsigned &choices) {
+    Sabotage saved;
+    Call call = s.driver.call;
+    hooks::enter(s);
+    g_position = s.driver.waitPosition;
+    g_first = s.driver.submitted;
+    g_count = s.driver.count;
+    sabotageBefore(call, saved);
+    hooks::Outcome outcome = hooks::run(s, choice, bodyOf(call));
+    choices = outcome.choices;
+    if (outcome.finished) {
+        sabotageAfter(call, saved);
+        finishCall(s);
+    }
+    if (g_config.adversary && outcome.finished) {
+        checkRecovery(s);
+    }
+    return outcome.progress;
+}
+
+void emitCall(const State &s, Call call, unsigned count, const Emit &emit) {
+    unsigned choices = 1;
+    for (unsigned choice = 0; choice < choices; choice++) {
+        State next = s;
+        next.driver.call = call;
+        next.driver.count = uint8_t(count);
+        if (stepCall(next, choice, choices) || !g_violation.empty()) {
+            emit(next);
+        }
+    }
+}
+
+void submitSteps(const State &s, const Emit &emit) {
+    const DriverState &d = s.driver;
+    const VIRTQ_SPLIT *queue = reinterpret_cast<const VIRTQ_SPLIT *>(d.privateBytes);
+    unsigned batch = g_config.program == Program::kBatch ? 2 : 1;
+    unsigned room = queue->num_free;
+
+    for (unsigned count = 1; count <= batch; count++) {
+        unsigned b = d.submitted + count - 1u;
+        if (b >= g_config.buffers || segmentsOf(b) > room) {
+            break;
+        }
+        room -= segmentsOf(b);
+        emitCall(s, Call::kPublish, count, emit);
+    }
+    if (d.submit == Submit::kCommit) {
+        emitCall(s, Call::kKickCommit, 0, emit);
+    } else if (d.needKick) {
+        emitCall(s, Call::kKickPrepare, 0, emit);
+    }
+}
+
+Call drainCall(Drain pc) {
+    switch (pc) {
+    case Drain::kDisable:
+        return Call::kDisable;
+    case Drain::kLook:
+        return Call::kHasUsed;
+    case Drain::kTake:
+        return g_config.program == Program::kBatch ? Call::kGetUsedBatch : Call::kGetUsed;
+    case Drain::kEnable:
+        return g_config.program == Program::kDelayed ? Call::kEnableDelayed
+               : g_config.program == Program::kWait  ? Call::kPrepareWait
+                                                     : Call::kEnable;
+    default:
+        return Call::kPoll;
+    }
+}
+
+Drain firstDrain() {
+    switch (g_config.program) {
+    case Program::kHasUsed:
+        return Drain::kLook;
+    case Program::kGetUsed:
+    case Program::kBatch:
+        return Drain::kTake;
+    default:
+        return Drain::kDisable;
+    }
+}
+
+} // namespace
+
+void driverSteps(const State &s, const Emit &emit) {
+    const DriverState &d = s.driver;
+    if (d.call != Call::kNone) {
+        emitCall(s, d.call, d.count, emit);
+        return;
+    }
+    if (d.broken) {
+        return;
+    }
+    submitSteps(s, emit);
+    if (d.drain != Drain::kAsleep) {
+        emitCall(s, drainCall(d.drain), 0, emit);
+    } else if (s.interrupt) {
+        State next = s;
+        next.interrupt = 0;
+        next.driver.drain = firstDrain();
+        fullFence(next, kDriver); // delivery and the queueing of a DPC order loads
+        MC_TRACE("driver  takes the interrupt");
+        emit(next);
+    }
+}
+
+// -------------------------------------------------------- start, end, recovery
+
+static VIRTQ_SPLIT_AREAS areas() {
+    return VIRTQ_SPLIT_AREAS{hooks::g_desc, 0x10000,       hooks::g_avail,
+                             0x20000,       hooks::g_used, 0x30000};
+}
+
+void driverSetUp() {
+    VIRTQ_SPLIT_AREAS where = (hooks::setUpViews(), areas());
+    uint16_t size = uint16_t(g_config.size);
+    if (!NT_SUCCESS(VirtqSplitInitAreas(vq(), size, size, g_config.eventIdx, FALSE, &where, nullptr,
+                                        0, 0, 0))) {
+        abort();
+    }
+    hooks::poisonViews();
+    memset(g_fresh, 0, sizeof(g_fresh));
+    memcpy(g_fresh, vq(), VirtqSplitStateSize(size));
+}
+
+State initialState() {
+    State s;
+    memset(static_cast<void *>(&s), 0, sizeof(s));
+    memcpy(s.driver.privateBytes, g_fresh, sizeof(g_fresh));
+    hooks::enter(s);
+    vq()->avail_idx = vq()->last_used_idx = g_config.start;
+    hooks::leave(s);
+    for (unsigned loc : {kAvailIdx, kUsedIdx, kUsedEvent, kAvailEvent}) {
+        s.memory[loc] = g_config.start;
+    }
+    s.device.last = s.device.usedIdx = s.device.signalledIdx = g_config.start;
+    s.device.budget = uint8_t(g_config.adversary);
+    return s;
+}
+
+void checkNothingLeft(const State &s) {
+    hooks::enter(s);
+    if (VirtqSplitNumFree(vq()) != g_config.size || VirtqSplitInFlight(vq()) != 0) {
+        violate("all buffers are back, but %u of %u descriptors are free", VirtqSplitNumFree(vq()),
+                g_config.size);
+    }
+}
+
+void checkRecovery(const State &s) {
+    bool seen[kMaxBuffers] = {};
+    unsigned left = 0;
+    void *cookie;
+
+    for (unsigned b = 0; b < s.driver.submitted; b++) {
+        left += isOutstanding(s.driver.buffers[b]);
+    }
+    hooks::enter(s);
+    while (NT_SUCCESS(VirtqSplitDetachUnused(vq(), &cookie))) {
+        uintptr_t b = reinterpret_cast<uintptr_t>(cookie) - 1;
+        if (b >= s.driver.submitted || seen[b] || !isOutstanding(s.driver.buffers[b])) {
+            violate("detach gave back a buffer that is not outstanding (cookie %lu)",
+                    (unsigned long)b + 1);
+            return;
+        }
+        seen[b] = true;
+        left--;
+    }
+    NTSTATUS status = VirtqSplitResetChecked(vq());
+    hooks::poisonViews();
+    if (left != 0 || !NT_SUCCESS(status)) {
+        violate("%u buffers leak over detach and reset, status %08x", left, unsigned(status));
+        return;
+    }
+    for (unsigned i = 0; i < g_config.size; i++) { // what says nothing in a free descriptor
+        vq()->chains[i].writable = 0;
+        vq()->chains[i].last = vq()->chains[i].count = 0;
+    }
+    if (memcmp(vq(), g_fresh, VirtqSplitStateSize(uint16_t(g_config.size))) != 0) {
+        violate("the queue after reset is not as after init");
+    }
+}
+
+} // namespace mc
