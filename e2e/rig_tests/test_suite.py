@@ -41,6 +41,7 @@ def test_hanging_guest_is_given_up_on(cli):
                env={"VQ7_FAKE_FAULTS": "hang"})
     assert done.returncode == 1, done.stdout + done.stderr
     assert verdicts(cli) == {"hang", "skipped"}
+    assert "virtqueue: device: " in done.stderr and "; driver: " in done.stderr
     assert "given up on pc-modern after 2 failures" in \
         (cli.build / "e2e" / "latest" / "junit.xml").read_text()
 
