@@ -25,6 +25,7 @@ TOP = pathlib.Path(__file__).resolve().parent.parent
 EQUIVALENT = TOP / "ci" / "mutants-equivalent.txt"
 TESTS = sorted((TOP / "unit").glob("*_test.cpp"))
 TEST_LIMIT_S = 60
+BUILD_LIMIT_S = 1200        # the first build of a worker is the whole of it
 
 # (name, pattern, replacement); the pattern's first group is what is replaced.
 OPERATORS = [
@@ -129,7 +130,7 @@ class Worker:
 
     def verdict(self, tests):
         """'killed', 'survived', or 'invalid' when it does not compile."""
-        built = run(["cmake", "--build", "b", "-j1", "--target", *tests], self.root, 300)
+        built = run(["cmake", "--build", "b", "-j1", "--target", *tests], self.root, BUILD_LIMIT_S)
         if built is None or built.returncode:
             return "invalid"
         done = run(["ctest", "--test-dir", "b", "-R", f"^({'|'.join(tests)})$",
@@ -182,8 +183,9 @@ def main():
     results = []
     with tempfile.TemporaryDirectory(prefix="vq7-mutate-") as folder:
         workers = [Worker(pathlib.Path(folder) / str(i)) for i in range(arguments.jobs)]
-        if workers[0].verdict(sorted(p.stem for p in TESTS)) != "survived":
-            print("mutate: the unit tests fail without any mutation", file=sys.stderr)
+        first = workers[0].verdict(sorted(p.stem for p in TESTS))
+        if first != "survived":
+            print(f"mutate: without any mutation the unit tests are {first}", file=sys.stderr)
             return 3
 
         def work(worker, share):
