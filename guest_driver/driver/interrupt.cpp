@@ -5,6 +5,20 @@
 // A removed device reads as all ones.
 #define ISR_ABSENT 0xFF
 
+// Adds bits to the ISR status that the DPC will see. InterlockedOr is not in the
+// headers of every WDK for x86.
+static VOID AddIsrStatus(DEVICE_CONTEXT *dc, LONG bits) {
+    LONG old = dc->isr_status;
+
+    for (;;) {
+        LONG seen = InterlockedCompareExchange(&dc->isr_status, old | bits, old);
+        if (seen == old) {
+            return;
+        }
+        old = seen;
+    }
+}
+
 // IRQL: DIRQL. Connected from before EvtDeviceD0EntryPostInterruptsEnabled to
 // after EvtDeviceD0ExitPreInterruptsDisabled, so the registers are mapped; a
 // device that was reset has ISR status 0.
@@ -15,7 +29,7 @@ static BOOLEAN ClaimLine(DEVICE_CONTEXT *dc) {
         InterlockedIncrement(&dc->isr_not_ours);
         return FALSE;
     }
-    InterlockedOr(&dc->isr_status, isr);
+    AddIsrStatus(dc, isr);
     return TRUE;
 }
 
@@ -106,7 +120,7 @@ VOID NTAPI Vq7EvtDpc(WDFINTERRUPT interrupt, WDFOBJECT device) {
     }
     if (more) {
         // The device is faster than a DPC should run: go on in the next one.
-        InterlockedOr(&dc->isr_status, VIRTIO_PCI_ISR_QUEUE);
+        AddIsrStatus(dc, VIRTIO_PCI_ISR_QUEUE);
         WdfInterruptQueueDpcForIsr(interrupt);
     }
 }
