@@ -22,7 +22,6 @@ NTSTATUS g_status;
 bool g_yes;
 VIRTQ_COMPLETION g_out[2];
 uint16_t g_outCount;
-uint8_t g_fresh[kPrivateBytes]; // after Init
 
 VIRTQ_SPLIT *vq() {
     return static_cast<VIRTQ_SPLIT *>(hooks::privateMemory());
@@ -140,10 +139,6 @@ void sabotageAfter(Call call, const Sabotage &saved) {
 }
 
 // ------------------------------------------------------ what a result must be
-
-bool isOutstanding(BufferState b) {
-    return b != BufferState::kNew && b != BufferState::kCompleted;
-}
 
 void complete(State &s, const VIRTQ_COMPLETION &done) {
     uintptr_t b = reinterpret_cast<uintptr_t>(done.cookie) - 1;
@@ -401,82 +396,6 @@ void driverSteps(const State &s, const Emit &emit) {
         fullFence(next, kDriver); // delivery and the queueing of a DPC order loads
         MC_TRACE("driver  takes the interrupt");
         emit(next);
-    }
-}
-
-// -------------------------------------------------------- start, end, recovery
-
-static VIRTQ_SPLIT_AREAS areas() {
-    return VIRTQ_SPLIT_AREAS{hooks::g_desc, 0x10000,       hooks::g_avail,
-                             0x20000,       hooks::g_used, 0x30000};
-}
-
-void driverSetUp() {
-    VIRTQ_SPLIT_AREAS where = (hooks::setUpViews(), areas());
-    uint16_t size = uint16_t(g_config.size);
-    if (!NT_SUCCESS(VirtqSplitInitAreas(vq(), size, size, g_config.eventIdx, FALSE, &where, nullptr,
-                                        0, 0, 0))) {
-        abort();
-    }
-    hooks::poisonViews();
-    memset(g_fresh, 0, sizeof(g_fresh));
-    memcpy(g_fresh, vq(), VirtqSplitStateSize(size));
-}
-
-State initialState() {
-    State s;
-    memset(static_cast<void *>(&s), 0, sizeof(s));
-    memcpy(s.driver.privateBytes, g_fresh, sizeof(g_fresh));
-    hooks::enter(s);
-    vq()->avail_idx = vq()->last_used_idx = g_config.start;
-    hooks::leave(s);
-    for (unsigned loc : {kAvailIdx, kUsedIdx, kUsedEvent, kAvailEvent}) {
-        s.memory[loc] = g_config.start;
-    }
-    s.device.last = s.device.usedIdx = s.device.signalledIdx = g_config.start;
-    s.device.budget = uint8_t(g_config.adversary);
-    return s;
-}
-
-void checkNothingLeft(const State &s) {
-    hooks::enter(s);
-    if (VirtqSplitNumFree(vq()) != g_config.size || VirtqSplitInFlight(vq()) != 0) {
-        violate("all buffers are back, but %u of %u descriptors are free", VirtqSplitNumFree(vq()),
-                g_config.size);
-    }
-}
-
-void checkRecovery(const State &s) {
-    bool seen[kMaxBuffers] = {};
-    unsigned left = 0;
-    void *cookie;
-
-    for (unsigned b = 0; b < s.driver.submitted; b++) {
-        left += isOutstanding(s.driver.buffers[b]);
-    }
-    hooks::enter(s);
-    while (NT_SUCCESS(VirtqSplitDetachUnused(vq(), &cookie))) {
-        uintptr_t b = reinterpret_cast<uintptr_t>(cookie) - 1;
-        if (b >= s.driver.submitted || seen[b] || !isOutstanding(s.driver.buffers[b])) {
-            violate("detach gave back a buffer that is not outstanding (cookie %lu)",
-                    (unsigned long)b + 1);
-            return;
-        }
-        seen[b] = true;
-        left--;
-    }
-    NTSTATUS status = VirtqSplitResetChecked(vq());
-    hooks::poisonViews();
-    if (left != 0 || !NT_SUCCESS(status)) {
-        violate("%u buffers leak over detach and reset, status %08x", left, unsigned(status));
-        return;
-    }
-    for (unsigned i = 0; i < g_config.size; i++) { // what says nothing in a free descriptor
-        vq()->chains[i].writable = 0;
-        vq()->chains[i].last = vq()->chains[i].count = 0;
-    }
-    if (memcmp(vq(), g_fresh, VirtqSplitStateSize(uint16_t(g_config.size))) != 0) {
-        violate("the queue after reset is not as after init");
     }
 }
 

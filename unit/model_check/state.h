@@ -72,6 +72,11 @@ enum class Call : uint8_t {
 
 enum class BufferState : uint8_t { kNew, kPublished, kFetched, kUsed, kCompleted };
 
+// Added by the driver and not completed yet.
+inline bool isOutstanding(BufferState b) {
+    return b != BufferState::kNew && b != BufferState::kCompleted;
+}
+
 enum class Submit : uint8_t { kIdle, kCommit };
 enum class Drain : uint8_t { kAsleep, kDisable, kLook, kTake, kEnable, kPoll };
 
