@@ -278,6 +278,7 @@ void afterDrain(State &s, Call call) {
 void finishCall(State &s) {
     DriverState &d = s.driver;
     Call call = d.call;
+    MC_TRACE("driver  %s returns", callName(call));
     hooks::leave(s);
     hooks::checkUntouched();
     checkBroken(s);

@@ -154,7 +154,6 @@ void flushSteps(const State &s, const Emit &emit) {
         for (unsigned i = 0; i < s.stores[agent].count; i++) {
             if (canFlush(s, agent, i)) {
                 State next = s;
-                MC_TRACE("%s", agent == kDriver ? "driver's buffer:" : "device's buffer:");
                 flush(next, agent, i);
                 emit(next);
             }

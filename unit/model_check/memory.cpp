@@ -133,7 +133,8 @@ bool canFlush(const State &s, Agent agent, unsigned i) {
 void flush(State &s, Agent agent, unsigned i) {
     StoreBuffer &b = s.stores[agent];
     commit(s, b.loc[i], b.value[i], agent == kDriver);
-    MC_TRACE("memory takes %s = %llx", locName(b.loc[i]).c_str(), (unsigned long long)b.value[i]);
+    MC_TRACE("memory  takes %s = %llx from the %s's buffer", locName(b.loc[i]).c_str(),
+             (unsigned long long)b.value[i], agent == kDriver ? "driver" : "device");
     for (unsigned j = i; j + 1 < b.count; j++) {
         b.value[j] = b.value[j + 1];
         b.loc[j] = b.loc[j + 1];
