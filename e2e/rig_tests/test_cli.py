@@ -144,7 +144,7 @@ def qemu_cli(cli, short_path):
         env = {"TMPDIR": str(temps), **options.pop("env", {})}
         return cli(*arguments, env=env, **options)
 
-    run.build = cli.build
+    run.build, run.temps = cli.build, temps
     yield run
     assert not left_behind(cli), "a machine was left behind"
     assert not list(temps.iterdir()), "temporary files were left behind"
@@ -170,6 +170,38 @@ def test_interrupted_run_leaves_nothing(qemu_cli):
     job.send_signal(signal.SIGINT)
     out, err = job.communicate(timeout=20)
     assert job.returncode == 130, out + err
+    assert err.splitlines()[-1] == "vq7rig: interrupted"
+
+
+CREATE_INTERRUPTED = """
+import os, signal, sys
+from vq7rig import cli, libvirt_host
+real = libvirt_host.Host.create
+def create(self, xml):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return real(self, xml)
+libvirt_host.Host.create = create
+sys.exit(cli.main())
+"""
+
+
+@qemu
+def test_interrupted_while_a_machine_starts(qemu_cli):
+    """Once the interrupt came, no further test may start: no second one is heard."""
+    done = qemu_cli("run", "--accel=tcg", "-k", "test_start", code=CREATE_INTERRUPTED)
+    assert done.returncode == 130, done.stdout + done.stderr
+    assert done.stderr.splitlines()[-1] == "vq7rig: interrupted"
+
+
+@qemu
+def test_killed_rig_is_cleaned_up_by_the_next(qemu_cli):
+    job = qemu_cli("vm", "modern", start_only=True)
+    wait_for(lambda: left_behind(qemu_cli))
+    job.kill()
+    job.communicate()
+    assert list(qemu_cli.temps.iterdir())
+    qemu_cli("check")
+    wait_for(lambda: not left_behind(qemu_cli))
 
 
 @qemu

@@ -20,6 +20,7 @@ from .libvirt_host import Host
 from .paths import E2E, GUEST, ROOT
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_interrupted = False
 
 
 def main(argv=None):
@@ -48,6 +49,8 @@ def main(argv=None):
 
 def _interrupt(_number, _frame):
     """The first one ends the job; what it then does to clean up is short and not to be broken."""
+    global _interrupted
+    _interrupted = True
     for number in INTERRUPTS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
@@ -122,7 +125,7 @@ def _run(args, rest):
     if catcher.fatal is not None:
         raise catcher.fatal
     if code == pytest.ExitCode.INTERRUPTED or catcher.interrupted:
-        return EXIT_INTERRUPTED
+        raise KeyboardInterrupt
     if code == pytest.ExitCode.NO_TESTS_COLLECTED:
         raise UsageError("no test was chosen: look at -m, -k and the names of the tests")
     if code == pytest.ExitCode.USAGE_ERROR:
@@ -160,6 +163,10 @@ class _Catcher:
 
     def __init__(self):
         self.results, self.interrupted, self.fatal = [], False, None
+
+    def pytest_runtest_logstart(self):
+        if _interrupted:                # and something turned it into another exception
+            raise KeyboardInterrupt
 
     def pytest_keyboard_interrupt(self, excinfo):
         self.interrupted = excinfo.errisinstance(KeyboardInterrupt)

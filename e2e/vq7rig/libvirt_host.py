@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -51,9 +52,25 @@ def default_root():
     """The persistent folder of the embedded driver: QEMU's capabilities are cached there."""
     root = E2E / "libvirt"
     if len(str(root)) > MAX_ROOT:
-        tree = hashlib.sha256(str(root).encode()).hexdigest()[:8]
-        root = pathlib.Path(short_temp()) / f"vq7-libvirt-{os.getuid()}-{tree}"
+        root = pathlib.Path(short_temp()) / f"vq7-libvirt-{os.getuid()}-{_tree()}"
     return root
+
+
+def _tree():
+    return hashlib.sha256(str(E2E).encode()).hexdigest()[:8]
+
+
+def temp_prefix():
+    """How the names of this build folder's temporary folders begin."""
+    return f"vq7-{_tree()}-"
+
+
+def remove_temps():
+    """Remove what a killed rig left. Its machines have ended, and libvirt lets only one
+    process use the build folder's embedded driver."""
+    for folder in pathlib.Path(short_temp()).glob(temp_prefix() + "*"):
+        if folder.lstat().st_uid == os.getuid():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def short_temp():
@@ -120,6 +137,20 @@ def _is_daemon(pid, prefix):
     return name.startswith(prefix) and int(rest.split()[3]) != os.getsid(0)
 
 
+def end_orphans(root):
+    """End the QEMUs below an embedded root that libvirt doesn't know: those that a killed
+    rig was just starting. Ours are children of this process, see adopt_orphans."""
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            parent = int((entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+            if (b"qemu-system" in words[0] and parent != os.getpid()
+                    and any(f"{root}/".encode() in word for word in words)):
+                os.kill(int(entry.name), signal.SIGKILL)
+        except OSError:
+            pass                        # ended meanwhile, or another user's
+
+
 class Host:
     """An open connection. Use as a context manager, or call close()."""
 
@@ -147,6 +178,10 @@ class Host:
         except libvirt.libvirtError as bad:
             raise RigError(f"can't connect to {self.uri}: {bad}", _remedy(bad)) from bad
         self._end_domains()             # left by a rig that was killed
+        if self.embedded:
+            end_orphans(self.root)
+        if self.embedded and self.root == default_root().absolute():
+            remove_temps()
         return self
 
     def _end_domains(self):

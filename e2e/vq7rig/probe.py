@@ -13,6 +13,7 @@ import tempfile
 import time
 
 from .errors import RigError
+from .libvirt_host import short_temp, temp_prefix
 
 LIMIT = 2.0         # seconds; TCG needs one, and a KVM that is slower is of no use
 
@@ -71,7 +72,7 @@ def _key():
 
 
 def _run(host):
-    run = tempfile.mkdtemp(prefix="vq7-probe-")
+    run = tempfile.mkdtemp(prefix=temp_prefix(), dir=short_temp())
     dom = None
     try:
         with open(f"{run}/boot.img", "wb") as image:

@@ -17,7 +17,7 @@ from .channel import FaultInjector, SocketChannel
 from .console import Console
 from .disk import Disk, Expected
 from .errors import GuestCrash, GuestError, Hang, RigError
-from .libvirt_host import libvirt, short_temp
+from .libvirt_host import libvirt, short_temp, temp_prefix
 from .machine import domain_xml
 from .pattern import SECTOR
 
@@ -41,7 +41,7 @@ class VM:
         self.hello_timeout = hello_timeout
         self.name = f"vq7-{os.getpid()}-{next(_numbers)}"
         self.state, self.reason = NEW, ""
-        self.run = pathlib.Path(tempfile.mkdtemp(prefix="vq7-", dir=short_temp()))
+        self.run = pathlib.Path(tempfile.mkdtemp(prefix=temp_prefix(), dir=short_temp()))
         self.disk = Disk(self.run / "disk.img", disk_mib * (1 << 20) // SECTOR)
         self.expected = None
         self.dom = self.console = self.faults = None
@@ -60,7 +60,7 @@ class VM:
         """Mark it as not to be used again."""
         if self.state != OFF:
             self.state = BROKEN
-        self.reason = self.reason or str(reason).splitlines()[0]
+        self.reason = self.reason or (str(reason).splitlines() or [type(reason).__name__])[0]
 
     @property
     def usable(self):
