@@ -205,6 +205,13 @@ def test_killed_rig_is_cleaned_up_by_the_next(qemu_cli):
 
 
 @qemu
+def test_build_folder_with_odd_letters(qemu_cli, short_path):
+    """The folder's name is part of libvirt's URI, and of domain XML."""
+    done = qemu_cli("check", env={"VQ7_BUILD": str(short_path / "a b%20&'c")})
+    assert "ok       libvirt" in done.stdout, done.stdout
+
+
+@qemu
 def test_guest_that_is_no_kernel(qemu_cli):
     (qemu_cli.build / "guest/x64/ntcompat.elf").write_bytes(b"not a kernel")
     assert "libvirt can't start the machine" in one_line(qemu_cli("vm", "modern"), 3)

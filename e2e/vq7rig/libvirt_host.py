@@ -15,6 +15,7 @@ import signal
 import tempfile
 import threading
 import time
+import urllib.parse
 
 from .errors import RigError, UsageError
 from .paths import E2E
@@ -157,7 +158,7 @@ class Host:
     def __init__(self, uri=None, root=None):
         self.root = pathlib.Path(root or default_root()).absolute()
         self.embedded = uri is None
-        self.uri = uri or f"qemu:///embed?root={self.root}"
+        self.uri = uri or f"qemu:///embed?root={urllib.parse.quote(str(self.root))}"
         self.conn = None
         self.accel = None
         self.accel_note = ""
