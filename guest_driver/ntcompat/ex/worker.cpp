@@ -69,18 +69,18 @@ VOID NTAPI ExQueueWorkItem(PWORK_QUEUE_ITEM item, WORK_QUEUE_TYPE type) {
         KdViolation(0xC4, "ExQueueWorkItem above DISPATCH_LEVEL", 0x20003, KeGetCurrentIrql(), 0,
                     0);
     if (static_cast<ULONG>(type) >= kQueues)
-        KdViolation(0x96, "a work queue that doesn't exist", 0x2, static_cast<uint64_t>(type), 0,
-                    0);
+        KdViolation(WORKER_INVALID, "a work queue that doesn't exist", 0x6,
+                    reinterpret_cast<uintptr_t>(item), static_cast<uint64_t>(type), 0);
     if (!item->WorkerRoutine)
-        KdViolation(0x96, "a work item without a routine", 0x3, reinterpret_cast<uintptr_t>(item),
-                    0, 0);
+        KdViolation(WORKER_INVALID, "a work item without a routine", 0x7,
+                    reinterpret_cast<uintptr_t>(item), static_cast<uint64_t>(type), 0);
     Queue *queue = &queues[type];
     InitializeQueue(queue);
     {
         MiLockGuard guard(&queue->lock);
         if (item->List.Flink)
-            KdViolation(0x96, "a work item is queued that is queued already", 0x1,
-                        reinterpret_cast<uintptr_t>(item), 0, 0);
+            KdViolation(WORKER_INVALID, "a work item is queued that is queued already", 0x1,
+                        reinterpret_cast<uintptr_t>(item), static_cast<uint64_t>(type), 0);
         InsertTailList(&queue->items, &item->List);
     }
     KeReleaseSemaphore(&queue->count, 0, 1, FALSE);

@@ -5,9 +5,6 @@
 // can't reach a page stops the guest, since bounce buffers would hide it.
 #include "io/iop.h"
 
-#ifndef DRIVER_VERIFIER_DMA_VIOLATION
-#define DRIVER_VERIFIER_DMA_VIOLATION 0xE6
-#endif
 
 #define ADAPTER_MAGIC 0x41616D44u
 #define LIST_MAGIC 0x4C616D44u

@@ -73,6 +73,12 @@ static void RunItem(void *context) {
     ObDereferenceObject(device);
 }
 
+static void RequireNotQueued(PIO_WORKITEM item) {
+    if (item->queued)
+        KdViolation(WORKER_INVALID, "a work item is freed that is queued", 2, (uint64_t)item,
+                    (uint64_t)item->routine, 0);
+}
+
 NTC_EXPORT ULONG NTAPI IoSizeofWorkItem(VOID) {
     return sizeof(struct _IO_WORKITEM);
 }
@@ -84,8 +90,7 @@ NTC_EXPORT VOID NTAPI IoInitializeWorkItem(IN PVOID IoObject, IN PIO_WORKITEM Io
 }
 
 NTC_EXPORT VOID NTAPI IoUninitializeWorkItem(IN PIO_WORKITEM IoWorkItem) {
-    if (IoWorkItem->queued)
-        KeBugCheckEx(WORKER_INVALID, 1, (ULONG_PTR)IoWorkItem, 0, 0);
+    RequireNotQueued(IoWorkItem);
 }
 
 extern "C" PIO_WORKITEM NTAPI IoAllocateWorkItem(IN PDEVICE_OBJECT DeviceObject) {
@@ -102,18 +107,19 @@ extern "C" PIO_WORKITEM NTAPI IoAllocateWorkItem(IN PDEVICE_OBJECT DeviceObject)
 
 extern "C" VOID NTAPI IoFreeWorkItem(IN PIO_WORKITEM IoWorkItem) {
     IopRequireIrql(DISPATCH_LEVEL, "IoFreeWorkItem");
-    if (IoWorkItem->queued)
-        KeBugCheckEx(WORKER_INVALID, 1, (ULONG_PTR)IoWorkItem, 0, 0);
+    RequireNotQueued(IoWorkItem);
     if (!IoWorkItem->allocated)
         KdViolation(IOP_VERIFIER, "IoFreeWorkItem: not from IoAllocateWorkItem",
                     (uint64_t)IoWorkItem, 0, 0, 0);
     ExFreePoolWithTag(IoWorkItem, IOP_TAG_WORK);
 }
 
-static void QueueItem(PIO_WORKITEM item, PVOID routine, PVOID context, bool extended) {
+static void QueueItem(PIO_WORKITEM item, PVOID routine, WORK_QUEUE_TYPE queue, PVOID context,
+                      bool extended) {
     IopRequireIrql(DISPATCH_LEVEL, "IoQueueWorkItem");
     if (InterlockedExchange(&item->queued, 1))
-        KeBugCheckEx(WORKER_INVALID, 0, (ULONG_PTR)item, (ULONG_PTR)item, 0);
+        KdViolation(WORKER_INVALID, "a work item is queued that is queued already", 1,
+                    (uint64_t)item, (uint64_t)queue, 0);
     item->routine = routine;
     item->context = context;
     item->extended = extended;
@@ -127,13 +133,11 @@ static void QueueItem(PIO_WORKITEM item, PVOID routine, PVOID context, bool exte
 extern "C" VOID NTAPI IoQueueWorkItem(IN PIO_WORKITEM IoWorkItem,
                                       IN PIO_WORKITEM_ROUTINE WorkerRoutine,
                                       IN WORK_QUEUE_TYPE QueueType, IN PVOID Context OPTIONAL) {
-    (void)QueueType;
-    QueueItem(IoWorkItem, (PVOID)WorkerRoutine, Context, false);
+    QueueItem(IoWorkItem, (PVOID)WorkerRoutine, QueueType, Context, false);
 }
 
 NTC_EXPORT VOID NTAPI IoQueueWorkItemEx(IN PIO_WORKITEM IoWorkItem,
                                         IN PIO_WORKITEM_ROUTINE_EX WorkerRoutine,
                                         IN WORK_QUEUE_TYPE QueueType, IN PVOID Context OPTIONAL) {
-    (void)QueueType;
-    QueueItem(IoWorkItem, (PVOID)WorkerRoutine, Context, true);
+    QueueItem(IoWorkItem, (PVOID)WorkerRoutine, QueueType, Context, true);
 }

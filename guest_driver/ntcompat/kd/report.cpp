@@ -65,6 +65,16 @@ static const KD_CODE_NAME KdCodes[] = {
     KD_CODE(KERNEL_SECURITY_CHECK_FAILURE),
     KD_CODE(HAL_INITIALIZATION_FAILED),
     KD_CODE(NO_MORE_SYSTEM_PTES),
+    KD_CODE(PFN_LIST_CORRUPT),
+    KD_CODE(OBJECT_INITIALIZATION_FAILED),
+    KD_CODE(CONFIG_INITIALIZATION_FAILED),
+    KD_CODE(INVALID_KERNEL_HANDLE),
+    KD_CODE(INVALID_WORK_QUEUE_ITEM),
+    KD_CODE(WORKER_THREAD_RETURNED_AT_BAD_IRQL),
+    KD_CODE(WORKER_INVALID),
+    KD_CODE(IRQL_UNEXPECTED_VALUE),
+    KD_CODE(INVALID_PROCESS_DETACH_ATTEMPT),
+    KD_CODE(DRIVER_VERIFIER_DMA_VIOLATION),
     {0xDEAD0001, "NTCOMPAT_UNIMPLEMENTED"},
 };
 
@@ -156,17 +166,30 @@ static void KdFrameFromHere(KD_FRAME *frame) {
 
 enum { KD_STACK_LIMIT = 32 };
 
-// A broken rule is reported from inside the kernel: the innermost driver on the
-// stack is the one that broke it. 0: there is none.
+// A broken rule is reported from inside the kernel, or from a library that drivers
+// call, as WDFLDR.SYS: the innermost driver on the stack is the one that broke it;
+// without any driver there, the library. 0: neither.
 static uint64_t KdCallingDriver(KD_FRAME frame) {
+    uint64_t library = 0;
     for (int i = 0; i < KD_STACK_LIMIT; i++) {
         const LDR_IMAGE *image = (const LDR_IMAGE *)LdrFindImage(frame.Rip);
-        if (image && !image->boot)
+        bool dll = image && (image->pe.file->characteristics & PE_FILE_DLL) != 0;
+        if (image && !image->boot && !dll)
             return frame.Rip;
+        if (dll && !image->boot && library == 0)
+            library = frame.Rip;
         if (!KdUnwind(&frame) || frame.Rip == 0)
             break;
     }
-    return 0;
+    return library;
+}
+
+// The code that a bug check blames: what faulted, or what called there if that is no
+// code at all (data, a null pointer); otherwise who broke the rule.
+static uint64_t KdGuilty(ULONG code, const ULONG_PTR p[4], const KI_TRAP_FRAME *trap,
+                         const KD_FRAME *frame) {
+    uint64_t address = trap ? trap->Rip : KdFaultingAddress(code, p);
+    return address && LdrFindImage(address) ? address : KdCallingDriver(*frame);
 }
 
 static void KdPrintStack(KD_FRAME *frame) {
@@ -190,8 +213,7 @@ void KdReportBugCheck(ULONG code, const ULONG_PTR p[4], const KI_TRAP_FRAME *tra
         KdFrameFromTrap(&frame, trap);
     else
         KdFrameFromHere(&frame);
-    uint64_t address = KdFaultingAddress(code, p);
-    KdPrintModule(trap ? trap->Rip : address ? address : KdCallingDriver(frame));
+    KdPrintModule(KdGuilty(code, p, trap, &frame));
     if (trap)
         KdPrintRegisters(trap);
     else

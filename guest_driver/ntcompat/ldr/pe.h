@@ -19,6 +19,7 @@ enum {
     PE_DIRECTORY_RELOCATION = 5,
     PE_DIRECTORY_LOAD_CONFIG = 10,
     PE_DIRECTORIES = 16,
+    PE_FILE_DLL = 0x2000, // characteristics
     PE_PAGE = 4096,
 };
 static const uint32_t PE_SECTION_EXECUTE = 0x20000000u;
