@@ -81,6 +81,10 @@ nightly: setup-build setup-rig setup-check
 vm-modern vm-legacy vm-transitional: vm-%: setup-rig guest-x64
 	@$(RIG) vm $* $(if $(MACHINE),--machine $(MACHINE))
 
+# Any other flavour: the rig names those it knows.
+vm-%:
+	@$(RIG) vm $*
+
 # One after the other: a failure shows its own output last.
 test:
 	@$(MAKE) --no-print-directory check
