@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the library needs from its surroundings, and the only file that knows
- * the compiler: types, status codes, memory order, zeroing, static assertions.
+ * the compiler: types, status codes, memory order, zeroing, static assertions,
+ * hints about code layout.
  *
  * Two environments:
  *
@@ -236,6 +237,27 @@ VIRTIO_STATIC_ASSERT(sizeof(ULONG) == 4, virtio_ulong_is_4_bytes);
 
 /* Rounds up to a power of two `align`; the caller has checked for overflow. */
 #define VIRTIO_ALIGN_UP(val, align) (((val) + ((align)-1)) & ~((align)-1))
+
+/* ------------------------------------------------------------ code layout */
+
+/*
+ *   VIRTIO_UNLIKELY(x)   x, which is false but for errors
+ *   VIRTIO_FORCEINLINE   a small step of a fast path: a copy wherever it is used
+ *   VIRTIO_NOINLINE      a slow path, kept out of the fast one and its registers
+ *
+ * They change where code lies, never what it does.
+ */
+#if defined(__clang__) || defined(__GNUC__)
+#define VIRTIO_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define VIRTIO_FORCEINLINE static __inline __attribute__((always_inline))
+#define VIRTIO_NOINLINE __attribute__((noinline))
+#elif defined(_MSC_VER)
+#define VIRTIO_UNLIKELY(x) (x)
+#define VIRTIO_FORCEINLINE static __forceinline
+#define VIRTIO_NOINLINE __declspec(noinline)
+#else
+#error "virtio_osdep.h: unknown compiler"
+#endif
 
 /* ------------------------------------------------- memory order primitives */
 

@@ -45,7 +45,8 @@ extern "C" {
 /* "No descriptor", "no table". */
 #define VIRTQ_SPLIT_NO_DESC ((UINT16)0xFFFFu)
 
-/* VirtqSplitDump writes at most this many lines, of at most so many characters. */
+/* VirtqSplitDump writes at most this many lines, of at most so many characters.
+ */
 #define VIRTQ_SPLIT_DUMP_MAX_LINES 40
 #define VIRTQ_SPLIT_DUMP_LINE_SIZE 128
 
@@ -108,13 +109,16 @@ typedef struct _VIRTQ_SPLIT_AREAS {
     UINT64 used_pa;
 } VIRTQ_SPLIT_AREAS;
 
-/* Private: what the driver remembers of one descriptor. */
+/* Private: what the driver remembers of one descriptor, all in one place. */
 typedef struct _VIRTQ_SPLIT_CHAIN {
-    UINT32 writable; /* of a head: bytes the device may write */
-    UINT16 next;     /* next in the free list, or in its chain */
-    UINT16 last;     /* of a head: last descriptor of the chain */
-    UINT16 count;    /* of a head: descriptors in the chain */
-    UINT16 state;    /* of a head: VIRTQ_CHAIN_* of virtqueue_split_private.h */
+    void *cookie;      /* of a head */
+    UINT32 writable;   /* of a head: bytes the device may write */
+    UINT16 next;       /* next in the free list, or in its chain */
+    UINT16 last;       /* of a head: last descriptor of the chain */
+    UINT16 count;      /* of a head: descriptors in the chain */
+    UINT16 state;      /* of a head: VIRTQ_CHAIN_* of virtqueue_split_private.h */
+    UINT16 table;      /* of a head: its indirect table, or NO_DESC */
+    UINT16 table_next; /* of the table of this number: next free one */
 } VIRTQ_SPLIT_CHAIN;
 
 /*
@@ -132,46 +136,50 @@ typedef struct _VIRTQ_SPLIT {
     UINT64 desc_pa;
     UINT64 avail_pa;
     UINT64 used_pa;
-    UINT16 avail_idx;     /* what avail->idx was last set to */
     UINT16 last_used_idx; /* used entries taken, free-running */
+    UINT16 avail_idx;     /* what avail->idx was last set to */
     UINT16 num_free;      /* free descriptors */
     UINT16 num_added;     /* published since the last kick; stops at 65535 */
 
     /* settable: chains of more segments than this go indirect (8 at Init) */
     UINT16 indirect_threshold;
 
-    /* private: free list, chains, cookies */
+    /*
+     * private: free lists. Two fields that one function changes are never
+     * neighbours, here and above: a compiler would load both in one access,
+     * and the CPU wait for two stores to reach the cache.
+     */
     UINT16 free_head;
-    UINT16 num_in_flight;
-    UINT16 detach_next;
-    VIRTQ_SPLIT_CHAIN *chains; /* [qsz] */
-    void **cookies;            /* [qsz], of a head */
-    UINT16 *head_indirect;     /* [qsz], table of a head, or NO_DESC */
-
-    /* private: indirect tables */
-    UINT16 *indirect_next; /* [qsz], free list of tables */
-    VIRTQ_DESC *indirect_pool_va;
-    UINT64 indirect_pool_pa;
-    UINT32 indirect_table_stride; /* bytes */
-    UINT16 indirect_table_count;  /* at most qsz are ever needed */
     UINT16 indirect_max_desc;
+    UINT16 num_in_flight;
+    UINT16 indirect_table_count; /* at most qsz are ever needed */
     UINT16 indirect_free_head;
+    UINT16 detach_next;
     UINT16 indirect_num_free;
+    NTSTATUS broken_status;    /* STATUS_SUCCESS: not broken */
+    VIRTQ_SPLIT_CHAIN *chains; /* [qsz] */
 
     /* private: notifications */
     UINT32 published;          /* free-running count of publishes */
     UINT32 published_prepared; /* the same at the last KickPrepare */
-    BOOLEAN interrupts_off;    /* shadow of what the device was told */
+    BOOLEAN rearm;             /* used_event follows: EVENT_IDX, and interrupts are on */
     BOOLEAN event_unfenced;    /* used_event moved since the last full fence */
+    BOOLEAN interrupts_off;    /* shadow of what the device was told */
     BOOLEAN kick_when_full;
     BOOLEAN was_full;
 
-    /* private: errors */
-    NTSTATUS broken_status; /* STATUS_SUCCESS: not broken */
+    /* private: indirect tables */
+    BOOLEAN own_tables;           /* as many tables as descriptors: a head has the one of
+                                     its number */
+    UINT32 indirect_table_stride; /* bytes */
+    VIRTQ_DESC *indirect_pool_va;
+    UINT64 indirect_pool_pa;
+
+    /* private: misuse */
     NTSTATUS last_misuse;
     UINT32 misuse_count;
 
-    void *storage[1]; /* the arrays above */
+    void *storage[1]; /* the chains */
 } VIRTQ_SPLIT;
 
 /* ------------------------------------------------------------------ sizes */
@@ -191,7 +199,8 @@ size_t VirtqSplitStateSize(UINT16 qsz);
  */
 size_t VirtqSplitRingMemSize(UINT16 qsz, UINT32 align, BOOLEAN event_idx);
 
-/* Bytes of each part on its own (2.7): 16*qsz, 6+2*qsz, 6+8*qsz; 0: invalid qsz. */
+/* Bytes of each part on its own (2.7): 16*qsz, 6+2*qsz, 6+8*qsz; 0: invalid
+ * qsz. */
 size_t VirtqSplitDescAreaSize(UINT16 qsz);
 size_t VirtqSplitAvailAreaSize(UINT16 qsz);
 size_t VirtqSplitUsedAreaSize(UINT16 qsz);
@@ -275,8 +284,8 @@ NTSTATUS VirtqSplitDetachUnused(VIRTQ_SPLIT *vq, void **cookie_out);
  *
  * STATUS_SUCCESS
  * STATUS_INSUFFICIENT_RESOURCES  no room now; buffers that come back make some
- * STATUS_INVALID_BUFFER_SIZE     never fits: more segments than VirtqSplitMaxChain
- *                                (2.7.5.3.1), or 4 GiB or more in all (2.7.5)
+ * STATUS_INVALID_BUFFER_SIZE     never fits: more segments than
+ * VirtqSplitMaxChain (2.7.5.3.1), or 4 GiB or more in all (2.7.5)
  * STATUS_INVALID_PARAMETER       null argument, no segment, a segment of length
  *                                0, one that passes the end of the address
  *                                space, or a readable one after a writable one
@@ -338,7 +347,8 @@ VOID VirtqSplitKickCommit(VIRTQ_SPLIT *vq);
  */
 VOID VirtqSplitSetKickWhenFull(VIRTQ_SPLIT *vq, BOOLEAN on);
 
-/* VIRTIO_F_EVENT_IDX arithmetic (2.7.10.1): did the step old -> new pass `event`? */
+/* VIRTIO_F_EVENT_IDX arithmetic (2.7.10.1): did the step old -> new pass
+ * `event`? */
 static __inline BOOLEAN VirtqNeedEvent(UINT16 event, UINT16 new_idx, UINT16 old_idx) {
     return (BOOLEAN)((UINT16)(new_idx - event - 1) < (UINT16)(new_idx - old_idx));
 }
@@ -353,12 +363,12 @@ BOOLEAN VirtqSplitHasUsed(const VIRTQ_SPLIT *vq);
  * interrupts are enabled used_event follows, so that a drain loop that ends
  * with STATUS_NOT_FOUND (or VirtqSplitHasUsed FALSE) has lost no interrupt.
  *
- * STATUS_SUCCESS               *cookie_out, *len_out (bytes written by the device)
- * STATUS_NOT_FOUND             nothing is finished
+ * STATUS_SUCCESS               *cookie_out, *len_out (bytes written by the
+ * device) STATUS_NOT_FOUND             nothing is finished
  * STATUS_INVALID_PARAMETER     null argument
  * STATUS_INVALID_DEVICE_STATE  the queue is broken
- * VIRTQ_STATUS_USED_*          the device broke the protocol; so is the queue now
- * After an error the outputs are null and 0.
+ * VIRTQ_STATUS_USED_*          the device broke the protocol; so is the queue
+ * now After an error the outputs are null and 0.
  */
 NTSTATUS VirtqSplitGetUsed(VIRTQ_SPLIT *vq, void **cookie_out, UINT32 *len_out);
 

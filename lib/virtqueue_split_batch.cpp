@@ -1,50 +1,37 @@
 // SPDX-License-Identifier: MIT
 //
-// Split virtqueue: many buffers in one call. One store to avail->idx, one load
+// Split virtqueue: many buffers in one call (VirtqSplitAddBatch is in
+// virtqueue_split_add.cpp). One store to avail->idx, one load
 // of used->idx and one store to used_event serve the whole batch.
 
 #include "virtqueue_split_private.h"
-
-NTSTATUS VirtqSplitAddBatch(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffers, UINT16 count,
-                            UINT16 *heads_out, UINT16 *added_out) {
-    if (added_out == NULL) {
-        return STATUS_INVALID_PARAMETER;
-    }
-    *added_out = 0;
-    if (buffers == NULL || heads_out == NULL) {
-        return STATUS_INVALID_PARAMETER;
-    }
-    for (UINT16 i = 0; i < count; i++) {
-        NTSTATUS status = VirtqSplitAddBuffer(vq, buffers[i].sg, buffers[i].sg_count,
-                                              buffers[i].cookie, &heads_out[i]);
-        if (!NT_SUCCESS(status)) {
-            return status;
-        }
-        *added_out = (UINT16)(i + 1);
-    }
-    return STATUS_SUCCESS;
-}
 
 NTSTATUS VirtqSplitPublishBatch(VIRTQ_SPLIT *vq, const UINT16 *heads, UINT16 count) {
     if (vq == NULL || (heads == NULL && count != 0)) {
         return STATUS_INVALID_PARAMETER;
     }
-    if (vq->broken_status != STATUS_SUCCESS) {
+    if (VIRTIO_UNLIKELY(vq->broken_status != STATUS_SUCCESS)) {
         return STATUS_INVALID_DEVICE_STATE;
     }
+    VIRTQ_SPLIT_CHAIN *const chains = vq->chains;
+    UINT16 *const ring = VirtqAvailRing(vq->avail);
+    const UINT16 qsz = vq->qsz;
+    const UINT16 avail_idx = vq->avail_idx;
     for (UINT16 i = 0; i < count; i++) {
-        NTSTATUS status = VirtqPlaceHead(vq, heads[i], (UINT16)(vq->avail_idx + i));
-        if (!NT_SUCCESS(status)) {
+        const UINT16 head = heads[i];
+        if (VIRTIO_UNLIKELY(head >= qsz || chains[head].state != VIRTQ_CHAIN_ADDED)) {
             // avail->idx has not moved: the entries written so far mean nothing.
             while (i > 0) {
                 i--;
-                vq->chains[heads[i]].state = VIRTQ_CHAIN_ADDED;
+                chains[heads[i]].state = VIRTQ_CHAIN_ADDED;
             }
-            return status;
+            return VirtqMisuse(vq, VIRTQ_STATUS_NOT_ADDED);
         }
+        chains[head].state = VIRTQ_CHAIN_IN_FLIGHT;
+        VirtioWriteU16(&ring[(UINT16)(avail_idx + i) & (qsz - 1)], head);
     }
     if (count != 0) {
-        VirtqAdvanceAvail(vq, count);
+        VirtqAdvanceAvail(vq, vq->avail, avail_idx, count);
     }
     return STATUS_SUCCESS;
 }
@@ -58,28 +45,39 @@ NTSTATUS VirtqSplitGetUsedBatch(VIRTQ_SPLIT *vq, VIRTQ_COMPLETION *out, UINT16 c
     if (vq == NULL || out == NULL || cap == 0) {
         return STATUS_INVALID_PARAMETER;
     }
-    if (VIRTQ_UNLIKELY(vq->broken_status != STATUS_SUCCESS)) {
+    if (VIRTIO_UNLIKELY(vq->broken_status != STATUS_SUCCESS)) {
         return STATUS_INVALID_DEVICE_STATE;
     }
-    UINT16 waiting = VirtqWaitingForSure(vq);
+    UINT16 waiting = VirtqWaiting(vq);
     if (waiting == 0) {
-        vq->event_unfenced = FALSE;
-        return STATUS_NOT_FOUND;
+        waiting = VirtqWaitingBehindFence(vq);
+        if (waiting == 0) {
+            return STATUS_NOT_FOUND;
+        }
     }
+    const UINT16 most = waiting < cap ? waiting : cap;
+    const UINT16 in_flight = vq->num_in_flight;
+    const UINT16 used_idx = vq->last_used_idx;
     UINT16 count = 0;
-    NTSTATUS error = STATUS_SUCCESS;
-    while (count < cap && count < waiting) {
-        if (VIRTQ_UNLIKELY(!VirtqTakeUsed(vq, (UINT16)(waiting - count), &out[count].cookie,
-                                          &out[count].len, &error))) {
+    do {
+        UINT32 id, len;
+        VIRTQ_SPLIT_CHAIN *chain = VirtqJudgeUsed(vq, (UINT16)(used_idx + count), &id, &len);
+        if (VIRTIO_UNLIKELY(chain == NULL || waiting > in_flight)) {
+            if (count == 0) {
+                NTSTATUS error = VirtqUsedError(vq, waiting, id);
+                VirtqBreak(vq, error, waiting);
+                return error;
+            }
             break;
         }
-        count++;
-    }
-    if (VIRTQ_UNLIKELY(count == 0)) {
-        VirtqBreak(vq, error, waiting);
-        return error;
-    }
-    VirtqRearm(vq);
+        out[count].cookie = chain->cookie;
+        out[count].len = len;
+        chain->state = VIRTQ_CHAIN_DONE;
+        VirtqFreeChain(vq, chain, (UINT16)id);
+    } while (++count < most);
+    vq->num_in_flight = (UINT16)(in_flight - count);
+    vq->last_used_idx = (UINT16)(used_idx + count);
+    VirtqRearm(vq, (UINT16)(used_idx + count));
     *count_out = count;
     return STATUS_SUCCESS;
 }

@@ -22,9 +22,9 @@ NTSTATUS VirtqSplitDetachUnused(VIRTQ_SPLIT *vq, void **cookie_out) {
         if (chain->state == VIRTQ_CHAIN_IN_FLIGHT) {
             vq->num_in_flight--;
         }
-        *cookie_out = vq->cookies[vq->detach_next];
+        *cookie_out = chain->cookie;
         chain->state = VIRTQ_CHAIN_NONE;
-        VirtqFreeChain(vq, vq->detach_next);
+        VirtqFreeChain(vq, chain, vq->detach_next);
         vq->detach_next++;
         return STATUS_SUCCESS;
     }

@@ -100,10 +100,10 @@ VOID DumpChain(const VIRTQ_SPLIT *vq, UINT16 head, Line &line) {
     line.Text("  head ").Dec(head);
     line.Text(chain->state == VIRTQ_CHAIN_ADDED ? " added" : " in flight");
     line.Text(" count ").Dec(chain->count).Text(" writable ").Dec(chain->writable);
-    if (vq->head_indirect[head] != VIRTQ_SPLIT_NO_DESC) {
-        line.Text(" table ").Dec(vq->head_indirect[head]);
+    if (chain->table != VIRTQ_SPLIT_NO_DESC) {
+        line.Text(" table ").Dec(chain->table);
     }
-    line.Text(" cookie ").Hex((size_t)vq->cookies[head], 2 * (int)sizeof(void *));
+    line.Text(" cookie ").Hex((size_t)chain->cookie, 2 * (int)sizeof(void *));
 }
 
 VOID DumpShared(const VIRTQ_SPLIT *vq, Line &line) {

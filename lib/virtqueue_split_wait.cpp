@@ -5,7 +5,7 @@
 #include "virtqueue_split_private.h"
 
 BOOLEAN VirtqSplitEnableInterruptsDelayed(VIRTQ_SPLIT *vq) {
-    if (VIRTQ_UNLIKELY(VirtqCannotWait(vq))) {
+    if (VIRTIO_UNLIKELY(VirtqCannotWait(vq))) {
         return TRUE;
     }
     UINT16 after = 0;
@@ -16,7 +16,7 @@ BOOLEAN VirtqSplitEnableInterruptsDelayed(VIRTQ_SPLIT *vq) {
 }
 
 UINT16 VirtqSplitPrepareWait(VIRTQ_SPLIT *vq) {
-    if (VIRTQ_UNLIKELY(VirtqCannotWait(vq))) {
+    if (VIRTIO_UNLIKELY(VirtqCannotWait(vq))) {
         return 0;
     }
     (void)VirtqEnableAfter(vq, 0);
@@ -24,7 +24,7 @@ UINT16 VirtqSplitPrepareWait(VIRTQ_SPLIT *vq) {
 }
 
 BOOLEAN VirtqSplitPoll(const VIRTQ_SPLIT *vq, UINT16 position) {
-    if (VIRTQ_UNLIKELY(VirtqCannotWait(vq))) {
+    if (VIRTIO_UNLIKELY(VirtqCannotWait(vq))) {
         return FALSE;
     }
     return (BOOLEAN)(VirtioLoadAcquireU16(&vq->used->idx) != position);
