@@ -54,3 +54,38 @@ def test_artefacts(cli):
     assert "machine vq7-" in (folder / "rig.log").read_text()
     xml = (cli.build / "e2e" / "latest" / "junit.xml").read_text()
     assert 'name="commit"' in xml and 'name="sha256 ntcompat.elf"' in xml
+
+
+DISK_FULL = """
+import errno, sys
+from vq7rig import cli, disk
+def create(self):
+    raise OSError(errno.ENOSPC, "No space left on device", "disk.img")
+disk.Disk.create = create
+sys.exit(cli.main())
+"""
+
+REPORT_FULL = """
+import errno, sys
+from vq7rig import cli, report
+def write(*_):
+    raise OSError(errno.ENOSPC, "No space left on device", "junit.xml")
+report.write_junit = write
+sys.exit(cli.main())
+"""
+
+
+def test_rig_errors_end_the_run(cli):
+    """A full disk is said three times, not by every test, and once more in the last line."""
+    done = cli("run", "-m", "smoke", *FAKE, code=DISK_FULL)
+    assert done.returncode == 3, done.stdout + done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("vq7rig: rig error in ") and "No space left on device" in last
+    xml = ET.parse(cli.build / "e2e" / "latest" / "junit.xml")
+    assert len(xml.findall(".//testcase")) == 3 and verdicts(cli) == {"rig error"}
+
+
+def test_report_that_cannot_be_written(cli):
+    done = cli("run", *FAKE, "-k", "test_help", code=REPORT_FULL)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "can't write" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr

@@ -15,7 +15,7 @@ import sys
 
 from . import check, machine
 from .errors import (EXIT_FAIL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_RIG, EXIT_USAGE, GuestError,
-                     RigError, UsageError, exit_code)
+                     RIG, RigError, UsageError, exit_code)
 from .libvirt_host import Host
 from .paths import E2E, GUEST, ROOT
 
@@ -42,6 +42,9 @@ def main(argv=None):
     except GuestError as bad:
         print(f"vq7rig: {bad}", file=sys.stderr)
         return EXIT_FAIL
+    except OSError as bad:
+        print(f"vq7rig: {bad}", file=sys.stderr)
+        return EXIT_RIG
     except KeyboardInterrupt:
         print("vq7rig: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -124,7 +127,7 @@ def _run(args, rest):
         code = pytest.main(options + rest, plugins=[plugin, catcher])
     if catcher.fatal is not None:
         raise catcher.fatal
-    if code == pytest.ExitCode.INTERRUPTED or catcher.interrupted:
+    if _interrupted:                    # pytest's code says it of other ends too
         raise KeyboardInterrupt
     if code == pytest.ExitCode.NO_TESTS_COLLECTED:
         raise UsageError("no test was chosen: look at -m, -k and the names of the tests")
@@ -134,7 +137,20 @@ def _run(args, rest):
         return EXIT_RIG
     if code == pytest.ExitCode.OK and not catcher.results:
         return EXIT_PASS                # --collect-only and the like
-    return exit_code(result.verdict for result in catcher.results)
+    verdict = exit_code(result.verdict for result in catcher.results)
+    if verdict == EXIT_RIG:
+        raise RigError(_first_rig_error(catcher.results))
+    return verdict
+
+
+def _first_rig_error(results):
+    """What and, if known, how to help it, for the last line of a run."""
+    from .report import first_line
+    for result in results:
+        if result.verdict == RIG:
+            text = first_line(result.attempts[-1].text)
+            return f"rig error in {result.nodeid.partition('::')[2]}: {text}"
+    return "no test ran"
 
 
 def _names_tests(words):
@@ -162,14 +178,11 @@ class _Catcher:
     """Sees the end of the pytest session from inside."""
 
     def __init__(self):
-        self.results, self.interrupted, self.fatal = [], False, None
+        self.results, self.fatal = [], None
 
     def pytest_runtest_logstart(self):
         if _interrupted:                # and something turned it into another exception
             raise KeyboardInterrupt
-
-    def pytest_keyboard_interrupt(self, excinfo):
-        self.interrupted = excinfo.errisinstance(KeyboardInterrupt)
 
     def pytest_sessionfinish(self, session):
         self.results = session.config.vq7.results

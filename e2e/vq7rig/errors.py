@@ -82,8 +82,8 @@ def verdict_of(exception):
     """Verdict of an exception that ended a test; None means it passed."""
     if exception is None:
         return PASS
-    if isinstance(exception, RigError) or type(exception).__name__ == "libvirtError":
-        return RIG
+    if isinstance(exception, (RigError, OSError)) or type(exception).__name__ == "libvirtError":
+        return RIG              # OSError: a full disk and the like
     if isinstance(exception, GuestCrash):
         return CRASH
     if isinstance(exception, Hang):

@@ -223,7 +223,10 @@ class Host:
         try:
             number = self.conn.getVersion()
         except libvirt.libvirtError as bad:
-            raise RigError(f"libvirt can't run QEMU: {bad}", INSTALL) from bad
+            full = self.embedded and shutil.disk_usage(self.root).free < 1 << 20
+            raise RigError(f"libvirt can't run QEMU: {bad}",
+                           f"no space is left for {self.root}: free some" if full
+                           else INSTALL) from bad
         return f"{number // 1000000}.{number // 1000 % 1000}.{number % 1000}"
 
     def create(self, xml):

@@ -20,6 +20,9 @@ from .pool import GivenUp, Pool
 from .probe import accelerator
 
 log = logging.getLogger("vq7rig")
+logging.raiseExceptions = False     # a full disk is said by the tests, once
+
+GIVE_UP_RIG = 3         # rig errors, each tried twice, one after the other
 
 
 def pytest_addoption(parser):
@@ -127,6 +130,9 @@ class Run:
         for each in reports:
             item.ihook.pytest_runtest_logreport(report=each)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        last = self.results[-GIVE_UP_RIG:]
+        if len(last) == GIVE_UP_RIG and all(each.verdict == RIG for each in last):
+            item.session.shouldstop = f"given up after {GIVE_UP_RIG} rig errors"
         return True
 
     @pytest.hookimpl(hookwrapper=True)
@@ -168,7 +174,11 @@ class Run:
                 self.host.close()
         if self.results:
             seconds = time.monotonic() - self.began
-            report.write_junit(self.folder / "junit.xml", self.results, self.facts, seconds)
+            try:
+                report.write_junit(self.folder / "junit.xml", self.results, self.facts, seconds)
+            except OSError as bad:
+                self.fatal = RigError(f"can't write {self.folder}/junit.xml: {bad.strerror}",
+                                      "free some space, or make it writable")
 
     def pytest_terminal_summary(self, terminalreporter):
         if not self.results:
