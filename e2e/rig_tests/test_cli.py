@@ -205,6 +205,16 @@ def test_killed_rig_is_cleaned_up_by_the_next(qemu_cli):
 
 
 @qemu
+def test_console_of_a_silent_guest_without_a_terminal(qemu_cli):
+    """Nobody can press Ctrl-]: it ends by itself."""
+    done = qemu_cli("vm", "modern", code="import sys\nfrom vq7rig import cli, machine\n"
+                    "real = machine.load_matrix()\nreal['vm']['hello_timeout_s'] = 2\n"
+                    "machine.load_matrix = lambda: real\nsys.exit(cli.main())")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "no prompt: waited 2.0 s for the prompt" in done.stderr
+
+
+@qemu
 def test_build_folder_with_odd_letters(qemu_cli, short_path):
     """The folder's name is part of libvirt's URI, and of domain XML."""
     done = qemu_cli("check", env={"VQ7_BUILD": str(short_path / "a b%20&'c")})

@@ -118,7 +118,8 @@ def _run(args, rest):
     if not _names_tests(rest):
         rest = rest + [str(ROOT / "e2e" / "tests")]
     options = ["-q", "--no-header", "--tb=short", "--show-capture=no", "-rN",
-               "-o", "console_output_style=none", "-p", "no:cacheprovider", "-p", "no:junitxml", "--rootdir", str(ROOT / "e2e"),
+               "-o", "console_output_style=none", "-p", "no:cacheprovider",
+               "-p", "no:junitxml", "--rootdir", str(ROOT / "e2e"),
                f"--results={results}", f"--guest={args.guest}"]
     options += [f"--connect={args.connect}"] if args.connect else []
     with Lock():

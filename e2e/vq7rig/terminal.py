@@ -10,7 +10,8 @@ import time
 import tty
 from contextlib import contextmanager
 
-from .errors import GuestCrash
+from .console import PROMPT
+from .errors import GuestCrash, Hang
 from .frames import parse
 from .probe import accelerator
 from .vm import VM
@@ -50,9 +51,9 @@ def session(host, config, guest, folder, settings):
 
 
 def _relay(vm, began):
-    """Copy both ways. Returns what ended it."""
+    """Copy both ways. Returns what ended it. Raises Hang where nobody can press Ctrl-]."""
     show = _Screen(began, vm.hello_timeout)
-    keys = [sys.stdin.fileno()]
+    keys, held = [sys.stdin.fileno()], b""
     while True:
         ready, _, _ = select.select(keys + [vm.console.channel.fileno()], [], [], 1.0)
         try:
@@ -61,15 +62,20 @@ def _relay(vm, began):
             return "the machine has turned itself off"
         show.write(vm.console._buffer)
         vm.console._buffer = b""
-        show.check_prompt()
+        if show.check_prompt() and not sys.stdin.isatty():
+            raise Hang(f"the prompt {PROMPT!r}", vm.hello_timeout, "", vm.console.log_path,
+                       "no prompt")
         if keys and keys[0] in ready:
             typed = os.read(keys[0], 4096)
             if not typed:
                 keys = []                       # end of a piped input: watch on
             if QUIT in typed:
                 return "ended by Ctrl-]"
-            if typed and not vm.console.channel.send(typed):
+            held += typed
+        if held and show.prompted:              # earlier the serial port would lose them
+            if not vm.console.channel.send(held):
                 return "the guest doesn't read its console"
+            held = b""
 
 
 class _Screen:
@@ -94,6 +100,9 @@ class _Screen:
                 self._line = b""
 
     def check_prompt(self):
-        if not self.prompted and time.monotonic() - self.began > self.limit:
+        """True once, and said, when the prompt is late."""
+        late = not self.prompted and time.monotonic() - self.began > self.limit
+        if late:
             os.write(2, f"\r\n[no prompt after {self.limit:.0f} s; Ctrl-] ends it]\r\n".encode())
             self.prompted = True
+        return late

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""A person's, or a pipe's, way to the guest's console."""
+
+import os
+import socket
+import threading
+import time
+import types
+
+from vq7rig import terminal
+from vq7rig.channel import SocketChannel
+from vq7rig.console import Console
+
+
+def test_keys_wait_for_the_prompt(tmp_path, monkeypatch):
+    """A serial port that no driver has opened yet would lose them."""
+    host, guest = socket.socketpair()
+    read, write = os.pipe()
+    monkeypatch.setattr("sys.stdin", os.fdopen(read))
+    os.write(write, b"info\r")
+    os.close(write)
+    seen = []
+
+    def play():
+        guest.settimeout(0.5)
+        for text in (b"booting\r\n", b"vq7> "):
+            try:
+                seen.append(guest.recv(100))
+            except TimeoutError:
+                seen.append(None)
+            guest.sendall(text)
+        guest.settimeout(5)
+        seen.append(guest.recv(100))
+        guest.close()
+
+    actor = threading.Thread(target=play)
+    actor.start()
+    vm = types.SimpleNamespace(console=Console(SocketChannel(host), tmp_path / "log"),
+                               hello_timeout=30)
+    assert "turned itself off" in terminal._relay(vm, time.monotonic())
+    actor.join()
+    assert seen == [None, None, b"info\r"]
