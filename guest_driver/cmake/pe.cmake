@@ -2,8 +2,12 @@
 # Functions that add PE images with PDBs: Windows drivers, the kernel modules
 # of ntcompat, and programs. Everything is freestanding: no C runtime.
 
+# The header folders are named, because clang finds those of mingw-w64 by itself
+# only in some releases, and never the host's.
 set(VQ7_PE_COMPILE_OPTIONS
     -ffreestanding
+    -nostdlibinc
+    "SHELL:-isystem /usr/${VQ7_TRIPLE}/include"
     -fno-builtin-printf
     -fno-stack-protector
     -fno-ident
@@ -12,6 +16,7 @@ set(VQ7_PE_COMPILE_OPTIONS
     -O2
     -Wall -Wextra -Werror
     -Wno-unknown-pragmas
+    -D_CLANG_DISABLE_CRT_DEPRECATION_WARNINGS  # of 3DNow, which mingw-w64's headers include
     $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions>
     $<$<COMPILE_LANGUAGE:CXX>:-fno-rtti>
     $<$<COMPILE_LANGUAGE:CXX>:-fno-threadsafe-statics>)
@@ -20,7 +25,7 @@ set(VQ7_PE_COMPILE_OPTIONS
 # and on x86 no floating-point or vector registers.
 set(VQ7_KERNEL_COMPILE_OPTIONS
     ${VQ7_PE_COMPILE_OPTIONS}
-    -isystem /usr/${VQ7_TRIPLE}/include/ddk
+    "SHELL:-isystem /usr/${VQ7_TRIPLE}/include/ddk"
     -D__INTRINSIC_DEFINED_InterlockedBitTestAndSet
     -D__INTRINSIC_DEFINED_InterlockedBitTestAndReset
     -D_WIN32_WINNT=0x0601 -DWINVER=0x0601 -DNTDDI_VERSION=0x06010000)
@@ -47,6 +52,7 @@ function(vq7_pe name)
   set(entry ${PE_ENTRY})
   target_link_options(${name} PRIVATE
     -fuse-ld=lld -nostdlib -nostartfiles
+    -L/usr/${VQ7_TRIPLE}/lib
     LINKER:--subsystem,${PE_SUBSYSTEM}
     LINKER:--entry,${entry}
     LINKER:--pdb=${VQ7_OUT}/${name}.pdb

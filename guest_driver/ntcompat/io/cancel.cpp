@@ -94,7 +94,7 @@ IoCsqInitializeEx(IN PIO_CSQ Csq, IN PIO_CSQ_INSERT_IRP_EX CsqInsertIrp,
 
 static NTSTATUS Insert(PIO_CSQ queue, PIRP irp, PVOID insert_context) {
     if (queue->Type == IO_TYPE_CSQ_EX)
-        return ((PIO_CSQ_INSERT_IRP_EX)queue->CsqInsertIrp)(queue, irp, insert_context);
+        return ((PIO_CSQ_INSERT_IRP_EX)(PVOID)queue->CsqInsertIrp)(queue, irp, insert_context);
     queue->CsqInsertIrp(queue, irp);
     return STATUS_SUCCESS;
 }
