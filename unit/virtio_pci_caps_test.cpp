@@ -94,6 +94,28 @@ TEST_F(CapsTest, ACapabilityThatPointsToItself) {
     EXPECT_EQ(init(), STATUS_DEVICE_CONFIGURATION_ERROR);
 }
 
+TEST_F(CapsTest, ALoopEndsAfterAsManyStepsAsThereIsRoomFor) {
+    d.cfg[0x41] = 0x40;
+    d.cfg[0x40] = 0x11; // not even a virtio capability
+    EXPECT_EQ(init(), STATUS_DEVICE_CONFIGURATION_ERROR);
+    EXPECT_EQ(d.cfgReads[0x41], 48u); // (256 - 64) / 4
+}
+
+TEST_F(CapsTest, TheLongestListThatFitsIsWalkedToItsEnd) {
+    memset(&d.cfg[0x40], 0, 192);
+    for (int at = 0x40; at < 0x100; at += 4) {
+        d.cfg[at] = 0x11;
+        d.cfg[at + 1] = uint8_t(at + 4); // 0 behind the last one
+    }
+    EXPECT_EQ(init(), STATUS_NOT_FOUND);
+}
+
+TEST_F(CapsTest, TheSmallestStructures) {
+    d.putCfg(0x50 + 8, 0x1003, 4); // ISR: one byte, anywhere
+    d.putCfg(0x60 + 12, 1, 4);     // device configuration: one byte
+    EXPECT_EQ(init(), STATUS_SUCCESS);
+}
+
 TEST_F(CapsTest, APointerIntoTheHeader) {
     d.cfg[0x51] = 0x20;
     EXPECT_EQ(init(), STATUS_DEVICE_CONFIGURATION_ERROR);

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,7 @@ struct PciDevice {
         uint32_t value;
     };
     std::vector<Access> log;
+    std::map<uint32_t, unsigned> cfgReads;               // by offset
     std::vector<std::pair<uint32_t, uint16_t>> notifies; // offset in BAR, value
     uint64_t stalled = 0;
     std::vector<std::string> violations; // accesses that the specification forbids
@@ -72,6 +74,7 @@ struct PciDevice {
         }
     }
     uint32_t getCfg(uint32_t at, int width) {
+        cfgReads[at]++;
         uint32_t v = 0;
         for (int i = 0; i < width; i++) {
             v |= at + i < 256 ? uint32_t(cfg[at + i]) << (8 * i) : 0;
@@ -218,6 +221,9 @@ struct PciDevice {
             featureSelect = value;
             return;
         case 8:
+            if (value > 1) {
+                violations.push_back("driver_feature_select beyond 64 bits");
+            }
             driverSelect = value;
             return;
         case 12:
@@ -400,7 +406,13 @@ inline const VIRTIO_PCI_IO *io() {
         [](void *c, UINT16 at) -> UINT8 { return UINT8(self(c)->getCfg(at, 1)); },
         [](void *c, UINT16 at) -> UINT16 { return UINT16(self(c)->getCfg(at, 2)); },
         [](void *c, UINT16 at) -> UINT32 { return self(c)->getCfg(at, 4); },
-        [](void *c, UINT8 bar) -> UINT64 { return bar < 6 ? self(c)->barLength[bar] : 0; },
+        [](void *c, UINT8 bar) -> UINT64 {
+            if (bar >= 6) {
+                self(c)->violations.push_back("there is no BAR " + std::to_string(bar));
+                return 0;
+            }
+            return self(c)->barLength[bar];
+        },
         [](void *c, UINT8 b, UINT32 at) -> UINT8 {
             return UINT8(self(c)->access('r', b, at, 1, 0));
         },

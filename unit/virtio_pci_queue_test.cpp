@@ -89,6 +89,18 @@ TEST_F(QueueTest, ANotifyOffsetOutsideItsRegionIsRefused) // 4.1.4.4.1
     EXPECT_EQ(VirtioPciQueueSetup(&dev, 0, 64, Desc, Avail, Used, None), STATUS_SUCCESS);
 }
 
+TEST_F(QueueTest, ANotifyOffsetAtTheVeryEndOfItsRegion) // 4.1.4.4.1: offset + 2 <= length
+{
+    PciDevice device = PciDevice::modern();
+    device.putCfg(0x70 + 12, 0x3FF * 4 + 2, 4);
+    start(device);
+    d.queues[0].notifyOff = 0x3FF;
+    EXPECT_EQ(VirtioPciQueueSetup(&dev, 0, 64, Desc, Avail, Used, None), STATUS_SUCCESS);
+    d.queues[1].notifyOff = 0x400;
+    EXPECT_EQ(VirtioPciQueueSetup(&dev, 1, 64, Desc, Avail, Used, None),
+              STATUS_DEVICE_CONFIGURATION_ERROR);
+}
+
 TEST_F(QueueTest, ModernRefusesBadSizesAndAddresses) // 2.7, 4.1.5.1.3
 {
     start(PciDevice::modern());
