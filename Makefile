@@ -41,8 +41,8 @@ guest: guest-x64 guest-x86
 
 guest-x64 guest-x86: guest-%: setup-build
 	@$(QUIET) guest-$* cmake -S guest_driver -B build/guest/$*/obj -G Ninja \
-		-DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/guest_driver/cmake/$*.cmake \
-		-DCMAKE_BUILD_TYPE=None -DVQ7_OUT=$(CURDIR)/build/guest/$*
+		-DCMAKE_TOOLCHAIN_FILE="$(CURDIR)/guest_driver/cmake/$*.cmake" \
+		-DCMAKE_BUILD_TYPE=None -DVQ7_OUT="$(CURDIR)/build/guest/$*"
 	@$(QUIET) guest-$* cmake --build build/guest/$*/obj
 
 # ---- host tests ----------------------------------------------------------------
