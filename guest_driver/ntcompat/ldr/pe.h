@@ -199,34 +199,65 @@ struct PeExport {
     const char *forwarder;
 };
 
+// Entry `index` of the export address table.
+static inline bool PeExportAt(const PeImage *image, const uint8_t *mapped, uint32_t index,
+                              PeExport *result) {
+    PeDirectory d = image->optional->directory[PE_DIRECTORY_EXPORT];
+    const PeExportDirectory *e = (const PeExportDirectory *)(mapped + d.rva);
+    if (index >= e->function_count)
+        return false;
+    uint32_t rva = ((const uint32_t *)(mapped + e->functions_rva))[index];
+    if (rva >= image->optional->image_size)
+        return false;
+    result->rva = rva;
+    result->forwarder = nullptr;
+    if (rva < d.rva || rva - d.rva >= d.size)
+        return true;
+    result->forwarder = (const char *)(mapped + rva);
+    for (; rva < image->optional->image_size; rva++)
+        if (mapped[rva] == 0)
+            return true;
+    return false; // the string has no end
+}
+
+// `count` entries of `size` bytes at `rva` lie inside the image.
+static inline bool PeInside(const PeImage *image, uint32_t rva, uint64_t count, size_t size) {
+    return rva + count * size <= image->optional->image_size;
+}
+
+// strcmp(name, string at rva), but not beyond the image.
+static inline int PeCompareName(const PeImage *image, const uint8_t *mapped, uint32_t rva,
+                                const char *name) {
+    for (; rva < image->optional->image_size; rva++, name++) {
+        int order = (int)(uint8_t)*name - (int)mapped[rva];
+        if (order != 0 || *name == 0)
+            return order;
+    }
+    return 1;
+}
+
 static inline bool PeFindExport(const PeImage *image, const uint8_t *mapped, const char *name,
                                 PeExport *result) {
     PeDirectory d = image->optional->directory[PE_DIRECTORY_EXPORT];
     if (d.size < sizeof(PeExportDirectory))
         return false;
     const PeExportDirectory *e = (const PeExportDirectory *)(mapped + d.rva);
+    if (!PeInside(image, e->names_rva, e->name_count, 4) ||
+        !PeInside(image, e->ordinals_rva, e->name_count, 2) ||
+        !PeInside(image, e->functions_rva, e->function_count, 4))
+        return false;
     const uint32_t *names = (const uint32_t *)(mapped + e->names_rva);
     uint32_t low = 0, high = e->name_count; // names are sorted
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        const char *a = (const char *)(mapped + names[middle]), *b = name;
-        while (*a != 0 && *a == *b)
-            a++, b++;
-        int order = (int)(uint8_t)*b - (int)(uint8_t)*a;
-        if (order == 0) {
-            uint16_t index = ((const uint16_t *)(mapped + e->ordinals_rva))[middle];
-            if (index >= e->function_count)
-                return false;
-            result->rva = ((const uint32_t *)(mapped + e->functions_rva))[index];
-            result->forwarder = result->rva >= d.rva && result->rva - d.rva < d.size
-                                    ? (const char *)(mapped + result->rva)
-                                    : nullptr;
-            return true;
-        }
+        int order = PeCompareName(image, mapped, names[middle], name);
         if (order < 0)
             high = middle;
-        else
+        else if (order > 0)
             low = middle + 1;
+        else
+            return PeExportAt(image, mapped, ((const uint16_t *)(mapped + e->ordinals_rva))[middle],
+                              result);
     }
     return false;
 }
