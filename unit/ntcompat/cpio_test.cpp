@@ -115,6 +115,13 @@ TEST(Cpio, RefusesImpossibleSizes) {
     EXPECT_EQ(Walk(WithField(file_size, "-0000001")), 0u);
 }
 
+// The byte before an empty name is the check sum's: no end of a name either.
+TEST(Cpio, RefusesANameWithoutBytes) {
+    std::string archive = WithField(11, "00000000");
+    archive[109] = '\0';
+    EXPECT_EQ(Walk(archive), 0u);
+}
+
 // The last member may lack the padding behind it.
 TEST(Cpio, ReadsALastMemberWithoutPadding) {
     std::string archive;
