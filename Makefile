@@ -9,7 +9,8 @@ RIG := cd e2e && $(PYTHON) -m vq7rig
 QUIET := ci/quiet.sh
 
 .PHONY: help e2e test guest guest-x64 guest-x86 unit coverage check format rig-test smoke clean \
-	vm-modern vm-legacy vm-transitional nightly nightly-e2e setup-build setup-rig setup-check
+	vm-modern vm-legacy vm-transitional nightly nightly-e2e setup-build setup-rig setup-check \
+	bench bench-compare FORCE
 
 help:
 	@echo 'VQ7: virtio for Windows 7, and the rig that proves it'
@@ -26,6 +27,8 @@ help:
 	@echo '  make unit             unit tests of the library and the agent on the host'
 	@echo '  make coverage         line and branch coverage of lib/, held against a floor'
 	@echo '  make check            formatting and lint;  make format  formats'
+	@echo '  make bench            the library beside the floor: ns a buffer, ratio, row by row'
+	@echo '  make bench-compare    the ratios against those of the first `make bench`, or of BASE=rev'
 	@echo '  make nightly          the long run: e2e, sanitizers, stress, fuzzing, mutation testing'
 	@echo '  make clean            removes build/'
 	@echo
@@ -54,6 +57,35 @@ unit: setup-build setup-rig
 
 coverage: setup-build setup-check
 	@ci/coverage.sh
+
+# ---- speed ---------------------------------------------------------------------
+
+BENCH_BASELINE := build/bench/baseline.json
+
+build/bench/virtqueue_split_bench: setup-build FORCE
+	@$(QUIET) bench cmake -S unit/bench -B build/bench -G Ninja
+	@$(QUIET) bench cmake --build build/bench
+
+bench: build/bench/virtqueue_split_bench
+	@$(PYTHON) unit/bench/bench.py run $< --save build/bench/latest.json
+	@[ -e $(BENCH_BASELINE) ] || cp build/bench/latest.json $(BENCH_BASELINE)
+
+# BASE=<git revision>: the library of then, measured by the benchmark of now.
+bench-compare: build/bench/virtqueue_split_bench
+ifdef BASE
+	@rm -rf build/bench/base && mkdir -p build/bench/base
+	@git archive $(BASE) lib | tar -x -C build/bench/base
+	@$(QUIET) bench-base cmake -S unit/bench -B build/bench/base/obj -G Ninja \
+		-DVQ7_LIB=$(CURDIR)/build/bench/base/lib
+	@$(QUIET) bench-base cmake --build build/bench/base/obj
+	@$(PYTHON) unit/bench/bench.py run build/bench/base/obj/virtqueue_split_bench \
+		--save build/bench/base/baseline.json
+	@$(PYTHON) unit/bench/bench.py compare $< --baseline build/bench/base/baseline.json
+else
+	@$(PYTHON) unit/bench/bench.py compare $< --baseline $(BENCH_BASELINE)
+endif
+
+FORCE:
 
 check: setup-check
 	@ci/check.sh
