@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -106,6 +107,7 @@ void Machine::start(const std::string &machine, const std::vector<std::string> &
     all.insert(all.end(), args.begin(), args.end());
     pid_ = fork();
     if (pid_ == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); // also when this test is killed itself
         std::vector<char *> argv;
         for (auto &a : all) {
             argv.push_back(a.data());
