@@ -71,8 +71,8 @@ static void Unlink(PDEVICE_OBJECT device) {
         *at = device->NextDevice;
     KeReleaseSpinLock(&DatabaseLock, irql);
     if (!found)
-        KdViolation(IOP_VERIFIER, "a device object is not in its driver's list", (uint64_t)device,
-                    (uint64_t)driver, 0, 0);
+        KdViolation(IOP_VERIFIER, "a device object is not in its driver's list", 0,
+                    (uint64_t)device, (uint64_t)driver, 0);
     ObDereferenceObject(driver);
 }
 
@@ -84,8 +84,8 @@ extern "C" NTSTATUS NTAPI IoCreateDevice(IN PDRIVER_OBJECT DriverObject,
     IopRequireIrql(APC_LEVEL, "IoCreateDevice");
     *DeviceObject = nullptr;
     if (DriverObject->Type != IO_TYPE_DRIVER)
-        KdViolation(IOP_VERIFIER_IO, "IoCreateDevice: not a driver object", (uint64_t)DriverObject,
-                    0, 0, 0);
+        KdViolation(IOP_VERIFIER_IO, "IoCreateDevice: not a driver object", 0,
+                    (uint64_t)DriverObject, 0, 0);
     if (DeviceExtensionSize > 0xF000)
         return STATUS_INVALID_PARAMETER;
     PDEVICE_OBJECT device =
@@ -140,14 +140,14 @@ extern "C" VOID NTAPI IoDeleteDevice(IN PDEVICE_OBJECT DeviceObject) {
     IopRequireDevice(DeviceObject, "IoDeleteDevice");
     auto *extension = IopDeviceExtension(DeviceObject);
     if (extension->ExtensionFlags & DOE_DELETE_PENDING)
-        KdViolation(IOP_VERIFIER_IO, "a device object was deleted twice", (uint64_t)DeviceObject, 0,
+        KdViolation(IOP_VERIFIER_IO, "a device object was deleted twice", 0, (uint64_t)DeviceObject,
                     0, 0);
     if (extension->AttachedTo)
-        KdViolation(IOP_VERIFIER_IO, "a device object was deleted before IoDetachDevice",
-                    (uint64_t)DeviceObject, (uint64_t)extension->AttachedTo, 0, 0);
+        KdViolation(IOP_VERIFIER_IO, "a device object was deleted before IoDetachDevice", 0,
+                    (uint64_t)DeviceObject, (uint64_t)extension->AttachedTo, 0);
     if (DeviceObject->AttachedDevice)
-        KdViolation(IOP_VERIFIER_IO, "a device object was deleted with a device attached to it",
-                    (uint64_t)DeviceObject, (uint64_t)DeviceObject->AttachedDevice, 0, 0);
+        KdViolation(IOP_VERIFIER_IO, "a device object was deleted with a device attached to it", 0,
+                    (uint64_t)DeviceObject, (uint64_t)DeviceObject->AttachedDevice, 0);
     if (DeviceObject->Flags & DO_DEVICE_HAS_NAME)
         ObpRemoveName(DeviceObject);
     extension->ExtensionFlags |= DOE_DELETE_PENDING;
@@ -208,7 +208,7 @@ extern "C" VOID NTAPI IoDetachDevice(IN OUT PDEVICE_OBJECT TargetDevice) {
     KeReleaseSpinLock(&DatabaseLock, irql);
     if (!upper)
         KdViolation(IOP_VERIFIER_IO, "IoDetachDevice: nothing is attached (pass the lower device)",
-                    (uint64_t)TargetDevice, 0, 0, 0);
+                    0, (uint64_t)TargetDevice, 0, 0);
 }
 
 extern "C" PDEVICE_OBJECT NTAPI IoGetAttachedDevice(IN PDEVICE_OBJECT DeviceObject) {

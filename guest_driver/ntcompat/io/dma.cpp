@@ -5,7 +5,6 @@
 // can't reach a page stops the guest, since bounce buffers would hide it.
 #include "io/iop.h"
 
-
 #define ADAPTER_MAGIC 0x41616D44u
 #define LIST_MAGIC 0x4C616D44u
 
@@ -186,9 +185,8 @@ static NTSTATUS RunList(ADAPTER *adapter, LIST_HEADER *header, PDEVICE_OBJECT de
     header->adapter = adapter;
     InterlockedIncrement(&adapter->lists);
     routine(device, device->CurrentIrp, list, context);
-    if (KeGetCurrentIrql() != DISPATCH_LEVEL)
-        KdViolation(IRQL_UNEXPECTED_VALUE, "an AdapterListControl routine changed the IRQL",
-                    (uint64_t)routine, KeGetCurrentIrql(), 0, 0);
+    IopRequireIrqlAfter(DISPATCH_LEVEL, (PVOID)routine,
+                        "an AdapterListControl routine changed the IRQL");
     return STATUS_SUCCESS;
 }
 

@@ -38,8 +38,8 @@ void IopInitDrivers(void) {
     for (const WCHAR *path : directories) {
         NTSTATUS status = ObpCreateDirectory(path);
         if (!NT_SUCCESS(status) && status != STATUS_OBJECT_NAME_COLLISION)
-            KdViolation(IOP_VERIFIER, "the namespace has no room for drivers",
-                        (uint64_t)(ULONG)status, 0, 0, 0);
+            KdViolation(IOP_VERIFIER, "the namespace has no room for drivers", 0,
+                        (uint64_t)(ULONG)status, 0, 0);
     }
 }
 
@@ -91,11 +91,11 @@ static void CheckLeftovers(PDRIVER_OBJECT driver, const char *when) {
     if (driver->DeviceObject)
         KdViolation(DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS,
                     "a driver is unloaded and has not deleted its device objects",
-                    (uint64_t)driver->DeviceObject, 0, 0, 0);
+                    (uint64_t)driver->DeviceObject, 0, 0, (uint64_t)driver->DriverStart);
     if (extension->work_items)
         KdViolation(DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS,
                     "a driver is unloaded with work items queued", (uint64_t)extension->work_items,
-                    0, 0, 0);
+                    0, 0, (uint64_t)driver->DriverStart);
     if (extension->image)
         IopCheckIrpsOfImage(extension->image->base, extension->image->size, extension->image->name);
 }
@@ -113,9 +113,7 @@ NTSTATUS IopCreateDriver(const WCHAR *service, NTC_IMAGE *image, PDRIVER_INITIAL
         status = CmpCreatePath(extension->registry_path);
         if (NT_SUCCESS(status))
             status = entry(object, &path);
-        if (KeGetCurrentIrql() != PASSIVE_LEVEL)
-            KdViolation(IRQL_UNEXPECTED_VALUE, "DriverEntry returned at a raised IRQL",
-                        KeGetCurrentIrql(), 0, 0, 0);
+        IopRequireIrqlAfter(PASSIVE_LEVEL, (PVOID)entry, "DriverEntry returned at a raised IRQL");
         if (NT_SUCCESS(status)) {
             FinishInitializing(object);
             *driver = object;
@@ -148,14 +146,13 @@ NTSTATUS IopUnloadDriver(PDRIVER_OBJECT driver) {
         return STATUS_INVALID_DEVICE_REQUEST;
     driver->Flags |= DRVO_UNLOAD_INVOKED;
     driver->DriverUnload(driver);
-    if (KeGetCurrentIrql() != PASSIVE_LEVEL)
-        KdViolation(IRQL_UNEXPECTED_VALUE, "DriverUnload returned at a raised IRQL",
-                    KeGetCurrentIrql(), 0, 0, 0);
+    IopRequireIrqlAfter(PASSIVE_LEVEL, (PVOID)driver->DriverUnload,
+                        "DriverUnload returned at a raised IRQL");
     CheckLeftovers(driver, "at unload");
     ObpRemoveName(driver);
     if (ObpReferenceCount(driver) != 1)
-        KdViolation(IOP_VERIFIER, "a driver object is still referenced at unload", (uint64_t)driver,
-                    (uint64_t)ObpReferenceCount(driver), 0, 0);
+        KdViolation(IOP_VERIFIER, "a driver object is still referenced at unload", 0,
+                    (uint64_t)driver, (uint64_t)ObpReferenceCount(driver), 0);
     ObDereferenceObject(driver);
     return STATUS_SUCCESS;
 }

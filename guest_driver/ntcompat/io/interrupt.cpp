@@ -37,7 +37,7 @@ static INTERRUPT *FromInterrupt(PKINTERRUPT object, const char *function) {
     if (interrupt && interrupt->magic == INTERRUPT_MAGIC)
         return interrupt;
     DbgPrint("io: %s got no connected interrupt object: %p\n", function, interrupt);
-    KdViolation(IOP_VERIFIER, "not a connected interrupt object", (uint64_t)interrupt, 0, 0, 0);
+    KdViolation(IOP_VERIFIER, "not a connected interrupt object", 0, (uint64_t)interrupt, 0, 0);
 }
 
 // ---- connecting ------------------------------------------------------------------
@@ -166,8 +166,8 @@ static NTSTATUS ConnectFull(IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS *p) 
     if (!known)
         return STATUS_INVALID_PARAMETER; // not a vector of this device's resources
     if ((p->InterruptMode == Latched) != assigned.message)
-        KdViolation(IOP_VERIFIER, "the interrupt mode differs from the device's resources",
-                    p->InterruptMode, p->Vector, 0, 0);
+        KdViolation(IOP_VERIFIER, "the interrupt mode differs from the device's resources", 0,
+                    p->InterruptMode, p->Vector, 0);
     CONNECTION connection = {};
     connection.pdo = p->PhysicalDeviceObject;
     connection.routine = p->ServiceRoutine;
@@ -207,8 +207,8 @@ static void DisconnectTable(PIO_INTERRUPT_MESSAGE_INFO info, ULONG count) {
         RemoveEntryList(&table->links);
     KeReleaseSpinLock(&ListLock, old);
     if (!known)
-        KdViolation(IOP_VERIFIER, "IoDisconnectInterruptEx: not a connected message table",
-                    (uint64_t)info, 0, 0, 0);
+        KdViolation(IOP_VERIFIER, "IoDisconnectInterruptEx: not a connected message table", 0,
+                    (uint64_t)info, 0, 0);
     for (ULONG i = 0; i < count; i++)
         Disconnect(info->MessageInfo[i].InterruptObject);
     ExFreePoolWithTag(table, IOP_TAG_INTERRUPT);
@@ -312,7 +312,7 @@ extern "C" VOID NTAPI IoDisconnectInterruptEx(IN PIO_DISCONNECT_INTERRUPT_PARAME
         return;
     }
     default:
-        KdViolation(IOP_VERIFIER, "IoDisconnectInterruptEx: unknown version", Parameters->Version,
-                    0, 0, 0);
+        KdViolation(IOP_VERIFIER, "IoDisconnectInterruptEx: unknown version", 0,
+                    Parameters->Version, 0, 0);
     }
 }

@@ -132,6 +132,8 @@ static inline IOP_DRIVER_EXTENSION *IopDriverExtension(PDRIVER_OBJECT driver) {
 // Stops the guest when `function` is called above `maximum`.
 void IopRequireIrql(KIRQL maximum, const char *function);
 // Stops the guest when this isn't a living device object.
+// Stops with IRQL_UNEXPECTED_VALUE where `routine` has returned at another IRQL.
+void IopRequireIrqlAfter(KIRQL expected, PVOID routine, const char *rule);
 void IopRequireDevice(PDEVICE_OBJECT device, const char *function);
 
 // ---- io ----------------------------------------------------------------------

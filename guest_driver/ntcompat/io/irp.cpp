@@ -29,7 +29,7 @@ static void Initialize(PIRP irp, USHORT size, CCHAR stack_size) {
 PIRP IopAllocateIrp(CCHAR stack_size, IOP_IRP_KIND kind, uint64_t allocator) {
     IopRequireIrql(DISPATCH_LEVEL, "IoAllocateIrp");
     if (stack_size < 1 || stack_size > MaximumStack)
-        KdViolation(IOP_VERIFIER, "IRP with an impossible stack size", (uint64_t)stack_size, 0, 0,
+        KdViolation(IOP_VERIFIER, "IRP with an impossible stack size", 0, (uint64_t)stack_size, 0,
                     0);
     USHORT size = IoSizeOfIrp(stack_size);
     auto *header = (IOP_IRP_HEADER *)ExAllocatePoolWithTag(
@@ -130,8 +130,8 @@ extern "C" VOID NTAPI IoReuseIrp(IN OUT PIRP Irp, IN NTSTATUS Status) {
 
 extern "C" VOID NTAPI IoInitializeIrp(IN OUT PIRP Irp, IN USHORT PacketSize, IN CCHAR StackSize) {
     if (PacketSize < IoSizeOfIrp(StackSize))
-        KdViolation(IOP_VERIFIER, "IoInitializeIrp: packet too small for the stack", PacketSize,
-                    (uint64_t)StackSize, 0, 0);
+        KdViolation(IOP_VERIFIER, "IoInitializeIrp: packet too small for the stack", 0, PacketSize,
+                    (uint64_t)StackSize, 0);
     // An IRP of IoAllocateIrp would lose its allocation flags: documented as a
     // mistake, and IoReuseIrp is what was meant.
     KIRQL irql;
@@ -162,7 +162,7 @@ void IopCheckIrpsOfImage(uint64_t base, uint64_t size, const WCHAR *name) {
     if (count) {
         DbgPrint("io: %ws is unloaded with %u IRP(s) not freed, the first at %p\n", name, count,
                  first);
-        KdViolation(IOP_VERIFIER, "a driver is unloaded and has not freed its IRPs", 0x62,
-                    (uint64_t)first, count, 0);
+        KdViolation(IOP_VERIFIER, "a driver is unloaded and has not freed its IRPs", 0x62, base,
+                    (uint64_t)first, count);
     }
 }

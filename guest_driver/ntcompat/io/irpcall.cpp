@@ -27,8 +27,8 @@ static DECLSPEC_NORETURN void BadReturn(const CALL_FACTS &facts, const char *rul
     char text[40];
     DbgPrint("io: %s, major 0x%02x minor 0x%02x: %s (returned 0x%08x, IoStatus 0x%08x)\n",
              DriverText(facts.device, text), facts.major, facts.minor, rule, returned, completed);
-    KdViolation(IOP_VERIFIER_IO, rule, (uint64_t)facts.irp, (uint64_t)(ULONG)returned,
-                (uint64_t)(ULONG)completed, (uint64_t)facts.device);
+    KdViolation(IOP_VERIFIER_IO, rule, 0, (uint64_t)facts.irp, (uint64_t)(ULONG)returned,
+                (uint64_t)(ULONG)completed);
 }
 
 static void CheckReturn(const CALL_FACTS &facts, IOP_IRP_HEADER *header, IOP_CALL *call,
@@ -67,9 +67,8 @@ static void CheckNewIrp(PIRP irp, IOP_IRP_HEADER *header, PIO_STACK_LOCATION loc
         location->MajorFunction == IRP_MJ_PNP || location->MajorFunction == IRP_MJ_POWER;
     if (first && answered && header->kind == IopIrpDriver &&
         irp->IoStatus.Status != STATUS_NOT_SUPPORTED)
-        KdViolation(IOP_VERIFIER_IO, "a PnP or power IRP must start as STATUS_NOT_SUPPORTED",
-                    (uint64_t)irp, (uint64_t)(ULONG)irp->IoStatus.Status, location->MajorFunction,
-                    location->MinorFunction);
+        KdViolation(IOP_VERIFIER_IO, "a PnP or power IRP must start as STATUS_NOT_SUPPORTED", 0,
+                    (uint64_t)irp, (uint64_t)(ULONG)irp->IoStatus.Status, location->MajorFunction);
 }
 
 static NTSTATUS Dispatch(PDEVICE_OBJECT device, PIRP irp, PIO_STACK_LOCATION location) {

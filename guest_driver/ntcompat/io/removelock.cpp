@@ -7,7 +7,7 @@
 static void CheckSize(ULONG size) {
     if (size != sizeof(IO_REMOVE_LOCK_COMMON_BLOCK) &&
         size != sizeof(IO_REMOVE_LOCK_COMMON_BLOCK) + sizeof(IO_REMOVE_LOCK_DBG_BLOCK))
-        KdViolation(IOP_VERIFIER, "a remove lock of unknown size", size, 0, 0, 0);
+        KdViolation(IOP_VERIFIER, "a remove lock of unknown size", 0, size, 0, 0);
 }
 
 extern "C" VOID NTAPI IoInitializeRemoveLockEx(IN PIO_REMOVE_LOCK Lock, IN ULONG AllocateTag,
@@ -33,8 +33,8 @@ extern "C" NTSTATUS NTAPI IoAcquireRemoveLockEx(IN PIO_REMOVE_LOCK RemoveLock,
     CheckSize(RemlockSize);
     LONG count = InterlockedIncrement(&RemoveLock->Common.IoCount);
     if (count <= 0)
-        KdViolation(IOP_VERIFIER, "a remove lock was never initialised", (uint64_t)RemoveLock,
-                    (uint64_t)(LONG64)count, 0, 0);
+        KdViolation(IOP_VERIFIER, "a remove lock was never initialised", 0, (uint64_t)RemoveLock,
+                    (uint64_t)(LONG64)count, 0);
     if (!RemoveLock->Common.Removed)
         return STATUS_SUCCESS;
     if (InterlockedDecrement(&RemoveLock->Common.IoCount) == 0)
@@ -49,8 +49,8 @@ extern "C" VOID NTAPI IoReleaseRemoveLockEx(IN PIO_REMOVE_LOCK RemoveLock, IN PV
     CheckSize(RemlockSize);
     LONG count = InterlockedDecrement(&RemoveLock->Common.IoCount);
     if (count < 0 || (count == 0 && !RemoveLock->Common.Removed))
-        KdViolation(IOP_VERIFIER, "a remove lock was released more often than acquired",
-                    (uint64_t)RemoveLock, (uint64_t)(LONG64)count, 0, 0);
+        KdViolation(IOP_VERIFIER, "a remove lock was released more often than acquired", 0,
+                    (uint64_t)RemoveLock, (uint64_t)(LONG64)count, 0);
     if (count == 0)
         KeSetEvent(&RemoveLock->Common.RemoveEvent, IO_NO_INCREMENT, FALSE);
 }

@@ -300,7 +300,7 @@ void IopInitSerial(void) {
     PDRIVER_OBJECT driver;
     NTSTATUS status = IopCreateDriver(L"Serial", nullptr, SerialEntry, &driver);
     if (!NT_SUCCESS(status))
-        KdViolation(IOP_VERIFIER, "the serial port driver doesn't start", (uint64_t)(ULONG)status,
-                    0, 0, 0);
+        KdViolation(IOP_VERIFIER, "the serial port driver doesn't start", 0,
+                    (uint64_t)(ULONG)status, 0, 0);
     DbgPrint("serial: COM1 at 0x%x, IRQ %u\n", UART_BASE, UART_IRQ);
 }

@@ -5,9 +5,18 @@ void IopRequireIrql(KIRQL maximum, const char *function) {
     KIRQL irql = KeGetCurrentIrql();
     if (irql > maximum) {
         DbgPrint("io: %s called at IRQL %u, allowed up to %u\n", function, irql, maximum);
-        KdViolation(IOP_VERIFIER, "an I/O function was called at too high an IRQL", irql, maximum,
-                    (uint64_t)function, 0);
+        KdViolation(IOP_VERIFIER, "an I/O function was called at too high an IRQL", 0, irql,
+                    maximum, (uint64_t)function);
     }
+}
+
+// Microsoft's parameters of IRQL_UNEXPECTED_VALUE: current << 16 | expected << 8 | 2
+// for a callout, and its address.
+void IopRequireIrqlAfter(KIRQL expected, PVOID routine, const char *rule) {
+    KIRQL irql = KeGetCurrentIrql();
+    if (irql != expected)
+        KdViolation(IRQL_UNEXPECTED_VALUE, rule, (uint64_t)irql << 16 | expected << 8 | 2,
+                    (uint64_t)routine, 0, 0);
 }
 
 void IopRequireDevice(PDEVICE_OBJECT device, const char *function) {
@@ -28,8 +37,8 @@ void IopAppend(WCHAR *to, size_t room, const WCHAR *from) {
     size_t at = IopLength(to);
     size_t length = IopLength(from);
     if (at + length + 1 > room)
-        KdViolation(IOP_VERIFIER, "a name is longer than the I/O manager's buffer", at, length,
-                    room, 0);
+        KdViolation(IOP_VERIFIER, "a name is longer than the I/O manager's buffer", 0, at, length,
+                    room);
     for (size_t i = 0; i <= length; i++)
         to[at + i] = from[i];
 }

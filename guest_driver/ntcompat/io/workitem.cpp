@@ -33,7 +33,7 @@ void IopInitWorkers(void) {
         NTSTATUS status = PsCreateSystemThread(&thread, THREAD_ALL_ACCESS, nullptr, nullptr,
                                                nullptr, Worker, nullptr);
         if (!NT_SUCCESS(status))
-            KdViolation(IOP_VERIFIER, "no worker thread", (uint64_t)(ULONG)status, 0, 0, 0);
+            KdViolation(IOP_VERIFIER, "no worker thread", 0, (uint64_t)(ULONG)status, 0, 0);
         ZwClose(thread);
     }
 }
@@ -69,6 +69,9 @@ static void RunItem(void *context) {
         ((PIO_WORKITEM_ROUTINE_EX)routine)(device, argument, item);
     else
         ((PIO_WORKITEM_ROUTINE)routine)(device, argument);
+    if (KeGetCurrentIrql() != PASSIVE_LEVEL)
+        KdViolation(WORKER_THREAD_RETURNED_AT_BAD_IRQL, "a work item returned at a raised IRQL",
+                    (uint64_t)routine, KeGetCurrentIrql(), (uint64_t)argument, (uint64_t)item);
     InterlockedDecrement(&IopDriverExtension(driver)->work_items);
     ObDereferenceObject(device);
 }
@@ -109,8 +112,8 @@ extern "C" VOID NTAPI IoFreeWorkItem(IN PIO_WORKITEM IoWorkItem) {
     IopRequireIrql(DISPATCH_LEVEL, "IoFreeWorkItem");
     RequireNotQueued(IoWorkItem);
     if (!IoWorkItem->allocated)
-        KdViolation(IOP_VERIFIER, "IoFreeWorkItem: not from IoAllocateWorkItem",
-                    (uint64_t)IoWorkItem, 0, 0, 0);
+        KdViolation(IOP_VERIFIER, "IoFreeWorkItem: not from IoAllocateWorkItem", 0,
+                    (uint64_t)IoWorkItem, 0, 0);
     ExFreePoolWithTag(IoWorkItem, IOP_TAG_WORK);
 }
 

@@ -100,22 +100,6 @@ void KdDescribeAddress(uint64_t address, char *buffer, size_t size) {
         KdFormat(buffer, size, "0x%016I64x", address);
 }
 
-// Which of a bug check's parameters is the address of the code at fault.
-static uint64_t KdFaultingAddress(ULONG code, const ULONG_PTR p[4]) {
-    switch (code) {
-    case IRQL_NOT_LESS_OR_EQUAL:
-    case DRIVER_IRQL_NOT_LESS_OR_EQUAL:
-        return p[3];
-    case KMODE_EXCEPTION_NOT_HANDLED:
-    case SYSTEM_THREAD_EXCEPTION_NOT_HANDLED:
-        return p[1];
-    case PAGE_FAULT_IN_NONPAGED_AREA:
-        return p[2];
-    default:
-        return 0;
-    }
-}
-
 static void KdPrintModule(uint64_t address) {
     NTC_IMAGE *image = address ? LdrFindImage(address) : nullptr;
     if (!image)
@@ -184,12 +168,43 @@ static uint64_t KdCallingDriver(KD_FRAME frame) {
     return library;
 }
 
+static bool KdIsDriver(uint64_t address) {
+    const LDR_IMAGE *image = (const LDR_IMAGE *)LdrFindImage(address);
+    return image && !image->boot;
+}
+
+// A routine that left something wrong has returned: the stack doesn't have it.
+static uint64_t KdReturnedRoutine(ULONG code, const ULONG_PTR p[4]) {
+    switch (code) {
+    case IRQL_NOT_DISPATCH_LEVEL:
+    case WORKER_THREAD_RETURNED_AT_BAD_IRQL:
+        return p[0];
+    case IRQL_UNEXPECTED_VALUE:
+        return p[1];
+    default:
+        return 0;
+    }
+}
+
 // The code that a bug check blames: what faulted, or what called there if that is no
-// code at all (data, a null pointer); otherwise who broke the rule.
+// code at all (data, a null pointer); otherwise who broke the rule, or at last the
+// driver that one of the parameters points into.
 static uint64_t KdGuilty(ULONG code, const ULONG_PTR p[4], const KI_TRAP_FRAME *trap,
                          const KD_FRAME *frame) {
-    uint64_t address = trap ? trap->Rip : KdFaultingAddress(code, p);
-    return address && LdrFindImage(address) ? address : KdCallingDriver(*frame);
+    if (trap && LdrFindImage(trap->Rip))
+        return trap->Rip;
+    uint64_t address = KdReturnedRoutine(code, p);
+    if (!trap && KdIsDriver(address))
+        return address;
+    address = KdCallingDriver(*frame);
+    // A thread that ends has left its driver.
+    PKTHREAD thread = KiCurrent();
+    if (address == 0 && thread && KdIsDriver((uint64_t)thread->StartRoutine))
+        address = (uint64_t)thread->StartRoutine;
+    for (int i = 0; i < 4 && address == 0; i++)
+        if (KdIsDriver(p[i]))
+            address = p[i];
+    return address;
 }
 
 static void KdPrintStack(KD_FRAME *frame) {

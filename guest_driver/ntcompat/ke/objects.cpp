@@ -87,8 +87,8 @@ LONG KeReleaseSemaphore(PRKSEMAPHORE semaphore, KPRIORITY increment, LONG adjust
     // NT raises STATUS_SEMAPHORE_LIMIT_EXCEEDED, which drivers do not handle.
     if (adjustment <= 0 || adjustment > semaphore->Limit - old)
         KdViolation(KMODE_EXCEPTION_NOT_HANDLED, "semaphore released above its limit",
-                    (ULONG)STATUS_SEMAPHORE_LIMIT_EXCEEDED, (uint64_t)semaphore, (uint64_t)old,
-                    (uint64_t)adjustment);
+                    (ULONG)STATUS_SEMAPHORE_LIMIT_EXCEEDED, (uint64_t)__builtin_return_address(0),
+                    (uint64_t)semaphore, (uint64_t)adjustment);
     semaphore->Header.SignalState = old + adjustment;
     KiWaitTest(&semaphore->Header, increment);
     KiUnlockDispatcher(old_irql);
@@ -131,8 +131,8 @@ LONG KeReleaseMutex(PRKMUTEX mutex, BOOLEAN wait) {
     KIRQL old_irql = KiLockDispatcher();
     if (mutex->OwnerThread != KiCurrent())
         KdViolation(KMODE_EXCEPTION_NOT_HANDLED, "mutex released by a thread that does not own it",
-                    (ULONG)STATUS_MUTANT_NOT_OWNED, (uint64_t)mutex, (uint64_t)mutex->OwnerThread,
-                    (uint64_t)KiCurrent());
+                    (ULONG)STATUS_MUTANT_NOT_OWNED, (uint64_t)__builtin_return_address(0),
+                    (uint64_t)mutex, (uint64_t)mutex->OwnerThread);
     LONG old = KiReleaseMutant(mutex, false);
     KiUnlockDispatcher(old_irql);
     return old;

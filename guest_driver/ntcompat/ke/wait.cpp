@@ -169,8 +169,7 @@ static NTSTATUS KiBlock(PKTHREAD thread, PLARGE_INTEGER timeout, KIRQL old) {
 NTSTATUS KeWaitForMultipleObjects(ULONG count, PVOID objects[], WAIT_TYPE type, KWAIT_REASON,
                                   KPROCESSOR_MODE, BOOLEAN, PLARGE_INTEGER timeout,
                                   PKWAIT_BLOCK array) {
-    KiCheckWait("KeWaitForMultipleObjects at DISPATCH_LEVEL with a timeout other than 0", timeout,
-                objects[0]);
+    KiCheckWait("a wait at DISPATCH_LEVEL with a timeout other than 0", timeout, objects[0]);
     if (count == 0 || count > MAXIMUM_WAIT_OBJECTS || (count > THREAD_WAIT_OBJECTS && !array))
         KeBugCheckEx(MAXIMUM_WAIT_OBJECTS_EXCEEDED, count, (ULONG_PTR)array, 0, 0);
     KIRQL old = KiLockDispatcher();

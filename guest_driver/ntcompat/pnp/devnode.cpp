@@ -141,22 +141,20 @@ static NTSTATUS AddDevice(PNP_NODE *node) {
     if (!add)
         return STATUS_INVALID_DEVICE_REQUEST;
     NTSTATUS status = add(node->driver, node->pdo);
-    if (KeGetCurrentIrql() != PASSIVE_LEVEL)
-        KdViolation(IRQL_UNEXPECTED_VALUE, "AddDevice returned at a raised IRQL",
-                    KeGetCurrentIrql(), 0, 0, 0);
+    IopRequireIrqlAfter(PASSIVE_LEVEL, (PVOID)add, "AddDevice returned at a raised IRQL");
     PDEVICE_OBJECT fdo = node->pdo->AttachedDevice;
     if (!NT_SUCCESS(status)) {
         if (fdo)
-            KdViolation(IOP_VERIFIER, "AddDevice failed and left a device attached", (uint64_t)fdo,
-                        (uint64_t)(ULONG)status, 0, 0);
+            KdViolation(IOP_VERIFIER, "AddDevice failed and left a device attached", 0,
+                        (uint64_t)fdo, (uint64_t)(ULONG)status, 0);
         return status;
     }
     if (!fdo)
-        KdViolation(IOP_VERIFIER, "AddDevice succeeded without attaching a device",
-                    (uint64_t)node->pdo, 0, 0, 0);
+        KdViolation(IOP_VERIFIER, "AddDevice succeeded without attaching a device", 0,
+                    (uint64_t)node->pdo, 0, 0);
     if (fdo->Flags & DO_DEVICE_INITIALIZING)
-        KdViolation(IOP_VERIFIER_IO, "AddDevice did not clear DO_DEVICE_INITIALIZING",
-                    (uint64_t)fdo, 0, 0, 0);
+        KdViolation(IOP_VERIFIER_IO, "AddDevice did not clear DO_DEVICE_INITIALIZING", 0,
+                    (uint64_t)fdo, 0, 0);
     node->state = PnpStateAdded;
     return status;
 }
@@ -190,14 +188,14 @@ static NTSTATUS SendRemove(PNP_NODE *node) {
     NTSTATUS status = SendSimple(node, IRP_MN_REMOVE_DEVICE);
     PnpDisableInterfaces(node->pdo); // those the driver left enabled
     if (!NT_SUCCESS(status))
-        KdViolation(IOP_VERIFIER, "IRP_MN_REMOVE_DEVICE must not fail", (uint64_t)node->pdo,
-                    (uint64_t)(ULONG)status, 0, 0);
+        KdViolation(IOP_VERIFIER, "IRP_MN_REMOVE_DEVICE must not fail", 0, (uint64_t)node->pdo,
+                    (uint64_t)(ULONG)status, 0);
     if (node->pdo->AttachedDevice)
-        KdViolation(IOP_VERIFIER, "a device is still attached after IRP_MN_REMOVE_DEVICE",
-                    (uint64_t)node->pdo->AttachedDevice, 0, 0, 0);
+        KdViolation(IOP_VERIFIER, "a device is still attached after IRP_MN_REMOVE_DEVICE", 0,
+                    (uint64_t)node->pdo->AttachedDevice, 0, 0);
     if (ULONG left = IopConnectedInterrupts(node->pdo))
-        KdViolation(IOP_VERIFIER, "interrupts are still connected after IRP_MN_REMOVE_DEVICE",
-                    (uint64_t)node->pdo, left, 0, 0);
+        KdViolation(IOP_VERIFIER, "interrupts are still connected after IRP_MN_REMOVE_DEVICE", 0,
+                    (uint64_t)node->pdo, left, 0);
     PnpReleaseResources(node);
     return status;
 }

@@ -42,7 +42,7 @@ static void FormatLink(INTERFACE_ENTRY *entry, const PNP_NODE *node,
         return;
     size_t at = IopLength(entry->link), length = reference->Length / sizeof(WCHAR);
     if (at + length + 2 > 256)
-        KdViolation(IOP_VERIFIER, "a device interface's reference string is too long", length, 0, 0,
+        KdViolation(IOP_VERIFIER, "a device interface's reference string is too long", 0, length, 0,
                     0);
     entry->link[at++] = L'\\';
     for (size_t i = 0; i < length; i++)

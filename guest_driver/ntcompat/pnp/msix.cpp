@@ -71,7 +71,7 @@ void PciStopMessages(PCI_DEVICE *device) {
 
 void PciMaskMessage(PCI_DEVICE *device, ULONG entry, bool mask) {
     if (!device->msix_va || entry >= device->msix_size)
-        KdViolation(IOP_VERIFIER, "an interrupt message was (un)masked on a stopped device",
-                    (uint64_t)device->pdo, entry, 0, 0);
+        KdViolation(IOP_VERIFIER, "an interrupt message was (un)masked on a stopped device", 0,
+                    (uint64_t)device->pdo, entry, 0);
     device->msix_va[entry * MSIX_ENTRY_WORDS + 3] = mask ? MSIX_VECTOR_MASKED : 0;
 }

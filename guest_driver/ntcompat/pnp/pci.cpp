@@ -9,7 +9,7 @@ static LONG PdoCount;
 PCI_DEVICE *PciFromPdo(PDEVICE_OBJECT pdo) {
     auto *device = (PCI_DEVICE *)pdo->DeviceExtension;
     if (pdo->DriverObject != PciDriver || device->signature != PCI_SIGNATURE)
-        KdViolation(IOP_VERIFIER, "not a PDO of the PCI bus", (uint64_t)pdo, 0, 0, 0);
+        KdViolation(IOP_VERIFIER, "not a PDO of the PCI bus", 0, (uint64_t)pdo, 0, 0);
     return device;
 }
 
@@ -225,6 +225,6 @@ static NTSTATUS NTAPI PciEntry(PDRIVER_OBJECT driver, PUNICODE_STRING) {
 void PciInit(void) {
     NTSTATUS status = IopCreateDriver(L"pci", nullptr, PciEntry, &PciDriver);
     if (!NT_SUCCESS(status))
-        KdViolation(IOP_VERIFIER, "the PCI bus driver doesn't start", (uint64_t)(ULONG)status, 0, 0,
+        KdViolation(IOP_VERIFIER, "the PCI bus driver doesn't start", 0, (uint64_t)(ULONG)status, 0,
                     0);
 }

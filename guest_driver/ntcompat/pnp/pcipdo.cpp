@@ -24,8 +24,8 @@ static NTSTATUS Complete(PIRP irp, NTSTATUS status) {
 static PCI_DEVICE *FromContext(PVOID context) {
     auto *device = (PCI_DEVICE *)context;
     if (!device || device->signature != PCI_SIGNATURE || device->interfaces <= 0)
-        KdViolation(IOP_VERIFIER, "a bus interface was used without a reference", (uint64_t)context,
-                    0, 0, 0);
+        KdViolation(IOP_VERIFIER, "a bus interface was used without a reference", 0,
+                    (uint64_t)context, 0, 0);
     return device;
 }
 
@@ -217,7 +217,7 @@ static NTSTATUS Stop(PCI_DEVICE *device) {
     if (device->started) {
         if (ULONG left = IopConnectedInterrupts(device->pdo))
             KdViolation(IOP_VERIFIER, "a device was stopped or removed with interrupts connected",
-                        (uint64_t)device->pdo, left, 0, 0);
+                        0, (uint64_t)device->pdo, left, 0);
         // The table is in a BAR: before decoding ends.
         PciStopMessages(device);
         SetDecode(device, false);
@@ -229,8 +229,8 @@ static NTSTATUS Stop(PCI_DEVICE *device) {
 static NTSTATUS Remove(PCI_DEVICE *device) {
     NTSTATUS status = Stop(device);
     if (device->interfaces)
-        KdViolation(IOP_VERIFIER, "a device was removed with its bus interface still referenced",
-                    (uint64_t)device->pdo, (uint64_t)device->interfaces, 0, 0);
+        KdViolation(IOP_VERIFIER, "a device was removed with its bus interface still referenced", 0,
+                    (uint64_t)device->pdo, (uint64_t)device->interfaces, 0);
     return status; // the device is still in its slot: so the PDO stays
 }
 

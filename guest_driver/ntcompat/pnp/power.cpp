@@ -7,14 +7,14 @@ extern "C" VOID NTAPI PoStartNextPowerIrp(IN OUT PIRP Irp) {
     // Since Windows Vista the power manager doesn't need the call; it stays a rule
     // that it is made for power requests only.
     if (IoGetCurrentIrpStackLocation(Irp)->MajorFunction != IRP_MJ_POWER)
-        KdViolation(IOP_VERIFIER, "PoStartNextPowerIrp for a request other than IRP_MJ_POWER",
-                    (uint64_t)Irp, 0, 0, 0);
+        KdViolation(IOP_VERIFIER, "PoStartNextPowerIrp for a request other than IRP_MJ_POWER", 0,
+                    (uint64_t)Irp, 0, 0);
 }
 
 extern "C" NTSTATUS NTAPI PoCallDriver(IN PDEVICE_OBJECT DeviceObject, IN OUT PIRP Irp) {
     if (Irp->CurrentLocation > 1 && IoGetNextIrpStackLocation(Irp)->MajorFunction != IRP_MJ_POWER)
-        KdViolation(IOP_VERIFIER, "PoCallDriver for a request other than IRP_MJ_POWER",
-                    (uint64_t)Irp, 0, 0, 0);
+        KdViolation(IOP_VERIFIER, "PoCallDriver for a request other than IRP_MJ_POWER", 0,
+                    (uint64_t)Irp, 0, 0);
     return IofCallDriver(DeviceObject, Irp);
 }
 

@@ -13,7 +13,7 @@ inline bool Test(PRTL_BITMAP map, ULONG index) {
 
 void CheckRange(PRTL_BITMAP map, ULONG start, ULONG count, const char *who) {
     if (start > map->SizeOfBitMap || count > map->SizeOfBitMap - start)
-        KdViolation(0xC4, who, reinterpret_cast<uintptr_t>(map), start, count, map->SizeOfBitMap);
+        KdViolation(0xC4, who, 0, reinterpret_cast<uintptr_t>(map), start, count);
 }
 
 ULONG FindRun(PRTL_BITMAP map, ULONG count, ULONG hint, bool set) {

@@ -31,8 +31,8 @@ NTC_EXPORT VOID NTAPI RtlAssert(PVOID failed, PVOID file, ULONG line, PCHAR mess
     KdPrint_("*** Assertion failed: %s%s\n***   Source File: %s, line %u\n", message ? message : "",
              static_cast<const char *>(failed), static_cast<const char *>(file),
              static_cast<unsigned>(line));
-    KdViolation(0xC4, "assertion failed", reinterpret_cast<uintptr_t>(failed),
-                reinterpret_cast<uintptr_t>(file), line, 0);
+    KdViolation(0xC4, "assertion failed", 0, reinterpret_cast<uintptr_t>(failed),
+                reinterpret_cast<uintptr_t>(file), line);
 }
 
 // The documented generator's modulus (2^31 - 1); a Lehmer step.

@@ -155,6 +155,12 @@ static NTSTATUS Memory(PDRIVER_OBJECT) {
 
 // ---- objects --------------------------------------------------------------------------
 
+// The import is the system's own variable, which holds the type. (The WDK declares
+// it without dllimport, which makes it one pointer more.)
+template <class T> static POBJECT_TYPE TypeOf(T *imported) {
+    return (POBJECT_TYPE)imported;
+}
+
 static NTSTATUS Objects(PDRIVER_OBJECT) {
     OBJECT_ATTRIBUTES attributes;
     HANDLE handle;
@@ -162,11 +168,11 @@ static NTSTATUS Objects(PDRIVER_OBJECT) {
     InitializeObjectAttributes(&attributes, nullptr, OBJ_KERNEL_HANDLE, nullptr, nullptr);
     CHECK(NT_SUCCESS(
         ZwCreateEvent(&handle, EVENT_ALL_ACCESS, &attributes, NotificationEvent, FALSE)));
-    CHECK(NT_SUCCESS(ObReferenceObjectByHandle(handle, EVENT_ALL_ACCESS, *ExEventObjectType,
+    CHECK(NT_SUCCESS(ObReferenceObjectByHandle(handle, EVENT_ALL_ACCESS, TypeOf(ExEventObjectType),
                                                KernelMode, (PVOID *)&event, nullptr)));
     PVOID other;
-    CHECK(ObReferenceObjectByHandle(handle, 0, *IoFileObjectType, KernelMode, &other, nullptr) ==
-          STATUS_OBJECT_TYPE_MISMATCH);
+    CHECK(ObReferenceObjectByHandle(handle, 0, TypeOf(IoFileObjectType), KernelMode, &other,
+                                    nullptr) == STATUS_OBJECT_TYPE_MISMATCH);
     KeSetEvent(event, IO_NO_INCREMENT, FALSE);
     CHECK(ZwWaitForSingleObject(handle, FALSE, nullptr) == STATUS_SUCCESS);
     CHECK(NT_SUCCESS(ZwClose(handle)));
