@@ -104,6 +104,8 @@ void HalPowerOffMachine(void) {
     _disable();
     if (HalPm1aControl != 0)
         __outword(HalPm1aControl, (USHORT)(HalSleepType5 << 10 | ACPI_SLEEP_ENABLE));
+    // The emulator may end the machine a little after the write.
+    KeStallExecutionProcessor(2000000);
     KdPrint_("hal: power off had no effect; it is now safe to turn off the machine\n");
     HalStopMachine();
 }
