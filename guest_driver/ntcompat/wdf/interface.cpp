@@ -8,9 +8,10 @@ static void SetEnabled(DeviceInterface *entry, bool enable) {
     if (entry->enabled == enable)
         return;
     NTSTATUS status = IoSetDeviceInterfaceState(&entry->link, enable ? TRUE : FALSE);
-    if (NT_SUCCESS(status))
+    // One that can't be disabled is gone: the device is. It is not tried again.
+    if (NT_SUCCESS(status) || !enable)
         entry->enabled = enable;
-    else
+    if (!NT_SUCCESS(status))
         Refuse(status, "IoSetDeviceInterfaceState", enable ? "enabling" : "disabling");
 }
 
