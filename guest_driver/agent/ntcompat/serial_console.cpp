@@ -51,26 +51,39 @@ void Put(const UCHAR *bytes, size_t count) {
     }
 }
 
-// After an error (framing, overrun) the line is read on; the pause keeps a dead
-// port from taking the whole processor.
+// How many reads may fail one after the other before the port counts as broken.
+constexpr int kMaxFailures = 20;
+
+void Pause(ULONG milliseconds) {
+    LARGE_INTEGER pause;
+    pause.QuadPart = -static_cast<LONGLONG>(milliseconds) * 10000;
+    KeDelayExecutionThread(KernelMode, FALSE, &pause);
+}
+
+// After an error (framing, overrun) the line is read on, ever more slowly. A port
+// that does nothing but fail is given up: said once, and once for the first failure.
 void NTAPI ReaderThread(PVOID) {
     static UCHAR buffer[256];
-    for (;;) {
+    int failures = 0;
+    while (failures < kMaxFailures) {
         IO_STATUS_BLOCK io{};
         LARGE_INTEGER offset{};
         NTSTATUS status = ZwReadFile(console.file, console.read_event, nullptr, nullptr, &io,
                                      buffer, sizeof(buffer), &offset, nullptr);
         status = Finish(status, console.read_event, &io);
-        if (NT_SUCCESS(status) && io.Information) {
-            Put(buffer, io.Information);
+        if (NT_SUCCESS(status)) {
+            failures = 0;
+            if (io.Information)
+                Put(buffer, io.Information);
+            else
+                Pause(10);
             continue;
         }
-        if (!NT_SUCCESS(status))
+        if (failures++ == 0)
             DbgPrint("vq7agent: reading COM1 failed: 0x%08x\n", status);
-        LARGE_INTEGER pause;
-        pause.QuadPart = -10 * 10000; // 10 ms
-        KeDelayExecutionThread(KernelMode, FALSE, &pause);
+        Pause(10 * failures);
     }
+    DbgPrint("vq7agent: COM1 is given up after %d failed reads\n", failures);
 }
 
 NTSTATUS MakeEvent(HANDLE *event) {
