@@ -167,6 +167,7 @@ typedef struct _VIRTQ_SPLIT {
     BOOLEAN interrupts_off;    /* shadow of what the device was told */
     BOOLEAN kick_when_full;
     BOOLEAN was_full;
+    BOOLEAN cut_used_length; /* a used length too great is cut, not an error */
 
     /* private: indirect tables */
     BOOLEAN own_tables;           /* as many tables as descriptors: a head has the one of
@@ -379,6 +380,13 @@ NTSTATUS VirtqSplitGetUsed(VIRTQ_SPLIT *vq, void **cookie_out, UINT32 *len_out);
  */
 NTSTATUS VirtqSplitGetUsedBatch(VIRTQ_SPLIT *vq, VIRTQ_COMPLETION *out, UINT16 cap,
                                 UINT16 *count_out);
+
+/*
+ * For the legacy interface, whose devices often set used lengths wrongly
+ * (2.7.8.2): a length above the writable bytes of its chain is cut to them,
+ * instead of breaking the queue. Off at Init; survives VirtqSplitReset.
+ */
+VOID VirtqSplitSetCutUsedLength(VIRTQ_SPLIT *vq, BOOLEAN on);
 
 /* ------------------------------------------------------------- interrupts */
 

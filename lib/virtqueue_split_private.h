@@ -98,8 +98,14 @@ VIRTIO_FORCEINLINE VIRTQ_SPLIT_CHAIN *VirtqJudgeUsed(VIRTQ_SPLIT *vq, UINT16 use
         return NULL;
     }
     chain = &vq->chains[*id];
-    if (VIRTIO_UNLIKELY(chain->state != VIRTQ_CHAIN_IN_FLIGHT || *len > chain->writable)) {
+    if (VIRTIO_UNLIKELY(chain->state != VIRTQ_CHAIN_IN_FLIGHT)) {
         return NULL;
+    }
+    if (VIRTIO_UNLIKELY(*len > chain->writable)) {
+        if (!vq->cut_used_length) {
+            return NULL;
+        }
+        *len = chain->writable;
     }
     return chain;
 }

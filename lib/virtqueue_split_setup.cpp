@@ -185,3 +185,9 @@ NTSTATUS VirtqSplitResetChecked(VIRTQ_SPLIT *vq) {
 VOID VirtqSplitReset(VIRTQ_SPLIT *vq) {
     (void)VirtqSplitResetChecked(vq);
 }
+
+VOID VirtqSplitSetCutUsedLength(VIRTQ_SPLIT *vq, BOOLEAN on) {
+    if (vq != NULL) {
+        vq->cut_used_length = (BOOLEAN)(on ? TRUE : FALSE);
+    }
+}

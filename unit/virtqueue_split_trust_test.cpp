@@ -224,6 +224,20 @@ TEST_P(Trust, LengthAboveTheWritableBytes) // 2.7.8.2
     }
 }
 
+TEST_P(Trust, LengthsOfALegacyDeviceAreCut) // 2.7.8.2, legacy interface
+{
+    VirtqSplitSetCutUsedLength(rig.vq(), TRUE);
+    for (auto [id, most] : {std::pair{a, 131u}, {b, 64u}}) {
+        Claim(id, 0xFFFFFFFFu);
+        auto got = rig.Get();
+        EXPECT_EQ(got.status, STATUS_SUCCESS);
+        EXPECT_EQ(got.length, most);
+    }
+    EXPECT_FALSE(VirtqSplitIsBroken(rig.vq()));
+    VirtqSplitSetCutUsedLength(rig.vq(), FALSE);
+    VirtqSplitSetCutUsedLength(nullptr, TRUE);
+}
+
 TEST_P(Trust, LengthOfAReadOnlyChainIsZero) // 2.7.8.2
 {
     UINT16 c = rig.Submit(rig.Segments(2, 0), Cookie(3));

@@ -105,11 +105,16 @@ static NTSTATUS InitRing(VQ7_QUEUE *queue) {
         pool_va = WdfCommonBufferGetAlignedVirtualAddress(queue->indirect_pool);
         pool_pa = (UINT64)WdfCommonBufferGetAlignedLogicalAddress(queue->indirect_pool).QuadPart;
     }
-    return VirtqSplitInit(
+    NTSTATUS status = VirtqSplitInit(
         queue->vq, queue->size, Accepted(dc, VIRTIO_F_RING_EVENT_IDX_BIT),
         (BOOLEAN)(pool_va != NULL), WdfCommonBufferGetAlignedVirtualAddress(queue->ring),
         (UINT64)WdfCommonBufferGetAlignedLogicalAddress(queue->ring).QuadPart, RING_ALIGN, pool_va,
         pool_pa, IndirectTables(queue), IndirectLength(queue));
+    if (NT_SUCCESS(status)) {
+        // Virtio 1.2, 2.7.8.2: legacy devices often say a wrong length.
+        VirtqSplitSetCutUsedLength(queue->vq, (BOOLEAN)!dc->pci.modern);
+    }
+    return status;
 }
 
 static NTSTATUS SetupQueue(VQ7_QUEUE *queue) {
