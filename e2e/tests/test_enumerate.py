@@ -64,8 +64,11 @@ def test_ring_features_follow_the_offer(vm, config):
 @pytest.mark.on("queue_sizes")
 def test_queue_size_agrees_with_qemu(vm, config):
     (queue,) = [q for q in vm.console.command("queues").rows() if q["queue"] == "0"]
-    assert int(queue["max_size"]) == config.queue_size
-    assert int(queue["size"]) == VirtioView(vm).queue(0)["vring-num"]
+    qemu = VirtioView(vm).queue(0)
+    # What QEMU makes of queue-size is its affair (10.0 offers 1024 whatever is asked
+    # for); that the guest sees what QEMU has, and uses no more, is ours.
+    assert int(queue["max_size"]) == qemu["vring-num-default"]
+    assert int(queue["size"]) == qemu["vring-num"] <= qemu["vring-num-default"]
     assert queue["broken"] == "0"
 
 
