@@ -16,7 +16,7 @@ extern "C" VOID NTAPI IoReleaseCancelSpinLock(IN KIRQL Irql) {
 extern "C" BOOLEAN NTAPI IoCancelIrp(IN PIRP Irp) {
     IopRequireIrql(DISPATCH_LEVEL, "IoCancelIrp");
     if (Irp->Type != IO_TYPE_IRP)
-        KdViolation(IOP_VERIFIER_IO, "IoCancelIrp: not an IRP, or a freed one", 3, (uint64_t)Irp, 0,
+        KdViolation(IOP_VERIFIER_IO, "IoCancelIrp: not an IRP, or a freed one", 0, (uint64_t)Irp, 0,
                     0);
     KIRQL irql;
     IoAcquireCancelSpinLock(&irql);
@@ -31,7 +31,7 @@ extern "C" BOOLEAN NTAPI IoCancelIrp(IN PIRP Irp) {
     Irp->CancelIrql = irql;
     routine(IoGetCurrentIrpStackLocation(Irp)->DeviceObject, Irp);
     if (KeGetCurrentIrql() != irql)
-        KdViolation(IOP_VERIFIER_IO, "a cancel routine left the IRQL changed", 5, (uint64_t)routine,
+        KdViolation(IOP_VERIFIER_IO, "a cancel routine left the IRQL changed", 0, (uint64_t)routine,
                     irql, KeGetCurrentIrql());
     return TRUE;
 }

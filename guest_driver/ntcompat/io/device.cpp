@@ -137,14 +137,17 @@ void IopDereferenceDevice(PDEVICE_OBJECT device) {
 
 extern "C" VOID NTAPI IoDeleteDevice(IN PDEVICE_OBJECT DeviceObject) {
     IopRequireIrql(APC_LEVEL, "IoDeleteDevice");
+    // Type 0: gone already, but for somebody's reference.
+    bool gone = DeviceObject && DeviceObject->Type == 0;
+    if (gone || (DeviceObject && DeviceObject->Type == IO_TYPE_DEVICE &&
+                 (IopDeviceExtension(DeviceObject)->ExtensionFlags & DOE_DELETE_PENDING)))
+        KdViolation(IOP_VERIFIER_IO, "a device object was deleted twice", 0x240, 0, 0,
+                    (uint64_t)DeviceObject);
     IopRequireDevice(DeviceObject, "IoDeleteDevice");
     auto *extension = IopDeviceExtension(DeviceObject);
-    if (extension->ExtensionFlags & DOE_DELETE_PENDING)
-        KdViolation(IOP_VERIFIER_IO, "a device object was deleted twice", 0, (uint64_t)DeviceObject,
-                    0, 0);
     if (extension->AttachedTo)
-        KdViolation(IOP_VERIFIER_IO, "a device object was deleted before IoDetachDevice", 0,
-                    (uint64_t)DeviceObject, (uint64_t)extension->AttachedTo, 0);
+        KdViolation(IOP_VERIFIER_IO, "a device object was deleted before IoDetachDevice", 0x201,
+                    (uint64_t)extension->AttachedTo, 0, (uint64_t)DeviceObject);
     if (DeviceObject->AttachedDevice)
         KdViolation(IOP_VERIFIER_IO, "a device object was deleted with a device attached to it", 0,
                     (uint64_t)DeviceObject, (uint64_t)DeviceObject->AttachedDevice, 0);
@@ -208,7 +211,7 @@ extern "C" VOID NTAPI IoDetachDevice(IN OUT PDEVICE_OBJECT TargetDevice) {
     KeReleaseSpinLock(&DatabaseLock, irql);
     if (!upper)
         KdViolation(IOP_VERIFIER_IO, "IoDetachDevice: nothing is attached (pass the lower device)",
-                    0, (uint64_t)TargetDevice, 0, 0);
+                    0x202, 0, 0, (uint64_t)TargetDevice);
 }
 
 extern "C" PDEVICE_OBJECT NTAPI IoGetAttachedDevice(IN PDEVICE_OBJECT DeviceObject) {

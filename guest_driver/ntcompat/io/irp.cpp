@@ -79,15 +79,15 @@ static void RequireWithOwner(PIRP irp, IOP_IRP_HEADER *header, const char *funct
         DbgPrint("io: %s of IRP %p which is in flight, at stack location %d of %d, device %p\n",
                  function, irp, irp->CurrentLocation, irp->StackCount,
                  IoGetCurrentIrpStackLocation(irp)->DeviceObject);
-        KdViolation(IOP_VERIFIER_IO, "an IRP was freed or reused while a driver has it", 2,
-                    (uint64_t)irp, 0, 0);
+        KdViolation(IOP_VERIFIER_IO, "an IRP was freed or reused while a driver has it", 0x20B, 0,
+                    (uint64_t)irp, (uint64_t)IoGetCurrentIrpStackLocation(irp)->DeviceObject);
     }
     if (!IsListEmpty(&header->calls)) {
         for (PLIST_ENTRY e = header->calls.Flink; e != &header->calls; e = e->Flink)
             if (!CONTAINING_RECORD(e, IOP_CALL, links)->completed)
                 KdViolation(IOP_VERIFIER_IO,
-                            "an IRP was freed inside a dispatch routine that has it", 2,
-                            (uint64_t)irp, 0, 0);
+                            "an IRP was freed inside a dispatch routine that has it", 0x20B, 0,
+                            (uint64_t)irp, 0);
     }
 }
 
@@ -106,7 +106,7 @@ extern "C" VOID NTAPI IoFreeIrp(IN PIRP Irp) {
                     (uint64_t)Irp, 0, 0);
     RequireWithOwner(Irp, header, "IoFreeIrp");
     if (Irp->CancelRoutine)
-        KdViolation(IOP_VERIFIER_IO, "IoFreeIrp: the IRP has a cancel routine", 7,
+        KdViolation(IOP_VERIFIER_IO, "IoFreeIrp: the IRP has a cancel routine", 0,
                     (uint64_t)Irp->CancelRoutine, (uint64_t)Irp, 0);
     IopReleaseIrp(Irp);
 }
@@ -116,7 +116,7 @@ extern "C" VOID NTAPI IoReuseIrp(IN OUT PIRP Irp, IN NTSTATUS Status) {
     UCHAR flags = Irp->AllocationFlags;
     IOP_IRP_HEADER *header = IopIrpHeader(Irp);
     if (Irp->Type != IO_TYPE_IRP || (header && header->kind != IopIrpDriver))
-        KdViolation(IOP_VERIFIER_IO, "IoReuseIrp: only for IRPs of IoAllocateIrp", 1, (uint64_t)Irp,
+        KdViolation(IOP_VERIFIER_IO, "IoReuseIrp: only for IRPs of IoAllocateIrp", 0, (uint64_t)Irp,
                     0, 0);
     if (header) {
         RequireWithOwner(Irp, header, "IoReuseIrp");
@@ -141,8 +141,8 @@ extern "C" VOID NTAPI IoInitializeIrp(IN OUT PIRP Irp, IN USHORT PacketSize, IN 
         ours |= (PIRP)(CONTAINING_RECORD(e, IOP_IRP_HEADER, all) + 1) == Irp;
     KeReleaseSpinLock(&IopIrpLock, irql);
     if (ours)
-        KdViolation(IOP_VERIFIER_IO, "IoInitializeIrp on an IRP of IoAllocateIrp", 1, (uint64_t)Irp,
-                    0, 0);
+        KdViolation(IOP_VERIFIER_IO, "IoInitializeIrp on an IRP of IoAllocateIrp", 0x20D, 0,
+                    (uint64_t)Irp, 0);
     Initialize(Irp, PacketSize, StackSize);
 }
 

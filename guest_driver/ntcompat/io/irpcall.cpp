@@ -22,13 +22,15 @@ struct CALL_FACTS {
     UCHAR minor;
 };
 
-static DECLSPEC_NORETURN void BadReturn(const CALL_FACTS &facts, const char *rule,
+// `number` is that of Microsoft's I/O error codes.
+static DECLSPEC_NORETURN void BadReturn(const CALL_FACTS &facts, ULONG number, const char *rule,
                                         NTSTATUS returned, NTSTATUS completed) {
     char text[40];
     DbgPrint("io: %s, major 0x%02x minor 0x%02x: %s (returned 0x%08x, IoStatus 0x%08x)\n",
              DriverText(facts.device, text), facts.major, facts.minor, rule, returned, completed);
-    KdViolation(IOP_VERIFIER_IO, rule, 0, (uint64_t)facts.irp, (uint64_t)(ULONG)returned,
-                (uint64_t)(ULONG)completed);
+    PDRIVER_DISPATCH routine = facts.device->DriverObject->MajorFunction[facts.major];
+    KdViolation(IOP_VERIFIER_IO, rule, number, (uint64_t)routine, (uint64_t)facts.irp,
+                (uint64_t)facts.device);
 }
 
 static void CheckReturn(const CALL_FACTS &facts, IOP_IRP_HEADER *header, IOP_CALL *call,
@@ -44,18 +46,19 @@ static void CheckReturn(const CALL_FACTS &facts, IOP_IRP_HEADER *header, IOP_CAL
     KeReleaseSpinLock(&IopIrpLock, irql);
     if (!completed) {
         if (status != STATUS_PENDING)
-            BadReturn(facts, "a dispatch routine returned without completing its IRP", status,
-                      STATUS_PENDING);
+            BadReturn(facts, 0x226, "a dispatch routine returned without completing its IRP",
+                      status, STATUS_PENDING);
         return;
     }
     if (status == STATUS_PENDING && !call->pending)
-        BadReturn(facts, "STATUS_PENDING returned for an IRP that was not marked pending", status,
-                  call->status);
+        BadReturn(facts, 0x23D, "STATUS_PENDING returned for an IRP that was not marked pending",
+                  status, call->status);
     if (status != STATUS_PENDING && call->pending)
-        BadReturn(facts, "an IRP marked pending, but STATUS_PENDING not returned", status,
+        BadReturn(facts, 0x23E, "an IRP marked pending, but STATUS_PENDING not returned", status,
                   call->status);
     if (status != STATUS_PENDING && status != call->status)
-        BadReturn(facts, "the status returned is not the one in the IRP", status, call->status);
+        BadReturn(facts, 0x224, "the status returned is not the one in the IRP", status,
+                  call->status);
 }
 
 static void CheckNewIrp(PIRP irp, IOP_IRP_HEADER *header, PIO_STACK_LOCATION location) {
@@ -67,8 +70,10 @@ static void CheckNewIrp(PIRP irp, IOP_IRP_HEADER *header, PIO_STACK_LOCATION loc
         location->MajorFunction == IRP_MJ_PNP || location->MajorFunction == IRP_MJ_POWER;
     if (first && answered && header->kind == IopIrpDriver &&
         irp->IoStatus.Status != STATUS_NOT_SUPPORTED)
-        KdViolation(IOP_VERIFIER_IO, "a PnP or power IRP must start as STATUS_NOT_SUPPORTED", 0,
-                    (uint64_t)irp, (uint64_t)(ULONG)irp->IoStatus.Status, location->MajorFunction);
+        KdViolation(IOP_VERIFIER_IO, "a PnP or power IRP must start as STATUS_NOT_SUPPORTED",
+                    location->MajorFunction == IRP_MJ_PNP ? 0x20E : 0x20F,
+                    (uint64_t)(ULONG)irp->IoStatus.Status, (uint64_t)irp,
+                    (uint64_t)location->DeviceObject);
 }
 
 static NTSTATUS Dispatch(PDEVICE_OBJECT device, PIRP irp, PIO_STACK_LOCATION location) {
@@ -108,15 +113,15 @@ extern "C" NTSTATUS FASTCALL IofCallDriver(IN PDEVICE_OBJECT DeviceObject, IN OU
                     0, 0);
     IopRequireDevice(DeviceObject, "IoCallDriver");
     if (Irp->CancelRoutine)
-        KdViolation(IOP_VERIFIER_IO, "an IRP was forwarded with its cancel routine set", 7,
-                    (uint64_t)Irp->CancelRoutine, (uint64_t)Irp, 0);
+        KdViolation(IOP_VERIFIER_IO, "an IRP was forwarded with its cancel routine set", 0x203,
+                    (uint64_t)Irp->CancelRoutine, (uint64_t)Irp, (uint64_t)DeviceObject);
     Irp->CurrentLocation--;
     if (Irp->CurrentLocation <= 0)
         KeBugCheckEx(NO_MORE_IRP_STACK_LOCATIONS, (ULONG_PTR)Irp, 0, 0, 0);
     PIO_STACK_LOCATION location = Irp->Tail.Overlay.CurrentStackLocation - 1;
     Irp->Tail.Overlay.CurrentStackLocation = location;
     if (location->MajorFunction > IRP_MJ_MAXIMUM_FUNCTION)
-        KdViolation(IOP_VERIFIER_IO, "IoCallDriver: major function out of range", 3, (uint64_t)Irp,
+        KdViolation(IOP_VERIFIER_IO, "IoCallDriver: major function out of range", 0, (uint64_t)Irp,
                     location->MajorFunction, 0);
     location->DeviceObject = DeviceObject;
     return Dispatch(DeviceObject, Irp, location);
@@ -149,7 +154,7 @@ static void LeaveLocation(PIRP irp, PIO_STACK_LOCATION location) {
     if (promised && !pending) {
         CALL_FACTS facts = {irp, location->DeviceObject, location->MajorFunction,
                             location->MinorFunction};
-        BadReturn(facts, "STATUS_PENDING returned for an IRP that was not marked pending",
+        BadReturn(facts, 0x23D, "STATUS_PENDING returned for an IRP that was not marked pending",
                   STATUS_PENDING, irp->IoStatus.Status);
     }
 }
@@ -191,7 +196,7 @@ static bool CallCompletion(PIRP irp, PIO_STACK_LOCATION location) {
     KIRQL before = KeGetCurrentIrql();
     NTSTATUS status = routine(device, irp, location->Context);
     if (before != KeGetCurrentIrql())
-        KdViolation(IOP_VERIFIER_IO, "the IRQL changed during a completion routine", 5,
+        KdViolation(IOP_VERIFIER_IO, "the IRQL changed during a completion routine", 0,
                     (uint64_t)routine, before, KeGetCurrentIrql());
     return status != STATUS_MORE_PROCESSING_REQUIRED;
 }

@@ -153,8 +153,8 @@ static NTSTATUS AddDevice(PNP_NODE *node) {
         KdViolation(IOP_VERIFIER, "AddDevice succeeded without attaching a device", 0,
                     (uint64_t)node->pdo, 0, 0);
     if (fdo->Flags & DO_DEVICE_INITIALIZING)
-        KdViolation(IOP_VERIFIER_IO, "AddDevice did not clear DO_DEVICE_INITIALIZING", 0,
-                    (uint64_t)fdo, 0, 0);
+        KdViolation(IOP_VERIFIER_IO, "AddDevice did not clear DO_DEVICE_INITIALIZING", 0x243, 0, 0,
+                    (uint64_t)fdo);
     node->state = PnpStateAdded;
     return status;
 }
@@ -188,11 +188,11 @@ static NTSTATUS SendRemove(PNP_NODE *node) {
     NTSTATUS status = SendSimple(node, IRP_MN_REMOVE_DEVICE);
     PnpDisableInterfaces(node->pdo); // those the driver left enabled
     if (!NT_SUCCESS(status))
-        KdViolation(IOP_VERIFIER, "IRP_MN_REMOVE_DEVICE must not fail", 0, (uint64_t)node->pdo,
-                    (uint64_t)(ULONG)status, 0);
+        KdViolation(IOP_VERIFIER_IO, "IRP_MN_REMOVE_DEVICE must not fail", 0x247,
+                    (uint64_t)(ULONG)status, 0, (uint64_t)node->pdo);
     if (node->pdo->AttachedDevice)
-        KdViolation(IOP_VERIFIER, "a device is still attached after IRP_MN_REMOVE_DEVICE", 0,
-                    (uint64_t)node->pdo->AttachedDevice, 0, 0);
+        KdViolation(IOP_VERIFIER_IO, "a device is still attached after IRP_MN_REMOVE_DEVICE", 0x21D,
+                    0, 0, (uint64_t)node->pdo->AttachedDevice);
     if (ULONG left = IopConnectedInterrupts(node->pdo))
         KdViolation(IOP_VERIFIER, "interrupts are still connected after IRP_MN_REMOVE_DEVICE", 0,
                     (uint64_t)node->pdo, left, 0);

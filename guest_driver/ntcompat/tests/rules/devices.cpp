@@ -36,6 +36,19 @@ static NTSTATUS DeleteAttached(PDRIVER_OBJECT driver) {
     return STATUS_SUCCESS;
 }
 
+static NTSTATUS DeleteBeforeDetach(PDRIVER_OBJECT driver) {
+    PDEVICE_OBJECT lower;
+    NTSTATUS status = NewDevice(driver);
+    lower = Device;
+    if (NT_SUCCESS(status))
+        status = NewDevice(driver);
+    if (!NT_SUCCESS(status))
+        return status;
+    IoAttachDeviceToDeviceStack(Device, lower);
+    IoDeleteDevice(Device);
+    return STATUS_SUCCESS;
+}
+
 static NTSTATUS DetachTwice(PDRIVER_OBJECT driver) {
     PDEVICE_OBJECT lower;
     NTSTATUS status = NewDevice(driver);
@@ -123,6 +136,7 @@ const RuleCase DeviceCases[] = {
     {"device-left", Left},
     {"device-delete-twice", DeleteTwice},
     {"device-delete-attached", DeleteAttached},
+    {"device-delete-before-detach", DeleteBeforeDetach},
     {"device-detach-twice", DetachTwice},
     {"remove-lock-released-twice", RemoveLockReleased},
     {"remove-lock-high", RemoveLockHigh},
