@@ -36,7 +36,7 @@ struct _OBJECT_TYPE {
     // types with parse_empty). Returns STATUS_SUCCESS with a referenced object in *found,
     // OBP_REPARSE, or an error. PASSIVE_LEVEL. NULL: a path left over is
     // STATUS_OBJECT_TYPE_MISMATCH.
-    NTSTATUS (*parse)
+    NTSTATUS(*parse)
     (void *body, UNICODE_STRING *remaining, ULONG attributes, ACCESS_MASK access, void *context,
      void **found);
     BOOLEAN parse_empty; // devices: opening one makes a file object
