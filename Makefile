@@ -127,5 +127,4 @@ test:
 	@$(MAKE) --no-print-directory smoke
 
 clean:
-	@[ ! -d e2e/vq7rig ] || ! [ -x $(PYTHON) ] || { $(RIG) clean 2>/dev/null || true; }
 	rm -rf build

@@ -249,7 +249,9 @@ VIRTIO_STATIC_ASSERT(sizeof(ULONG) == 4, virtio_ulong_is_4_bytes);
  */
 #if defined(__clang__) || defined(__GNUC__)
 #define VIRTIO_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#ifndef VIRTIO_FORCEINLINE /* a build that measures coverage wants no copies */
 #define VIRTIO_FORCEINLINE static __inline __attribute__((always_inline))
+#endif
 #define VIRTIO_NOINLINE __attribute__((noinline))
 #elif defined(_MSC_VER)
 #define VIRTIO_UNLIKELY(x) (x)
@@ -279,15 +281,8 @@ VIRTIO_STATIC_ASSERT(sizeof(ULONG) == 4, virtio_ulong_is_4_bytes);
  *   MSVC            x86, x64    KeMemoryBarrier, or   volatile access and
  *                               _mm_mfence on a host  _ReadWriteBarrier
  *   MSVC            ARM, ARM64  __dmb(ISH)            __dmb(ISH)
- *
- * VIRTIO_OSDEP_MODEL is for a test that runs the library on a memory model of
- * its own: it supplies the same names in virtio_osdep_model.h.
  */
-#if defined(VIRTIO_OSDEP_MODEL)
-
-#include "virtio_osdep_model.h"
-
-#elif defined(__clang__) || defined(__GNUC__)
+#if defined(__clang__) || defined(__GNUC__)
 
 #if defined(__x86_64__)
 /* Orders as MFENCE does for write-back memory, in half its time. */

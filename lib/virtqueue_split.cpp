@@ -187,10 +187,8 @@ VIRTIO_FORCEINLINE NTSTATUS GetNext(VIRTQ_SPLIT *vq, UINT16 waiting, void **cook
 VIRTIO_NOINLINE NTSTATUS GetAfterNone(VIRTQ_SPLIT *vq, void **cookie_out, UINT32 *len_out) {
     const UINT16 waiting = VirtqWaitingBehindFence(vq);
 
-    if (waiting == 0) {
-        return GetNone(cookie_out, len_out, STATUS_NOT_FOUND);
-    }
-    return GetNext(vq, waiting, cookie_out, len_out);
+    return waiting == 0 ? GetNone(cookie_out, len_out, STATUS_NOT_FOUND)
+                        : GetNext(vq, waiting, cookie_out, len_out);
 }
 
 } // namespace

@@ -147,4 +147,35 @@ TEST(VirtqSplitBatch, BadParameters) {
     EXPECT_EQ(VirtqSplitGetUsedBatch(vq, out, 1, nullptr), STATUS_INVALID_PARAMETER);
 }
 
+TEST(VirtqSplitBatch, ABufferWithoutSegmentsEndsTheBatch) {
+    for (bool null : {false, true}) {
+        QueueRig rig({.size = 8});
+        Batch batch(rig, 3, 1);
+        if (null) {
+            batch.buffers[1].sg = nullptr;
+        } else {
+            batch.buffers[1].sg_count = 0;
+        }
+        UINT16 added = 9;
+        EXPECT_EQ(VirtqSplitAddBatch(rig.vq(), batch.buffers.data(), 3, batch.heads.data(), &added),
+                  STATUS_INVALID_PARAMETER);
+        EXPECT_EQ(added, 1);
+        EXPECT_EQ(batch.heads[1], 0xEEEE);
+    }
+}
+
+TEST(VirtqSplitBatch, ABrokenQueueTakesNone) {
+    QueueRig rig({.size = 8});
+    Batch batch(rig, 2, 1);
+    void *cookie;
+    EXPECT_EQ(VirtqSplitDetachUnused(rig.vq(), &cookie), STATUS_NOT_FOUND);
+    UINT16 head;
+    ASSERT_EQ(rig.Add(rig.Segments(0, 1), nullptr, &head), STATUS_SUCCESS);
+    ASSERT_EQ(VirtqSplitDetachUnused(rig.vq(), &cookie), STATUS_SUCCESS);
+    UINT16 added = 9;
+    EXPECT_EQ(VirtqSplitAddBatch(rig.vq(), batch.buffers.data(), 2, batch.heads.data(), &added),
+              STATUS_INVALID_DEVICE_STATE);
+    EXPECT_EQ(added, 0);
+}
+
 } // namespace

@@ -319,6 +319,7 @@ TEST(VirtqSplitAdd, DamagedFreeListIsSeen) {
     UINT16 head, saved = rig.vq()->free_head;
     rig.vq()->free_head = 8;
     EXPECT_EQ(rig.Add(rig.Segments(0, 1), nullptr, &head), STATUS_IO_DEVICE_ERROR);
+    EXPECT_EQ(rig.Add(rig.Segments(2, 1), nullptr, &head), STATUS_IO_DEVICE_ERROR);
     rig.vq()->indirect_threshold = 0;
     EXPECT_EQ(rig.Add(rig.Segments(0, 1), nullptr, &head), STATUS_IO_DEVICE_ERROR);
     rig.vq()->free_head = saved;
