@@ -81,14 +81,17 @@ def test_table_and_summary():
 
     results = [result("a", f"{m}-{f}", PASS) for m in ("q35", "pc")
                for f in ("modern", "legacy", "transitional")]
-    results += [result("b" * 50, "pc-modern", HANG), result("a", "pc-modern", CRASH, 2)]
+    results += [result("b" * 50, "pc-modern", HANG), result("a", "pc-modern", CRASH, 2),
+                result("a", "-", PASS)]
     text = report.table(results, {"pc-modern": [430, 550]})
     lines = text.splitlines()
     assert max(map(len, lines)) <= 100
-    assert lines[0].split()[1:] == ["pc-legacy", "pc-trans", "pc-modern", "q35-legacy",
-                                    "q35-trans", "q35-modern"]
-    assert "CRASH* 3.0" in lines[1] and "HANG 1.0" in lines[2] and "430-550" in lines[3]
-    assert report.summary(results, 9).startswith("8 tests: 6 pass, 1 hang, 1 guest crash, in 9.0")
+    assert lines[0].split()[1:] == ["pc", "pc", "pc", "q35", "q35", "q35", "-"]
+    assert lines[1].split() == ["legacy", "trans", "modern"] * 2
+    assert "CRASH* 3.0" in lines[2] and "HANG 1.0" in lines[3] and "430-550" in lines[4]
+    # Seven columns: no cell touches the next.
+    assert lines[2].split("CRASH* 3.0")[0].endswith(" ")
+    assert report.summary(results, 9).startswith("9 tests: 7 pass, 1 hang, 1 guest crash, in 9.0")
 
 
 def test_junit_survives_control_characters(tmp_path):

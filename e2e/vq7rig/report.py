@@ -112,12 +112,17 @@ def first_line(text):
 
 
 def table(results, boot_times):
-    """The table: a row a test, a column a machine; verdict and seconds."""
+    """The table: a row a test, a column a machine; verdict and seconds.
+
+    The head has two lines, machine and flavour, so that seven columns fit in one screen.
+    The column `-` is for tests that make machines of their own.
+    """
     columns = sorted({r.column for r in results}, key=_column_order)
     rows = list(dict.fromkeys(r.test for r in results))
     width = max(9, min(17, (WIDTH - 34) // max(1, len(columns))))
-    heads = [c.replace("transitional", "trans").rjust(width) for c in columns]
-    lines = ["test".ljust(34) + "".join(heads)]
+    heads = [c.replace("transitional", "trans").partition("-") for c in columns]
+    lines = ["test".ljust(34) + "".join((machine or "-").rjust(width) for machine, _, _ in heads),
+             " " * 34 + "".join(flavour.rjust(width) for _, _, flavour in heads)]
     for row in rows:
         cells = [_cell([r for r in results if r.test == row and r.column == c]) for c in columns]
         lines.append(row[:33].ljust(34) + "".join(cell.rjust(width) for cell in cells))
@@ -134,7 +139,7 @@ def table(results, boot_times):
 def _column_order(column):
     machine, _, flavour = column.partition("-")
     known = ("legacy", "transitional", "modern")
-    return (machine != "pc", machine, known.index(flavour) if flavour in known else 9)
+    return (not machine, machine != "pc", machine, known.index(flavour) if flavour in known else 9)
 
 
 def _cell(results):
