@@ -119,21 +119,27 @@ def table(results, boot_times):
     """
     columns = sorted({r.column for r in results}, key=_column_order)
     rows = list(dict.fromkeys(r.test for r in results))
-    width = max(9, min(17, (WIDTH - 34) // max(1, len(columns))))
+    cell_width = max(10, min(16, (WIDTH - 34) // max(1, len(columns)) - 1))
+    name_width = min(34, WIDTH - (cell_width + 1) * len(columns))
+
+    def line(name, cells):
+        text = name[:name_width - 1].ljust(name_width)
+        return (text + "".join(" " + cell.rjust(cell_width) for cell in cells)).rstrip()
+
     heads = [c.replace("transitional", "trans").partition("-") for c in columns]
-    lines = ["test".ljust(34) + "".join((machine or "-").rjust(width) for machine, _, _ in heads),
-             " " * 34 + "".join(flavour.rjust(width) for _, _, flavour in heads)]
+    lines = [line("test", [machine or "-" for machine, _, _ in heads]),
+             line("", [flavour for _, _, flavour in heads])]
     for row in rows:
-        cells = [_cell([r for r in results if r.test == row and r.column == c]) for c in columns]
-        lines.append(row[:33].ljust(34) + "".join(cell.rjust(width) for cell in cells))
+        lines.append(line(row, [_cell([r for r in results if r.test == row and r.column == c])
+                                for c in columns]))
     if boot_times:
         cells = []
         for column in columns:
             times = [t for name, ts in boot_times.items() for t in ts
                      if name == column or name.startswith(column + "-")]
             cells.append(f"{min(times)}-{max(times)}" if times else "")
-        lines.append("start to prompt, ms".ljust(34) + "".join(c.rjust(width) for c in cells))
-    return "\n".join(line.rstrip() for line in lines)
+        lines.append(line("start to prompt, ms", cells))
+    return "\n".join(lines)
 
 
 def _column_order(column):
