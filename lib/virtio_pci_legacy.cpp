@@ -102,21 +102,17 @@ NTSTATUS VirtioPciLegacyInit(VIRTIO_PCI_DEVICE *device) {
     if (length > 0xFFFFFFFFu) {
         length = 0xFFFFFFFFu;
     }
-    device->common.bar = VIRTIO_PCI_LEGACY_BAR;
-    device->common.offset = 0;
-    device->common.length = config;
-    device->common.present = TRUE;
-    device->notify = device->common;
-    device->isr.bar = VIRTIO_PCI_LEGACY_BAR;
+    // A modern interface that was looked at and found incomplete has left its
+    // regions. All of the legacy ones start with BAR0.
+    VirtioZeroMemory(&device->common, sizeof(device->common));
+    VirtioZeroMemory(&device->notify, sizeof(device->notify));
+    VirtioZeroMemory(&device->isr, sizeof(device->isr));
+    VirtioZeroMemory(&device->config, sizeof(device->config));
     device->isr.offset = VIRTIO_PCI_LEGACY_ISR;
-    device->isr.length = 1;
-    device->isr.present = TRUE;
-    device->config.bar = VIRTIO_PCI_LEGACY_BAR;
     device->config.offset = config;
     device->config.length = (UINT32)length - config;
-    device->config.present = device->config.length != 0;
+    device->config.present = (BOOLEAN)(device->config.length != 0);
     device->notify_off_multiplier = 0;
-    device->modern = FALSE;
     device->ops = &LegacyOps;
     return STATUS_SUCCESS;
 }

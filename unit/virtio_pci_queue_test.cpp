@@ -68,13 +68,21 @@ TEST_F(QueueTest, ModernNotifyAddressIsOffsetTimesMultiplier) // 4.1.4.4
 }
 
 TEST_F(QueueTest, NotifyOfAQueueThatIsNotSetUpWritesNothing) {
+    d = PciDevice::modern();
+    ASSERT_EQ(VirtioPciInit(&dev, model::io(), &d, VirtioPciModeAuto, FALSE), STATUS_SUCCESS);
+    VirtioPciNotify(&dev, 0);
+    EXPECT_TRUE(d.notifies.empty());
     start(PciDevice::modern());
+    VirtioPciNotify(&dev, 0);
     VirtioPciNotify(&dev, 1);
+    VirtioPciNotify(&dev, 63);
     VirtioPciNotify(&dev, 64);
     VirtioPciNotify(&dev, 0xFFFF);
     ASSERT_EQ(VirtioPciQueueSetup(&dev, 1, 64, Desc, Avail, Used, None), STATUS_SUCCESS);
+    ASSERT_EQ(VirtioPciQueueSetup(&dev, 0, 64, Desc, Avail, Used, None), STATUS_SUCCESS);
     ASSERT_EQ(VirtioPciReset(&dev, 10), STATUS_SUCCESS);
-    VirtioPciNotify(&dev, 1); // forgotten by the reset
+    VirtioPciNotify(&dev, 0); // forgotten by the reset
+    VirtioPciNotify(&dev, 1);
     EXPECT_TRUE(d.notifies.empty());
 }
 
@@ -143,6 +151,9 @@ TEST_F(QueueTest, MaximumSizes) // 2.7: at most 32768; legacy a power of two
     d.queues[0].size = 0x8001;
     EXPECT_EQ(VirtioPciQueueMaxSize(&dev, 0, &size), STATUS_DEVICE_CONFIGURATION_ERROR);
     EXPECT_EQ(size, 0);
+    d.queues[0].size = 0x8000;
+    EXPECT_EQ(VirtioPciQueueMaxSize(&dev, 0, &size), STATUS_SUCCESS);
+    EXPECT_EQ(size, 0x8000);
     d.queues[0].size = 100; // a modern maximum need not be a power of two
     EXPECT_EQ(VirtioPciQueueMaxSize(&dev, 0, &size), STATUS_SUCCESS);
     d.queues[0].size = 0;
@@ -152,6 +163,28 @@ TEST_F(QueueTest, MaximumSizes) // 2.7: at most 32768; legacy a power of two
     EXPECT_EQ(VirtioPciQueueMaxSize(&dev, 0, &size), STATUS_DEVICE_CONFIGURATION_ERROR);
     d.queues[0].maxSize = 0;
     EXPECT_EQ(VirtioPciQueueMaxSize(&dev, 0, &size), STATUS_NOT_FOUND);
+}
+
+TEST_F(QueueTest, ARingOfOne) {
+    start(PciDevice::modern());
+    EXPECT_EQ(VirtioPciQueueSetup(&dev, 0, 1, Desc, Avail, Used, None), STATUS_SUCCESS);
+}
+
+TEST_F(QueueTest, LegacyQueueCounts) {
+    start(PciDevice::legacy(), false, 1);
+    EXPECT_EQ(dev.num_queues, 1);
+    start(PciDevice::legacy(), false, 0);
+    EXPECT_EQ(dev.num_queues, 0);
+    start(PciDevice::legacy(), false, 100);
+    EXPECT_EQ(dev.num_queues, VIRTIO_PCI_MAX_QUEUES);
+}
+
+TEST_F(QueueTest, LegacyLayoutOfARingWhoseAvailPartEndsJustInItsLastPage) // 2.7.2
+{
+    start(PciDevice::legacy());
+    d.queues[0].maxSize = 4096; // 65536 + 6 + 8192 bytes: 18 pages and 6 bytes
+    EXPECT_EQ(VirtioPciQueueSetup(&dev, 0, 4096, Desc, Desc + 65536, Desc + 19 * 4096, None),
+              STATUS_SUCCESS);
 }
 
 TEST_F(QueueTest, TooManyQueuesAreBounded) {

@@ -370,6 +370,7 @@ TEST_F(SgFromMdl, APageCountBeyond32BitsIsRefused) {
     mdl.Next = &mdl;
     EXPECT_EQ(VirtioSgMaxElemsForMdl(&mdl, 0, size_t(1) << 50), 0u);
     EXPECT_EQ(VirtioSgMaxElemsForMdl(&mdl, 0, size_t(0xFFFFF000u) * 4096), 0xFFFFF000u);
+    EXPECT_EQ(VirtioSgMaxElemsForMdl(&mdl, 0, size_t(0xFFFFFFFFu) * 4096), 0xFFFFFFFFu);
 }
 
 } // namespace
