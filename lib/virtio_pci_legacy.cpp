@@ -112,7 +112,6 @@ NTSTATUS VirtioPciLegacyInit(VIRTIO_PCI_DEVICE *device) {
     device->config.offset = config;
     device->config.length = (UINT32)length - config;
     device->config.present = (BOOLEAN)(device->config.length != 0);
-    device->notify_off_multiplier = 0;
     device->ops = &LegacyOps;
     return STATUS_SUCCESS;
 }

@@ -170,6 +170,18 @@ TEST_F(QueueTest, ARingOfOne) {
     EXPECT_EQ(VirtioPciQueueSetup(&dev, 0, 1, Desc, Avail, Used, None), STATUS_SUCCESS);
 }
 
+TEST_F(QueueTest, LegacyNotifiesInItsOwnBar) // also after a modern interface without ISR
+{
+    PciDevice device = PciDevice::transitional();
+    device.cfg[0x53] = 99;
+    start(device);
+    ASSERT_FALSE(dev.modern);
+    ASSERT_EQ(VirtioPciQueueSetup(&dev, 1, 256, Desc, Avail, Used, None), STATUS_SUCCESS);
+    VirtioPciNotify(&dev, 1);
+    EXPECT_EQ(d.log.back().bar, 0);
+    EXPECT_EQ(d.log.back().offset, 16u);
+}
+
 TEST_F(QueueTest, LegacyQueueCounts) {
     start(PciDevice::legacy(), false, 1);
     EXPECT_EQ(dev.num_queues, 1);
