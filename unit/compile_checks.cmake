@@ -47,6 +47,50 @@ foreach(cpu IN ITEMS x86_64 i686)
     -fsyntax-only -I${VQ7_LIB_DIR} ${VQ7_LIB_SOURCES})
 endforeach()
 
+# The side of virtio_osdep.h that only Microsoft's compiler sees, with stand-ins for
+# the two headers of Microsoft's that it wants.
+set(VQ7_MODE_user VIRTIO_OSDEP_USER_MODE)
+set(VQ7_MODE_kernel _KERNEL_MODE)
+foreach(cpu IN ITEMS x86_64 i686)
+  foreach(mode IN ITEMS user kernel)
+    set(as_microsoft --target=${cpu}-pc-windows-msvc -fms-compatibility-version=15
+        -U__clang__ -U__GNUC__ -D${VQ7_MODE_${mode}}=1 ${VQ7_WARNINGS} -fsyntax-only
+        -isystem ${CMAKE_CURRENT_SOURCE_DIR}/compile/msvc -I${VQ7_LIB_DIR})
+    vq7_compile_check(msvc2008.only.${mode}.${cpu} VQ7_CLANGXX -std=c++98 ${as_microsoft}
+      ${VQ7_LIB_SOURCES})
+    vq7_compile_check(msvc2008.only.headers.${mode}.${cpu} VQ7_CLANG -std=c89 ${as_microsoft}
+      ${CMAKE_CURRENT_SOURCE_DIR}/compile/headers.c)
+  endforeach()
+endforeach()
+
+# Compilers and CPUs that nobody has thought of are refused, with no fence left out
+# in silence.
+function(vq7_must_fail name text compiler)
+  if(${compiler})
+    add_test(NAME compile.refused.${name} COMMAND sh
+      ${CMAKE_CURRENT_SOURCE_DIR}/compile/must_fail.sh ${text} ${${compiler}} -std=c++98
+      -fsyntax-only ${ARGN} -I${VQ7_LIB_DIR} ${VQ7_LIB_DIR}/virtqueue_split.cpp)
+    set_tests_properties(compile.refused.${name} PROPERTIES TIMEOUT 60)
+  endif()
+endfunction()
+vq7_must_fail(layout "unknown compiler" VQ7_GXX -U__GNUC__)
+vq7_must_fail(order "no memory order primitives known for this compiler" VQ7_GXX -U__GNUC__)
+vq7_must_fail(layout.clang "unknown compiler" VQ7_CLANGXX -U__GNUC__ -U__clang__)
+vq7_must_fail(order.clang "no memory order primitives known for this compiler" VQ7_CLANGXX
+  -U__GNUC__ -U__clang__)
+vq7_must_fail(cpu "no memory barriers known for this CPU" VQ7_CLANGXX
+  --target=x86_64-pc-windows-msvc -fms-compatibility-version=15 -U__clang__ -U__GNUC__ -U_M_X64
+  -U_M_AMD64 -D_KERNEL_MODE=1 -isystem ${CMAKE_CURRENT_SOURCE_DIR}/compile/msvc)
+vq7_must_fail(endian "little-endian targets only" VQ7_CLANGXX --target=powerpc64-linux-gnu
+  -ffreestanding)
+
+# Which fences are there, on a strongly and on a weakly ordered CPU.
+if(VQ7_CLANGXX)
+  add_test(NAME compile.fences COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/compile/fences.sh
+    ${VQ7_CLANGXX} ${VQ7_LIB_DIR} ${CMAKE_CURRENT_BINARY_DIR}/fences)
+  set_tests_properties(compile.fences PROPERTIES TIMEOUT 120)
+endif()
+
 # Windows kernel mode: real objects, whose undefined symbols are looked at.
 find_program(VQ7_NM NAMES llvm-nm llvm-nm-19 llvm-nm-16 llvm-nm-14)
 foreach(cpu IN ITEMS x86_64 i686)
