@@ -4,12 +4,25 @@
 // its own, breaks the queue, leaks nothing, completes nothing twice; and after
 // a reset the queue works again.
 #include <random>
+#include <tuple>
 
 #include "model/queue_rig.h"
 
 using namespace vq7::model;
 
 namespace {
+
+// One buffer, by either call.
+Used Get(QueueRig &rig, bool batch) {
+    if (!batch) {
+        return rig.Get();
+    }
+    VIRTQ_COMPLETION out = {&out, 0xDEAD};
+    UINT16 count = 0xBEEF;
+    NTSTATUS status = VirtqSplitGetUsedBatch(rig.vq(), &out, 1, &count);
+    EXPECT_EQ(count, status == STATUS_SUCCESS ? 1 : 0);
+    return {status, out.cookie, out.len};
+}
 
 // After the error: nothing goes any more, every buffer comes back once, and
 // the queue works after reset.
@@ -24,6 +37,8 @@ void ExpectBrokenAndRecoverable(QueueRig &rig, NTSTATUS why, std::set<void *> ou
     UINT16 head;
     EXPECT_EQ(rig.Add(rig.Segments(0, 1), nullptr, &head), STATUS_INVALID_DEVICE_STATE);
     EXPECT_EQ(VirtqSplitPublishChecked(vq, 0), STATUS_INVALID_DEVICE_STATE);
+    EXPECT_EQ(VirtqSplitPublishBatch(vq, &head, 0), STATUS_INVALID_DEVICE_STATE);
+    EXPECT_EQ(Get(rig, true).status, STATUS_INVALID_DEVICE_STATE);
     if (!outstanding.empty()) {
         EXPECT_EQ(VirtqSplitResetChecked(vq), VIRTQ_STATUS_BUFFERS_LEFT);
         EXPECT_EQ(VirtqSplitBrokenStatus(vq), why);
@@ -46,20 +61,29 @@ void ExpectBrokenAndRecoverable(QueueRig &rig, NTSTATUS why, std::set<void *> ou
     }
 }
 
-void ExpectRefused(QueueRig &rig, NTSTATUS why) {
-    void *cookie = Cookie(1);
-    UINT32 length = 1;
-    EXPECT_TRUE(VirtqSplitHasUsed(rig.vq()));
-    EXPECT_EQ(VirtqSplitGetUsed(rig.vq(), &cookie, &length), why);
-    EXPECT_EQ(cookie, nullptr);
-    EXPECT_EQ(length, 0u);
-}
-
-class Trust : public ::testing::TestWithParam<bool> {
+// With and without EVENT_IDX; taken back one by one and in batches.
+class Trust : public ::testing::TestWithParam<std::tuple<bool, bool>> {
   protected:
-    QueueRig rig{
-        {.size = 8, .event_idx = GetParam(), .indirect = true, .tables = 2, .table_size = 4}};
+    QueueRig rig{{.size = 8,
+                  .event_idx = std::get<0>(GetParam()),
+                  .indirect = true,
+                  .tables = 2,
+                  .table_size = 4}};
     UINT16 a = 0, b = 0;
+
+    Used Take() {
+        return Get(rig, std::get<1>(GetParam()));
+    }
+
+    void ExpectRefused(NTSTATUS why) {
+        EXPECT_TRUE(VirtqSplitHasUsed(rig.vq()));
+        Used used = Take();
+        EXPECT_EQ(used.status, why);
+        if (!std::get<1>(GetParam())) {
+            EXPECT_EQ(used.cookie, nullptr);
+            EXPECT_EQ(used.length, 0u);
+        }
+    }
 
     // Chain a: 1 readable, 2 writable (130 bytes) in 3 descriptors; b: 1 writable.
     void SetUp() override {
@@ -76,7 +100,11 @@ class Trust : public ::testing::TestWithParam<bool> {
     }
 };
 
-INSTANTIATE_TEST_SUITE_P(EventIdx, Trust, ::testing::Bool());
+INSTANTIATE_TEST_SUITE_P(All, Trust, ::testing::Combine(::testing::Bool(), ::testing::Bool()),
+                         [](const auto &info) {
+                             return std::string(std::get<0>(info.param) ? "EventIdx" : "Flags") +
+                                    (std::get<1>(info.param) ? "Batch" : "Single");
+                         });
 
 TEST_P(Trust, StatusesAreDistinct) {
     std::set<NTSTATUS> all = {VIRTQ_STATUS_USED_ID_RANGE,   VIRTQ_STATUS_USED_IDX_AHEAD,
@@ -93,7 +121,7 @@ TEST_P(Trust, IdOutOfRange) // 2.7.8
 {
     for (UINT32 id : {8u, 9u, 0xFFFFu, 0x10000u, 0xFFFFFFFFu}) {
         Claim(id, 0);
-        ExpectRefused(rig, VIRTQ_STATUS_USED_ID_RANGE);
+        ExpectRefused(VIRTQ_STATUS_USED_ID_RANGE);
         ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_ID_RANGE, {Cookie(1), Cookie(2)});
         VirtqSplitReset(rig.vq());
         rig.device->Reset();
@@ -104,13 +132,13 @@ TEST_P(Trust, IdOutOfRange) // 2.7.8
 TEST_P(Trust, IdIsNotCutTo16Bits) // 2.7.8: le32 id
 {
     Claim(0x10000u + a, 0);
-    ExpectRefused(rig, VIRTQ_STATUS_USED_ID_RANGE);
+    ExpectRefused(VIRTQ_STATUS_USED_ID_RANGE);
 }
 
 TEST_P(Trust, IdNeverIssued) // 2.7.8
 {
     Claim(7, 0); // still free, and never was a head
-    ExpectRefused(rig, VIRTQ_STATUS_USED_NOT_ISSUED);
+    ExpectRefused(VIRTQ_STATUS_USED_NOT_ISSUED);
     ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_NOT_ISSUED, {Cookie(1), Cookie(2)});
 }
 
@@ -119,7 +147,7 @@ TEST_P(Trust, IdAddedButNotPublished) // 2.7.8, 2.7.13
     UINT16 c;
     ASSERT_EQ(rig.Add(rig.Segments(0, 1), Cookie(3), &c), STATUS_SUCCESS);
     Claim(c, 0);
-    ExpectRefused(rig, VIRTQ_STATUS_USED_NOT_ISSUED);
+    ExpectRefused(VIRTQ_STATUS_USED_NOT_ISSUED);
     ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_NOT_ISSUED,
                                {Cookie(1), Cookie(2), Cookie(3)});
 }
@@ -128,7 +156,7 @@ TEST_P(Trust, IdInTheMiddleOfAChain) // 2.7.8: "the descriptor entry's head"
 {
     for (UINT16 step : {1, 2}) {
         Claim(static_cast<UINT16>(a + step), 0);
-        ExpectRefused(rig, VIRTQ_STATUS_USED_MID_CHAIN);
+        ExpectRefused(VIRTQ_STATUS_USED_MID_CHAIN);
         ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_MID_CHAIN, {Cookie(1), Cookie(2)});
         VirtqSplitReset(rig.vq());
         rig.device->Reset();
@@ -139,9 +167,9 @@ TEST_P(Trust, IdInTheMiddleOfAChain) // 2.7.8: "the descriptor entry's head"
 TEST_P(Trust, CompletedTwice) // 2.7.8
 {
     rig.device->Push(b, 0);
-    ASSERT_EQ(rig.Get().cookie, Cookie(2));
+    ASSERT_EQ(Take().cookie, Cookie(2));
     Claim(b, 0);
-    ExpectRefused(rig, VIRTQ_STATUS_USED_TWICE);
+    ExpectRefused(VIRTQ_STATUS_USED_TWICE);
     ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_TWICE, {Cookie(1)});
 }
 
@@ -149,10 +177,10 @@ TEST_P(Trust, CompletedTwiceWithNothingLeft) // 2.7.8
 {
     rig.device->Push(a, 0);
     rig.device->Push(b, 0);
-    ASSERT_EQ(rig.Get().cookie, Cookie(1));
-    ASSERT_EQ(rig.Get().cookie, Cookie(2));
+    ASSERT_EQ(Take().cookie, Cookie(1));
+    ASSERT_EQ(Take().cookie, Cookie(2));
     Claim(b, 0);
-    ExpectRefused(rig, VIRTQ_STATUS_USED_TWICE);
+    ExpectRefused(VIRTQ_STATUS_USED_TWICE);
     ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_TWICE, {});
 }
 
@@ -160,10 +188,10 @@ TEST_P(Trust, TwiceInOneStep) // 2.7.8
 {
     rig.device->Push(a, 5);
     rig.device->Push(a, 6);
-    Used first = rig.Get();
+    Used first = Take();
     EXPECT_EQ(first.status, STATUS_SUCCESS);
     EXPECT_EQ(first.length, 5u);
-    ExpectRefused(rig, VIRTQ_STATUS_USED_TWICE);
+    ExpectRefused(VIRTQ_STATUS_USED_TWICE);
     ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_TWICE, {Cookie(2)});
 }
 
@@ -174,7 +202,7 @@ TEST_P(Trust, IndexAheadOfWhatIsOutstanding) // 2.7.8, 2.7.14
         rig.device->PutUsed(index, a, 0);
         rig.device->PutUsed(static_cast<UINT16>(index + 1), b, 0);
         rig.device->PutUsedIdx(static_cast<UINT16>(index + ahead));
-        ExpectRefused(rig, VIRTQ_STATUS_USED_IDX_AHEAD);
+        ExpectRefused(VIRTQ_STATUS_USED_IDX_AHEAD);
         ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_IDX_AHEAD, {Cookie(1), Cookie(2)});
         VirtqSplitReset(rig.vq());
         rig.device->Reset();
@@ -185,9 +213,9 @@ TEST_P(Trust, IndexAheadOfWhatIsOutstanding) // 2.7.8, 2.7.14
 TEST_P(Trust, IndexGoesBackwards) // 2.7.8: free-running, never decremented
 {
     rig.device->Push(a, 0);
-    ASSERT_EQ(rig.Get().status, STATUS_SUCCESS);
+    ASSERT_EQ(Take().status, STATUS_SUCCESS);
     rig.device->PutUsedIdx(0);
-    ExpectRefused(rig, VIRTQ_STATUS_USED_IDX_AHEAD);
+    ExpectRefused(VIRTQ_STATUS_USED_IDX_AHEAD);
     ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_IDX_AHEAD, {Cookie(2)});
 }
 
@@ -195,10 +223,10 @@ TEST_P(Trust, IndexMovesOnAnIdleQueue) // 2.7.8
 {
     rig.device->Push(a, 0);
     rig.device->Push(b, 0);
-    ASSERT_EQ(rig.Get().status, STATUS_SUCCESS);
-    ASSERT_EQ(rig.Get().status, STATUS_SUCCESS);
+    ASSERT_EQ(Take().status, STATUS_SUCCESS);
+    ASSERT_EQ(Take().status, STATUS_SUCCESS);
     Claim(6, 0); // never a head
-    ExpectRefused(rig, VIRTQ_STATUS_USED_IDX_AHEAD);
+    ExpectRefused(VIRTQ_STATUS_USED_IDX_AHEAD);
     ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_IDX_AHEAD, {});
 }
 
@@ -208,14 +236,14 @@ TEST_P(Trust, LengthAboveTheWritableBytes) // 2.7.8.2
     for (auto [id, good] : {std::pair{a, 131u}, {b, 64u}}) {
         for (UINT32 bad : {good + 1, 0x80000000u, 0xFFFFFFFFu}) {
             Claim(id, bad);
-            ExpectRefused(rig, VIRTQ_STATUS_USED_LENGTH);
+            ExpectRefused(VIRTQ_STATUS_USED_LENGTH);
             ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_LENGTH, {Cookie(1), Cookie(2)});
             VirtqSplitReset(rig.vq());
             rig.device->Reset();
             SetUp();
         }
         Claim(id, good);
-        EXPECT_EQ(rig.Get().length, good);
+        EXPECT_EQ(Take().length, good);
         void *cookie;
         EXPECT_EQ(VirtqSplitDetachUnused(rig.vq(), &cookie), STATUS_SUCCESS);
         VirtqSplitReset(rig.vq());
@@ -229,7 +257,7 @@ TEST_P(Trust, LengthsOfALegacyDeviceAreCut) // 2.7.8.2, legacy interface
     VirtqSplitSetCutUsedLength(rig.vq(), TRUE);
     for (auto [id, most] : {std::pair{a, 131u}, {b, 64u}}) {
         Claim(id, 0xFFFFFFFFu);
-        auto got = rig.Get();
+        auto got = Take();
         EXPECT_EQ(got.status, STATUS_SUCCESS);
         EXPECT_EQ(got.length, most);
     }
@@ -243,7 +271,7 @@ TEST_P(Trust, LengthOfAReadOnlyChainIsZero) // 2.7.8.2
     UINT16 c = rig.Submit(rig.Segments(2, 0), Cookie(3));
     rig.device->Pop();
     Claim(c, 1);
-    ExpectRefused(rig, VIRTQ_STATUS_USED_LENGTH);
+    ExpectRefused(VIRTQ_STATUS_USED_LENGTH);
     ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_LENGTH, {Cookie(1), Cookie(2), Cookie(3)});
 }
 
@@ -253,7 +281,7 @@ TEST_P(Trust, LengthOfAnIndirectChain) // 2.7.8.2
     UINT16 c = rig.Submit(rig.Segments(1, 2), Cookie(3));
     ASSERT_TRUE(rig.device->Pop()->indirect);
     Claim(c, 132); // 65 + 66 writable, though the table is longer than that
-    ExpectRefused(rig, VIRTQ_STATUS_USED_LENGTH);
+    ExpectRefused(VIRTQ_STATUS_USED_LENGTH);
     ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_LENGTH, {Cookie(1), Cookie(2), Cookie(3)});
 }
 
@@ -279,8 +307,8 @@ TEST_P(Trust, ScribblingChangesNothingPrivate) // everything the device can reac
     rig.device->PutUsed(0, b, 3);
     rig.device->PutUsed(1, a, 100);
     rig.device->PutUsedIdx(2);
-    EXPECT_EQ(rig.Get().cookie, Cookie(2));
-    EXPECT_EQ(rig.Get().length, 100u);
+    EXPECT_EQ(Take().cookie, Cookie(2));
+    EXPECT_EQ(Take().length, 100u);
     EXPECT_EQ(vq->num_free, 8);
     for (UINT16 round = 2; round < 2000; round += 2) {
         auto sg = rig.Segments(1, 2);
@@ -298,7 +326,7 @@ TEST_P(Trust, ScribblingChangesNothingPrivate) // everything the device can reac
         rig.device->PutUsed(static_cast<UINT16>(round + 1), heads[0], 2);
         rig.device->PutUsedIdx(static_cast<UINT16>(round + 2));
         for (UINT32 length : {1u, 2u}) {
-            Used used = rig.Get();
+            Used used = Take();
             ASSERT_EQ(used.status, STATUS_SUCCESS);
             ASSERT_EQ(used.cookie, Cookie(round));
             ASSERT_EQ(used.length, length);
@@ -328,7 +356,7 @@ TEST_P(Trust, RandomDeviceNeverLosesOrRepeatsABuffer) {
                 static_cast<UINT16>(index + (random() % 8 == 0 ? random() % 4 : 1)));
             for (int i = 0; VirtqSplitHasUsed(vq); i++) {
                 ASSERT_LT(i, 10) << "a drain loop must end";
-                Used used = rig.Get();
+                Used used = Take();
                 if (used.status == STATUS_SUCCESS) {
                     ASSERT_EQ(outstanding.erase(used.cookie), 1u);
                 }
