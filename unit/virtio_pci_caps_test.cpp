@@ -40,6 +40,24 @@ TEST_F(CapsTest, OtherCapabilitiesAreSteppedOver) {
     d.cfg[0xA0] = 0x11;
     d.cfg[0xA1] = 0x60;
     EXPECT_EQ(init(), STATUS_SUCCESS);
+    d.cfg[0xA3] = 1; // where a virtio capability says "common configuration"
+    EXPECT_EQ(init(), STATUS_SUCCESS);
+}
+
+TEST_F(CapsTest, TheOrderOfTheStructuresDoesNotMatter) {
+    d.cfg[0x34] = 0x70; // notify first
+    d.cfg[0x71] = 0x40;
+    d.cfg[0x61] = 0x84;
+    ASSERT_EQ(init(), STATUS_SUCCESS);
+    EXPECT_EQ(dev.notify.offset, 0x3000u);
+    EXPECT_EQ(dev.notify_off_multiplier, 4u);
+}
+
+TEST_F(CapsTest, TheLastBarMayHoldStructures) {
+    d.barLength[5] = 0x1000;
+    d.cfg[0x44] = 5;
+    ASSERT_EQ(init(), STATUS_SUCCESS);
+    EXPECT_EQ(dev.common.bar, 5);
 }
 
 TEST_F(CapsTest, ReservedPointerBitsAreMasked) {
@@ -76,6 +94,8 @@ TEST_F(CapsTest, AStructureInABarThatIsNotMappedLeavesTheNextOne) {
 
 TEST_F(CapsTest, NoListAtAll) {
     d.putCfg(6, 0, 2);
+    EXPECT_EQ(init(), STATUS_NOT_FOUND);
+    d.putCfg(6, 0xFFEF, 2); // every bit but the one that says so
     EXPECT_EQ(init(), STATUS_NOT_FOUND);
 }
 
@@ -125,6 +145,8 @@ TEST_F(CapsTest, ACapabilityThatRunsPastTheEndOfTheSpace) {
     d.putCap(0xF0, 0x40, 1, 4, 0, 0x38, 20); // 0xF0 + 20 > 0x100
     d.cfg[0x34] = 0xF0;
     EXPECT_EQ(init(), STATUS_DEVICE_CONFIGURATION_ERROR);
+    d.cfg[0xF2] = 17; // by one byte
+    EXPECT_EQ(init(), STATUS_DEVICE_CONFIGURATION_ERROR);
 }
 
 TEST_F(CapsTest, ACapabilityThatEndsExactlyAtTheEndOfTheSpace) {
@@ -139,8 +161,10 @@ TEST_F(CapsTest, ShortCapLength) {
 }
 
 TEST_F(CapsTest, NotifyCapabilityWithoutItsMultiplier) {
-    d.cfg[0x72] = 16;
-    EXPECT_EQ(init(), STATUS_DEVICE_CONFIGURATION_ERROR);
+    for (uint8_t length : {16, 19}) {
+        d.cfg[0x72] = length;
+        EXPECT_EQ(init(), STATUS_DEVICE_CONFIGURATION_ERROR);
+    }
 }
 
 struct Missing : CapsTest, testing::WithParamInterface<int> {};
@@ -174,20 +198,20 @@ TEST_P(Region, IsRefused) {
     // Auto doesn't fall back over a malformed list either.
     EXPECT_EQ(init(VirtioPciModeAuto), STATUS_DEVICE_CONFIGURATION_ERROR);
 }
-INSTANTIATE_TEST_SUITE_P(Regions, Region,
-                         testing::Values(BadRegion{"past_its_bar", 0x40, 0x3FE0, 0x38},
-                                         BadRegion{"starts_past_its_bar", 0x40, 0x4004, 0x38},
-                                         BadRegion{"offset_plus_length_wraps", 0x70, 0xFFFFFFFE,
-                                                   0x1000},
-                                         BadRegion{"length_wraps", 0x70, 0x3000, 0xFFFFFFFF},
-                                         BadRegion{"short_common", 0x40, 0, 0x37},
-                                         BadRegion{"short_notify", 0x70, 0x3000, 1},
-                                         BadRegion{"empty_isr", 0x50, 0x1000, 0},
-                                         BadRegion{"empty_config", 0x60, 0x2000, 0},
-                                         BadRegion{"misaligned_common", 0x40, 2, 0x38},
-                                         BadRegion{"misaligned_config", 0x60, 0x2002, 4},
-                                         BadRegion{"misaligned_notify", 0x70, 0x3001, 4}),
-                         [](const auto &i) { return i.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Regions, Region,
+    testing::Values(
+        BadRegion{"past_its_bar", 0x40, 0x3FE0, 0x38},
+        BadRegion{"starts_past_its_bar", 0x40, 0x4004, 0x38},
+        BadRegion{"offset_plus_length_wraps", 0x70, 0xFFFFFFFE, 0x1000},
+        BadRegion{"length_wraps", 0x70, 0x3000, 0xFFFFFFFF},
+        BadRegion{"short_common", 0x40, 0, 0x37}, BadRegion{"short_notify", 0x70, 0x3000, 1},
+        BadRegion{"empty_isr", 0x50, 0x1000, 0}, BadRegion{"empty_config", 0x60, 0x2000, 0},
+        BadRegion{"empty_isr_at_0", 0x50, 0, 0}, BadRegion{"empty_config_at_0", 0x60, 0, 0},
+        BadRegion{"misaligned_common", 0x40, 2, 0x38}, BadRegion{"odd_common", 0x40, 1, 0x38},
+        BadRegion{"odd_config", 0x60, 0x2001, 4}, BadRegion{"misaligned_config", 0x60, 0x2002, 4},
+        BadRegion{"misaligned_notify", 0x70, 0x3001, 4}),
+    [](const auto &i) { return i.param.name; });
 
 TEST_F(CapsTest, ARegionThatEndsExactlyAtTheEndOfItsBar) {
     d.putCfg(0x70 + 8, 0x3FFE, 4);
