@@ -57,13 +57,38 @@ TEST(VirtqSplitDump, SaysWhatIsGoingOn) {
     EXPECT_TRUE(Contains(lines, "desc 0x0000000123400000"));
     EXPECT_TRUE(Contains(lines, "avail_idx 1 last_used_idx 0 free 5 in flight 1 added 1"));
     EXPECT_TRUE(Contains(lines, "head 0 in flight count 1 writable 131 table 0 cookie"));
-    EXPECT_TRUE(Contains(lines, "0000abcdef"));
+    // As wide as a pointer.
+    EXPECT_TRUE(Contains(lines, "cookie 0x" + std::string(2 * sizeof(void *) - 6, '0') + "abcdef"));
     EXPECT_TRUE(Contains(lines, "added count 2 writable 65 cookie"));
     EXPECT_TRUE(Contains(lines, "broken: 0x00000000 misuse: 0"));
     rig.device->PutUsed(0, 77, 0);
     rig.device->PutUsedIdx(1);
     (void)rig.Get();
     EXPECT_TRUE(Contains(Dump(rig.vq()), "broken: 0xc000000d"));
+}
+
+TEST(VirtqSplitDump, ShowsWhatTheDeviceWroteAsNumbers) // 2.7.6, 2.7.8: u16 and no more
+{
+    QueueRig rig({.size = 8, .event_idx = true});
+    rig.Submit(rig.Segments(0, 1), nullptr);
+    auto before = Dump(rig.vq());
+    for (UINT64 at : {rig.device->AvailFlagsAt(), rig.device->UsedEventAt(),
+                      rig.device->UsedFlagsAt(), rig.device->AvailEventAt()}) {
+        rig.Memory().Store16(at, 0x2573); // "%s"
+    }
+    rig.Memory().Store16(rig.device->AvailIdxAt(), 0xFFFF);
+    rig.device->PutUsedIdx(0xFFFE);
+    memset(rig.Memory().Host(rig.vq()->desc_pa, 8 * 16), 0x25, 8 * 16);
+    memset(rig.Memory().Host(rig.device->UsedRingAt(0), 8 * 8), 0x25, 8 * 8);
+    auto after = Dump(rig.vq());
+    EXPECT_TRUE(Contains(after, "shared: avail flags 0x2573 idx 65535 used_event 9587; "
+                                "used flags 0x2573 idx 65534 avail_event 9587"));
+    ASSERT_EQ(after.size(), before.size());
+    for (size_t i = 0; i < before.size(); i++) {
+        if (before[i].find("shared:") == std::string::npos) {
+            EXPECT_EQ(after[i], before[i]); // the rest is private
+        }
+    }
 }
 
 TEST(VirtqSplitDump, IsBounded) {

@@ -46,7 +46,7 @@ TEST(VirtqSplitSizes, InvalidOnesAreZero) // 2.7: a power of two, at most 32768
     for (UINT32 align : {0u, 1u, 2u, 3u, 5u, 12u, 4095u}) {
         EXPECT_EQ(VirtqSplitRingMemSize(8, align, FALSE), 0u) << align;
     }
-    EXPECT_NE(VirtqSplitRingMemSize(32768, 0x80000000u, TRUE), 0u);
+    EXPECT_EQ(VirtqSplitRingMemSize(32768, 0x80000000u, TRUE), 0x80000000u + 6u + 8u * 32768u);
 }
 
 TEST(VirtqSplitInit, PlacesThePartsAndClearsThem) // 2.7.2
@@ -175,6 +175,17 @@ TEST(VirtqSplitInit, IndirectPool) // 2.7.5.3
     a.pool_shift = 8;
     EXPECT_EQ(InitWith(a), STATUS_SUCCESS);
     EXPECT_EQ(InitWith({.indirect = TRUE}), STATUS_SUCCESS); // negotiated, no pool: direct
+}
+
+TEST(VirtqSplitInit, PoolsThatPassTheEndOfMemoryAreRefused) // on 32 bits, a product that wraps
+{
+    NTSTATUS expected = sizeof(size_t) == 4 ? STATUS_INVALID_PARAMETER : STATUS_SUCCESS;
+    for (UINT16 tables : {16384, 16385, 65535}) { // 4 GiB, a bit more, almost 64
+        InitArgs a = {.indirect = TRUE, .pool = true, .tables = tables, .table_size = 16384};
+        EXPECT_EQ(InitWith(a), expected) << tables;
+        a.pool_pa = ~UINT64(0) - 0xFFFFFFF; // room for 256 MiB
+        EXPECT_EQ(InitWith(a), STATUS_INVALID_PARAMETER) << tables;
+    }
 }
 
 TEST(VirtqSplitInit, UsesNoMoreTablesThanChainsFit) {
