@@ -107,6 +107,21 @@ TEST_F(QueueTest, ANotifyOffsetAtTheVeryEndOfItsRegion) // 4.1.4.4.1: offset + 2
     d.queues[1].notifyOff = 0x400;
     EXPECT_EQ(VirtioPciQueueSetup(&dev, 1, 64, Desc, Avail, Used, None),
               STATUS_DEVICE_CONFIGURATION_ERROR);
+    device.putCfg(0x70 + 12, 0x3FF * 4 + 1, 4); // half a register is none
+    start(device);
+    d.queues[0].notifyOff = 0x3FF;
+    EXPECT_EQ(VirtioPciQueueSetup(&dev, 0, 64, Desc, Avail, Used, None),
+              STATUS_DEVICE_CONFIGURATION_ERROR);
+}
+
+TEST_F(QueueTest, ANotifyOffsetBeyond32BitsIsRefused) // 4.1.4.4.1
+{
+    PciDevice device = PciDevice::modern();
+    device.putCfg(0x70 + 16, 0x80000000, 4); // notify_off_multiplier
+    start(device);
+    d.queues[0].notifyOff = 2; // 2^32: offset 0, if cut to 32 bits
+    EXPECT_EQ(VirtioPciQueueSetup(&dev, 0, 64, Desc, Avail, Used, None),
+              STATUS_DEVICE_CONFIGURATION_ERROR);
 }
 
 TEST_F(QueueTest, ModernRefusesBadSizesAndAddresses) // 2.7, 4.1.5.1.3
@@ -118,7 +133,8 @@ TEST_F(QueueTest, ModernRefusesBadSizesAndAddresses) // 2.7, 4.1.5.1.3
     } rows[] = {
         {0, Desc, Avail, Used},      {48, Desc, Avail, Used},     {512, Desc, Avail, Used},
         {64, 0, Avail, Used},        {64, Desc, 0, Used},         {64, Desc, Avail, 0},
-        {64, Desc + 8, Avail, Used}, {64, Desc, Avail + 1, Used}, {64, Desc, Avail, Used + 2}};
+        {64, Desc + 8, Avail, Used}, {64, Desc, Avail + 1, Used}, {64, Desc, Avail, Used + 2},
+        {64, Desc + 1, Avail, Used}, {64, Desc, Avail, Used + 1}};
     for (auto &r : rows) {
         EXPECT_EQ(VirtioPciQueueSetup(&dev, 0, r.size, r.desc, r.avail, r.used, None),
                   STATUS_INVALID_PARAMETER);
@@ -199,7 +215,17 @@ TEST_F(QueueTest, LegacyLayoutOfARingWhoseAvailPartEndsJustInItsLastPage) // 2.7
               STATUS_SUCCESS);
 }
 
+TEST_F(QueueTest, TheLastQueueIsNotifiedLikeTheFirst) {
+    start(PciDevice::modern(), false, VIRTIO_PCI_MAX_QUEUES);
+    ASSERT_EQ(VirtioPciQueueSetup(&dev, 63, 64, Desc, Avail, Used, None), STATUS_SUCCESS);
+    VirtioPciNotify(&dev, 63);
+    ASSERT_EQ(d.notifies.size(), 1u);
+    EXPECT_EQ(d.notifies[0].second, 63);
+}
+
 TEST_F(QueueTest, TooManyQueuesAreBounded) {
+    start(PciDevice::modern(), false, VIRTIO_PCI_MAX_QUEUES + 1);
+    EXPECT_EQ(dev.num_queues, VIRTIO_PCI_MAX_QUEUES);
     start(PciDevice::modern(), false, 0xFFFF);
     EXPECT_EQ(dev.num_queues, VIRTIO_PCI_MAX_QUEUES);
     UINT16 size;
@@ -216,6 +242,17 @@ TEST_F(QueueTest, LegacySetup) // 4.1.5.1.3.1
     ASSERT_EQ(d.notifies.size(), 1u);
     EXPECT_EQ(d.notifies[0].first, 16u);
     EXPECT_EQ(d.notifies[0].second, 1);
+}
+
+TEST_F(QueueTest, LegacyWithoutMsixHasNoVectorRegister) // 4.1.4.8: configuration is there
+{
+    start(PciDevice::legacy());
+    d.log.clear();
+    ASSERT_EQ(VirtioPciQueueSetup(&dev, 0, 256, Desc, Avail, Used, None), STATUS_SUCCESS);
+    EXPECT_EQ(d.config, std::vector<uint8_t>(d.config.size(), 0));
+    for (auto &a : d.log) {
+        EXPECT_LT(a.offset, 20u);
+    }
 }
 
 TEST_F(QueueTest, LegacyCountsOverGaps) {
@@ -236,6 +273,7 @@ TEST_F(QueueTest, LegacyRefusesALayoutTheDeviceWouldNotSee) // 2.7.2
         UINT64 desc, avail, used;
     } rows[] = {{128, Desc, Desc + 2048, Desc + 4096}, // the size is the device's
                 {256, Desc + 2048, Avail + 2048, Used + 2048},
+                {256, Desc + 1, Avail + 1, Used},
                 {256, Desc, Avail + 2, Used},
                 {256, Desc, Avail, Used + 4096},
                 {256, high, high + 4096, high + 8192}};
@@ -283,6 +321,11 @@ TEST_P(Vectors, NeedMsix) {
     EXPECT_EQ(VirtioPciSetConfigVector(&dev, None), STATUS_SUCCESS);
     EXPECT_TRUE(d.log.empty());
     EXPECT_EQ(VirtioPciQueueSetup(&dev, 0, 256, Desc, Avail, Used, 1), STATUS_INVALID_PARAMETER);
+    // Without MSI-X the vector registers are left alone.
+    EXPECT_EQ(VirtioPciQueueSetup(&dev, 0, 256, Desc, Avail, Used, None), STATUS_SUCCESS);
+    for (auto &a : d.log) {
+        EXPECT_NE(a.offset, GetParam() ? 26u : 22u);
+    }
 }
 
 TEST_F(QueueTest, LegacyConfigurationMovesWithMsix) // 4.1.4.8

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// What both transports share: choice, status protocol, negotiation, device
-// configuration. Runs on both where it says so.
-#include <gtest/gtest.h>
+// What both transports share: choice, status protocol, negotiation. Runs on both
+// where it says so.
+#include "virtio_pci_started.h"
 
-#include "virtio_pci_model.h"
-
+using model::Both;
 using model::PciDevice;
+using model::Started;
 
 namespace {
 
@@ -14,18 +14,6 @@ constexpr UINT64 Version1 = UINT64(1) << 32;
 constexpr UINT64 EventIdx = UINT64(1) << 29;
 constexpr UINT64 Indirect = UINT64(1) << 28;
 constexpr UINT64 Packed = UINT64(1) << 34;
-
-struct Started {
-    PciDevice d;
-    VIRTIO_PCI_DEVICE dev;
-    explicit Started(PciDevice device, BOOLEAN msix = FALSE) : d(device) {
-        d.msix = msix != FALSE;
-        EXPECT_EQ(VirtioPciInit(&dev, model::io(), &d, VirtioPciModeAuto, msix), STATUS_SUCCESS);
-    }
-    ~Started() {
-        EXPECT_TRUE(d.violations.empty()) << d.violations.front();
-    }
-};
 
 NTSTATUS initWith(PciDevice &d, VIRTIO_PCI_MODE mode, VIRTIO_PCI_DEVICE *dev) {
     return VirtioPciInit(dev, model::io(), &d, mode, FALSE);
@@ -155,6 +143,17 @@ TEST(VirtioPciInit, ALegacyBarBeyond32BitsIsUsedUpToThere) {
     d.barLength[0] = uint64_t(1) << 33;
     ASSERT_EQ(initWith(d, VirtioPciModeLegacy, &dev), STATUS_SUCCESS);
     EXPECT_EQ(dev.config.length, 0xFFFFFFFFu - 20);
+    d.barLength[0] = uint64_t(1) << 32; // by one byte
+    ASSERT_EQ(initWith(d, VirtioPciModeLegacy, &dev), STATUS_SUCCESS);
+    EXPECT_EQ(dev.config.length, 0xFFFFFFFFu - 20);
+}
+
+TEST(VirtioPciInit, AModernDeviceIdHasNoLegacyInterface) // 4.1.2.1
+{
+    VIRTIO_PCI_DEVICE dev;
+    PciDevice d = PciDevice::legacy();
+    d.putCfg(2, 0x1040, 2);
+    EXPECT_EQ(initWith(d, VirtioPciModeLegacy, &dev), STATUS_NOT_FOUND);
 }
 
 TEST(VirtioPciInit, CallsBeforeSuccessAreRefused) {
@@ -165,11 +164,6 @@ TEST(VirtioPciInit, CallsBeforeSuccessAreRefused) {
     EXPECT_EQ(VirtioPciNegotiate(&dev, 0, 0), STATUS_INVALID_DEVICE_STATE);
 }
 
-struct Both : testing::TestWithParam<bool> {
-    PciDevice make() {
-        return GetParam() ? PciDevice::modern() : PciDevice::legacy();
-    }
-};
 INSTANTIATE_TEST_SUITE_P(Transports, Both, testing::Values(false, true),
                          [](const auto &i) { return std::string(i.param ? "modern" : "legacy"); });
 
@@ -214,6 +208,16 @@ TEST_P(Both, NegotiateAcceptsWhatIsOfferedAndWanted) // 2.2, 3.1.1
     EXPECT_EQ(VirtioPciGetStatus(&s.dev), GetParam() ? 0x0F : 0x07);
     ASSERT_EQ(VirtioPciReset(&s.dev, 10), STATUS_SUCCESS);
     EXPECT_EQ(s.dev.driver_features, 0u);
+}
+
+TEST_P(Both, EachStatusIsOneBitMore) // 2.1
+{
+    Started s(make());
+    VirtioPciFail(&s.dev);
+    EXPECT_EQ(s.d.status, 0x80);
+    ASSERT_EQ(VirtioPciReset(&s.dev, 10), STATUS_SUCCESS);
+    VirtioPciDriverOk(&s.dev);
+    EXPECT_EQ(s.d.status, 0x04);
 }
 
 TEST_P(Both, NegotiateFailsWithoutARequiredFeature) {
@@ -268,126 +272,6 @@ TEST(VirtioPciNegotiate, LegacyTakes32BitsOnly) {
     EXPECT_EQ(s.dev.driver_features, EventIdx);
     Started again(PciDevice::legacy());
     EXPECT_EQ(VirtioPciNegotiate(&again.dev, 0, Version1), STATUS_NOT_SUPPORTED);
-}
-
-TEST_P(Both, ConfigFieldsAreReadByTheirWidth) // 4.1.3.1
-{
-    Started s(make());
-    for (int i = 0; i < 64; i++) {
-        s.d.config[i] = UINT8(0xA0 + i);
-    }
-    struct {
-        UINT32 offset, length;
-        int width;
-    } rows[] = {{0, 8, 4}, {12, 8, 4}, {8, 4, 4}, {2, 2, 2}, {1, 1, 1},
-                {3, 6, 1}, {2, 8, 1},  {1, 2, 1}, {2, 4, 1}};
-    for (auto &row : rows) {
-        UINT8 out[8] = {};
-        s.d.log.clear();
-        ASSERT_EQ(VirtioPciReadConfig(&s.dev, row.offset, out, row.length), STATUS_SUCCESS);
-        EXPECT_EQ(memcmp(out, &s.d.config[row.offset], row.length), 0) << row.offset;
-        UINT32 base = GetParam() ? 0x2000 : 20;
-        for (auto &a : s.d.log) {
-            if (a.offset >= base) {
-                EXPECT_EQ(a.width, row.width) << row.offset << '+' << row.length;
-            }
-        }
-    }
-}
-
-TEST_P(Both, ConfigOutsideItsRegionIsRefused) {
-    Started s(make());
-    UINT32 length = s.dev.config.length;
-    UINT8 out[16] = {9};
-    s.d.log.clear();
-    EXPECT_EQ(VirtioPciReadConfig(&s.dev, length, out, 1), STATUS_BUFFER_OVERFLOW);
-    EXPECT_EQ(VirtioPciReadConfig(&s.dev, length - 3, out, 4), STATUS_BUFFER_OVERFLOW);
-    EXPECT_EQ(VirtioPciReadConfig(&s.dev, 0xFFFFFFFF, out, 2), STATUS_BUFFER_OVERFLOW);
-    EXPECT_EQ(VirtioPciWriteConfig(&s.dev, length - 3, out, 4), STATUS_BUFFER_OVERFLOW);
-    EXPECT_EQ(out[0], 9);
-    EXPECT_TRUE(s.d.log.empty());
-    EXPECT_EQ(VirtioPciReadConfig(&s.dev, length - 4, out, 4), STATUS_SUCCESS);
-    EXPECT_EQ(VirtioPciReadConfig(&s.dev, length, out, 0), STATUS_SUCCESS);
-}
-
-TEST(VirtioPciReadConfig, ReadsAgainWhenTheGenerationMoves) // 2.5.3
-{
-    Started s(PciDevice::modern());
-    memset(s.d.config.data(), 0x11, 8);
-    int reads = 0;
-    s.d.onConfigRead = [&] {
-        // The device changes between the two halves of the first reading.
-        if (++reads == 1) {
-            memset(s.d.config.data(), 0x22, 8);
-            s.d.generation++;
-        }
-    };
-    UINT64 value = 0;
-    ASSERT_EQ(VirtioPciReadConfig(&s.dev, 0, &value, 8), STATUS_SUCCESS);
-    EXPECT_EQ(value, 0x2222222222222222u);
-}
-
-TEST(VirtioPciReadConfig, LegacyReadsUntilTwoReadingsAgree) // 2.5.4
-{
-    Started s(PciDevice::legacy());
-    memset(s.d.config.data(), 0x11, 8);
-    int reads = 0;
-    s.d.onConfigRead = [&] {
-        if (++reads == 1) {
-            memset(s.d.config.data(), 0x22, 8);
-        }
-    };
-    UINT64 value = 0;
-    ASSERT_EQ(VirtioPciReadConfig(&s.dev, 0, &value, 8), STATUS_SUCCESS);
-    EXPECT_EQ(value, 0x2222222222222222u);
-}
-
-TEST(VirtioPciReadConfig, LegacyComparesEveryByte) // 2.5.4
-{
-    Started s(PciDevice::legacy());
-    int reads = 0;
-    s.d.onConfigRead = [&] {
-        if (++reads == 1) {
-            s.d.config[3] = 0x77; // the last byte of the field
-        }
-    };
-    UINT32 value = 0;
-    ASSERT_EQ(VirtioPciReadConfig(&s.dev, 0, &value, 4), STATUS_SUCCESS);
-    EXPECT_EQ(value, 0x77000000u);
-}
-
-TEST_P(Both, AConfigurationThatNeverHoldsStillIsAnError) {
-    Started s(make());
-    int reads = 0;
-    s.d.onConfigRead = [&] {
-        s.d.config[0]++;
-        s.d.generation++;
-        reads++;
-    };
-    UINT64 value = 1;
-    EXPECT_EQ(VirtioPciReadConfig(&s.dev, 0, &value, 8), STATUS_DEVICE_DATA_ERROR);
-    EXPECT_EQ(value, 0u);
-    // 64 attempts of two accesses, read twice by legacy.
-    EXPECT_EQ(reads, GetParam() ? 128 : reads);
-    EXPECT_LE(reads, 256);
-    EXPECT_GT(reads, 127);
-}
-
-TEST_P(Both, ConfigIsWritten) {
-    Started s(make());
-    UINT32 value = 0x01020304;
-    s.d.log.clear();
-    ASSERT_EQ(VirtioPciWriteConfig(&s.dev, 32, &value, 4), STATUS_SUCCESS);
-    EXPECT_EQ(s.d.log.size(), 1u);
-    UINT64 wide = 0x1122334455667788;
-    ASSERT_EQ(VirtioPciWriteConfig(&s.dev, 48, &wide, 8), STATUS_SUCCESS);
-    EXPECT_EQ(memcmp(&s.d.config[48], &wide, 8), 0);
-    UINT16 half = 0xBEEF;
-    ASSERT_EQ(VirtioPciWriteConfig(&s.dev, 36, &half, 2), STATUS_SUCCESS);
-    UINT8 bytes[3] = {1, 2, 3};
-    ASSERT_EQ(VirtioPciWriteConfig(&s.dev, 40, bytes, 3), STATUS_SUCCESS);
-    EXPECT_EQ(memcmp(&s.d.config[32], "\x04\x03\x02\x01\xEF\xBE", 6), 0);
-    EXPECT_EQ(memcmp(&s.d.config[40], bytes, 3), 0);
 }
 
 TEST_P(Both, IsrIsReadOnce) // 4.1.4.5: reading clears it

@@ -374,6 +374,32 @@ TEST_F(SgFromMdl, RingOfEmptyMdlsEnds) {
     EXPECT_EQ(VirtioSgMaxElemsForMdl(chain[0]->Get(), 0, 1), 0u);
 }
 
+// Each of them a page, and the next page in memory: one segment.
+TEST_F(SgFromMdl, AChainOf131072MdlsIsWalkedAndNoLongerOne) {
+    struct OnePage {
+        MDL mdl;
+        PFN_NUMBER pfn;
+    };
+    constexpr size_t kMost = 131072;
+    std::vector<OnePage> mdls(kMost + 1);
+    for (size_t i = 0; i < mdls.size(); i++) {
+        mdls[i].mdl.ByteCount = kPage;
+        mdls[i].mdl.Next = i + 1 < mdls.size() ? &mdls[i + 1].mdl : nullptr;
+        MmGetMdlPfnArray(&mdls[i].mdl)[0] = 0x1000 + i;
+    }
+    VIRTQ_SG sg[1];
+    UINT16 count = 0;
+    EXPECT_EQ(VirtioSgBuildFromMdl(&mdls[0].mdl, 0, kMost * kPage, TRUE, sg, 1, &count),
+              STATUS_SUCCESS);
+    EXPECT_EQ(count, 1);
+    EXPECT_EQ(sg[0].len, kMost * kPage);
+    EXPECT_EQ(flushes.size(), kMost);
+    EXPECT_EQ(VirtioSgMaxElemsForMdl(&mdls[0].mdl, 0, kMost * kPage), kMost);
+    EXPECT_EQ(VirtioSgBuildFromMdl(&mdls[0].mdl, 0, kMost * kPage + 1, TRUE, sg, 1, &count),
+              STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(VirtioSgMaxElemsForMdl(&mdls[0].mdl, 0, kMost * kPage + 1), 0u);
+}
+
 // More pages than an ULONG counts: a ring of MDLs that goes on for ever.
 TEST_F(SgFromMdl, APageCountBeyond32BitsIsRefused) {
     MDL mdl = {};
