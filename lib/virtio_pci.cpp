@@ -185,16 +185,11 @@ NTSTATUS VirtioPciNegotiate(VIRTIO_PCI_DEVICE *device, UINT64 wanted, UINT64 req
 
     if (device->modern) {
         // 6.1: a modern driver accepts VERSION_1, and fails without it.
-        wanted |= VIRTIO_FEATURE(VIRTIO_F_VERSION_1_BIT);
         required |= VIRTIO_FEATURE(VIRTIO_F_VERSION_1_BIT);
-    } else {
-        wanted &= 0xFFFFFFFFu;
     }
+    // A legacy device offers 32 bits, so no more are accepted.
     accepted = device->device_features & (wanted | required) &
                (~TransportFeatureRange | KnownTransportFeatures);
-    if (!device->modern) {
-        accepted &= 0xFFFFFFFFu;
-    }
     if ((required & ~accepted) != 0) {
         VirtioPciFail(device);
         return STATUS_NOT_SUPPORTED;

@@ -13,8 +13,8 @@ namespace {
 const UINT32 SEGMENT_MAX = 0xFFFFFFFFu;
 const UINT64 PFN_MAX = ~(UINT64)0 >> PAGE_SHIFT;
 const UINT16 COUNT_MAX = 0xFFFF;
-// More MDLs than a chain of at most COUNT_MAX segments can need, empty ones
-// included: a chain that ends in a ring of empty MDLs must not hang us.
+// More MDLs than a chain of at most COUNT_MAX segments needs, unless its pages join:
+// a chain that ends in a ring of empty MDLs must not hang us.
 const UINT32 MDL_MAX = 2u * 0x10000u;
 
 // Joins pieces into segments. The last one stays in `addr_`, `len_` until it is

@@ -40,7 +40,7 @@ NTSTATUS VirtioSgBuildFromPfns(const UINT64 *pfns, UINT32 pfn_count, size_t firs
 
 /*
  * Upper bound of the segments of a range of an MDL chain: the pages it touches.
- * 0: the range is empty, or not inside the chain.
+ * 0: the range is empty, or not inside the first 131,072 MDLs of the chain.
  */
 ULONG VirtioSgMaxElemsForMdl(PMDL Mdl, size_t ByteOffset, size_t ByteLength);
 
@@ -51,7 +51,7 @@ ULONG VirtioSgMaxElemsForMdl(PMDL Mdl, size_t ByteOffset, size_t ByteLength);
  * KeFlushIoBuffers for each MDL that the range touches.
  *
  * Statuses as above; STATUS_INVALID_PARAMETER also where the chain is shorter
- * than the range.
+ * than the range, which ends within its first 131,072 MDLs.
  */
 NTSTATUS VirtioSgBuildFromMdl(PMDL Mdl, size_t ByteOffset, size_t ByteLength, BOOLEAN device_write,
                               VIRTQ_SG *out, UINT16 out_cap, UINT16 *out_count);

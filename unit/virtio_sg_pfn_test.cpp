@@ -403,17 +403,13 @@ TEST_F(SgFromMdl, AChainOf131072MdlsIsWalkedAndNoLongerOne) {
 // More pages than an ULONG counts: a ring of MDLs that goes on for ever.
 TEST_F(SgFromMdl, APageCountBeyond32BitsIsRefused) {
     MDL mdl = {};
-    mdl.ByteCount = 0xFFFFF000u;
     mdl.Next = &mdl;
-    EXPECT_EQ(VirtioSgMaxElemsForMdl(&mdl, 0, 0xFFFFFFFFu), 0x100000u);
-    auto pages = [&](UINT64 count) {
-        return VirtioSgMaxElemsForMdl(&mdl, 0, static_cast<size_t>(count * 4096));
-    };
-    if (sizeof(size_t) == 8) { // 32 bits have no such length
-        EXPECT_EQ(pages(UINT64{1} << 38), 0u);
-        EXPECT_EQ(pages(0xFFFFF000u), 0xFFFFF000u);
-        EXPECT_EQ(pages(0xFFFFFFFFu), 0xFFFFFFFFu);
-    }
+    mdl.ByteCount = 0xFFFFF000u;
+    EXPECT_EQ(VirtioSgMaxElemsForMdl(&mdl, 0, size_t(0xFFFFF000u) * 4096), 0xFFFFF000u);
+    EXPECT_EQ(VirtioSgMaxElemsForMdl(&mdl, 0, size_t(0xFFFFFFFFu) * 4096), 0xFFFFFFFFu);
+    EXPECT_EQ(VirtioSgMaxElemsForMdl(&mdl, 0, (size_t(1) << 44) + 5 * kPage), 0u);
+    mdl.ByteCount = 0x80000000u; // the sum is 2^32 on its way
+    EXPECT_EQ(VirtioSgMaxElemsForMdl(&mdl, 0, (size_t(1) << 44) + 5 * kPage), 0u);
 }
 
 } // namespace
