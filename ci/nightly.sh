@@ -31,10 +31,19 @@ sanitized() {
         ctest --test-dir build/sanitize --output-on-failure -E '^(stress|fuzz|compile|package)'
 }
 
+# The commands of lib/README.md and unit/Makefile, word for word, in a fresh clone.
+as_written() {
+    rm -rf "$logs/clone" && git clone -q . "$logs/clone" && (
+        cd "$logs/clone" && bash -exc "$(sed -n '/^```sh$/,/^```$/{//!p}' lib/README.md)" &&
+            make -C unit test
+    ) && rm -rf "$logs/clone"
+}
+
 bin=build/unit/unit
 step test make test
 step e2e make nightly-e2e
 step sanitizers sanitized
+step as-written as_written
 # Without the full fence a kick is lost about once in tens of millions of rounds
 # on hardware with short store buffers: so many rounds, and more.
 step stress-flags "$bin/stress/stress" --no-event-idx --buffers "$(scaled 100000000)"

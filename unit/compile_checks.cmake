@@ -129,12 +129,20 @@ if(VQ7_GCC)
     ${CMAKE_CURRENT_SOURCE_DIR}/compile/readme_context.h ${CMAKE_CURRENT_BINARY_DIR}/readme)
 endif()
 
-# A program outside of this build that uses the installed package, and one that
-# takes the folder in.
-foreach(way IN ITEMS find_package add_subdirectory)
+# Programs outside of this build that use the library.
+foreach(way IN ITEMS find_package add_subdirectory copy sources)
   add_test(NAME package.${way} COMMAND ${CMAKE_COMMAND}
     -DWAY=${way} -DSOURCE=${PROJECT_SOURCE_DIR} -DBUILD=${PROJECT_BINARY_DIR}
     -DWORK=${CMAKE_CURRENT_BINARY_DIR}/package.${way} -DSANITIZE=${VQ7_SANITIZE} -DCONFIG=$<CONFIG>
-    -P ${CMAKE_CURRENT_SOURCE_DIR}/compile/package_test.cmake)
+    -DCXX=${CMAKE_CXX_COMPILER} -P ${CMAKE_CURRENT_SOURCE_DIR}/compile/package_test.cmake)
   set_tests_properties(package.${way} PROPERTIES TIMEOUT 300)
 endforeach()
+
+# WDK 7.1's list of the library's sources; and what scripts that are older than this
+# repository say to CMake. (Nightly runs those commands from end to end.)
+add_test(NAME compile.wdk_sources COMMAND sh
+  ${CMAKE_CURRENT_SOURCE_DIR}/compile/wdk_sources.sh ${PROJECT_SOURCE_DIR})
+add_test(NAME package.older_options COMMAND sh
+  ${CMAKE_CURRENT_SOURCE_DIR}/compile/older_options.sh ${PROJECT_SOURCE_DIR}
+  ${CMAKE_CURRENT_BINARY_DIR}/older_options)
+set_tests_properties(package.older_options PROPERTIES TIMEOUT 120)
