@@ -7,16 +7,16 @@
 
 namespace {
 
-// Feature bits from 24 to 63 that change the transport or the ring (6). Those
-// which this library has no code for are never accepted, whatever the caller
-// wants: packed ring, in-order, notification data, queue reset ...
+// Feature bits 24 to 49 are no device type's own (2.2): they change the transport
+// or the ring (6), or will. Those which this library has no code for are never
+// accepted, whatever the caller wants: packed ring, in-order, queue reset ...
 const UINT64 KnownTransportFeatures =
     VIRTIO_FEATURE(VIRTIO_F_NOTIFY_ON_EMPTY_BIT) | VIRTIO_FEATURE(VIRTIO_F_ANY_LAYOUT_BIT) |
     VIRTIO_FEATURE(VIRTIO_F_RING_INDIRECT_DESC_BIT) | VIRTIO_FEATURE(VIRTIO_F_RING_EVENT_IDX_BIT) |
     VIRTIO_FEATURE(VIRTIO_F_VERSION_1_BIT) | VIRTIO_FEATURE(VIRTIO_F_ACCESS_PLATFORM_BIT) |
     VIRTIO_FEATURE(VIRTIO_F_ORDER_PLATFORM_BIT);
 const UINT64 TransportFeatureRange =
-    (VIRTIO_FEATURE(42) - 1) & ~(VIRTIO_FEATURE(VIRTIO_F_NOTIFY_ON_EMPTY_BIT) - 1);
+    (VIRTIO_FEATURE(50) - 1) & ~(VIRTIO_FEATURE(VIRTIO_F_NOTIFY_ON_EMPTY_BIT) - 1);
 
 // How often ReadConfig tries for one generation; a device that changes its
 // configuration faster than that is broken.
