@@ -146,3 +146,15 @@ add_test(NAME package.older_options COMMAND sh
   ${CMAKE_CURRENT_SOURCE_DIR}/compile/older_options.sh ${PROJECT_SOURCE_DIR}
   ${CMAKE_CURRENT_BINARY_DIR}/older_options)
 set_tests_properties(package.older_options PROPERTIES TIMEOUT 120)
+
+# Documents name tests and functions that exist. Without clang some tests are left out.
+find_package(Python3 COMPONENTS Interpreter)
+if(Python3_FOUND AND VQ7_CLANGXX)
+  set(doc_claims ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/doc_claims.py
+      ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
+  add_test(NAME docs.claims COMMAND ${doc_claims} --claims
+    docs/virtio/virtqueue-split-ring-win7.md)
+  add_test(NAME docs.names COMMAND ${doc_claims} README.md lib/README.md
+    docs/windows7-virtio-driver-contract.md)
+  set_tests_properties(docs.claims docs.names PROPERTIES TIMEOUT 60)
+endif()
