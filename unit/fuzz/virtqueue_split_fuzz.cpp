@@ -1,273 +1,466 @@
 // SPDX-License-Identifier: MIT
 //
-// libFuzzer harness: a driver that keeps the rules, and a device that does what
-// the input says, to any byte that they share. Whatever happens, no buffer is
-// given back twice or lost, no loop runs on, and after a reset the queue works.
-// Memory errors are AddressSanitizer's to find: shared memory and state are
-// blocks of exactly their size.
-//
-// Input: 4 bytes of configuration, then commands of one byte and its operands.
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <memory>
-#include <vector>
+// Fuzzing of the split queue: a driver and a hostile device, both of which do what
+// the input says (virtqueue_split_format.h). Each call is judged against a model of
+// the header's promises (virtqueue_split_model.h): its status, cookies, lengths,
+// counts, what it wrote to the ring. The device may write any shared byte between
+// two calls; the model does not look at what it wrote, so neither may the library.
+#include "virtqueue_split_arguments.h"
+#include "virtqueue_split_driver.h"
 
-#include "virtqueue_split.h"
+namespace fuzz {
 
 namespace {
 
-void Require(bool condition, const char *what) {
-    if (!condition) {
-        std::fprintf(stderr, "property broken: %s\n", what);
-        std::abort();
-    }
-}
-
-class Input {
-  public:
-    Input(const std::uint8_t *data, std::size_t size) : data_(data), size_(size) {}
-    bool Empty() const {
-        return size_ == 0;
-    }
-    std::uint8_t Byte() {
-        if (size_ == 0) {
-            return 0;
-        }
-        size_--;
-        return *data_++;
-    }
-    std::uint16_t Word() {
-        std::uint16_t low = Byte();
-        return static_cast<std::uint16_t>(low | Byte() << 8);
-    }
-    std::uint32_t Long() {
-        std::uint32_t low = Word();
-        return low | static_cast<std::uint32_t>(Word()) << 16;
-    }
-
-  private:
-    const std::uint8_t *data_;
-    std::size_t size_;
-};
-
-struct Free {
-    void operator()(void *p) const {
-        std::free(p);
-    }
-};
-using Block = std::unique_ptr<std::uint8_t, Free>;
-
-Block Allocate(std::size_t size) {
-    void *p = nullptr;
-    Require(posix_memalign(&p, 16, size != 0 ? size : 1) == 0, "memory");
-    return Block(static_cast<std::uint8_t *>(p));
-}
-
-constexpr unsigned kCookies = 1024;
-
-class Session {
-  public:
-    explicit Session(Input &in) : in_(in) {
-        std::uint8_t shape = in.Byte();
-        size_ = static_cast<UINT16>(1u << (shape & 3));
-        BOOLEAN event_idx = (shape >> 2) & 1;
-        BOOLEAN indirect = (shape >> 3) & 1;
-        UINT16 tables = indirect ? in.Byte() % 5 : 0;
-        UINT16 entries = indirect ? in.Byte() % 9 : 0;
-        state_ = Allocate(VirtqSplitStateSize(size_));
-        ring_size_ = VirtqSplitRingMemSize(size_, 16, event_idx);
-        ring_ = Allocate(ring_size_);
-        pool_size_ = std::size_t{16} * tables * entries;
-        pool_ = Allocate(pool_size_);
-        vq_ = reinterpret_cast<VIRTQ_SPLIT *>(state_.get());
-        NTSTATUS status =
-            VirtqSplitInit(vq_, size_, event_idx, indirect, ring_.get(), 0x10000, 16,
-                           pool_size_ != 0 ? pool_.get() : nullptr, 0x900000, tables, entries);
-        Require(NT_SUCCESS(status), "Init");
-        vq_->indirect_threshold = in.Byte() % 4;
-    }
-
-    void Run() {
-        while (!in_.Empty()) {
-            Step(in_.Byte());
-        }
-        Recover();
-    }
-
-  private:
-    void Step(std::uint8_t command) {
-        switch (command % 16) {
-        case 0:
-        case 1:
-            Add();
-            break;
-        case 2:
-            (void)VirtqSplitPublishChecked(vq_, in_.Byte()); // any head, right or wrong
-            break;
-        case 3:
-            if (VirtqSplitKickPrepare(vq_)) {
-                kicks_++;
-            }
-            VirtqSplitKickCommit(vq_);
-            break;
-        case 4:
-        case 5:
-            Drain();
-            break;
-        case 6:
-            DrainBatch();
-            break;
-        case 7:
-            VirtqSplitDisableInterrupts(vq_);
-            break;
-        case 8:
-            (void)VirtqSplitEnableInterrupts(vq_);
-            break;
-        case 9:
-            (void)VirtqSplitEnableInterruptsDelayed(vq_);
-            break;
-        case 10: // a used entry, then the index: likely to be right
-            PutUsed(vq_->last_used_idx, in_.Byte() % (size_ + 1), in_.Byte());
-            SetUsedIdx(static_cast<UINT16>(vq_->last_used_idx + 1));
-            break;
-        case 11:
-            PutUsed(in_.Word(), in_.Long(), in_.Long());
-            break;
-        case 12:
-            SetUsedIdx(in_.Word());
-            break;
-        case 13: // any byte of the ring
-            ring_.get()[in_.Word() % ring_size_] = in_.Byte();
-            break;
-        case 14: // any byte of the tables
-            if (pool_size_ != 0) {
-                pool_.get()[in_.Word() % pool_size_] = in_.Byte();
-            }
-            break;
-        default:
-            if (in_.Byte() % 8 == 0) {
-                Recover();
-            } else {
-                VirtqSplitDump(
-                    vq_, [](const char *line, void *) { (void)std::strlen(line); }, nullptr);
-            }
-        }
-    }
-
-    void Add() {
-        VIRTQ_SG sg[16];
-        UINT16 count = in_.Byte() % 17;
-        std::uint8_t readable = in_.Byte();
-        for (UINT16 i = 0; i < count; i++) {
-            sg[i].addr = 0x100000u + 0x1000u * i;
-            sg[i].len = in_.Byte();
-            sg[i].write = i >= readable % 17;
-        }
-        if (next_ == kCookies) {
-            return;
-        }
-        UINT16 head;
-        if (NT_SUCCESS(VirtqSplitAddBuffer(vq_, sg, count, Cookie(next_), &head))) {
-            Require(head < size_, "head in range");
-            outstanding_[next_] = true;
-            next_++;
-            if (readable & 0x80) {
-                VirtqSplitPublish(vq_, head);
-            }
-        }
-    }
-
-    static void *Cookie(unsigned n) {
-        return reinterpret_cast<void *>(static_cast<std::uintptr_t>(n) + 1);
-    }
-
-    void GivenBack(void *cookie) {
-        std::uintptr_t n = reinterpret_cast<std::uintptr_t>(cookie) - 1;
-        Require(n < next_, "a cookie that was given");
-        Require(outstanding_[n], "each buffer comes back once");
-        outstanding_[n] = false;
-    }
-
-    void Drain() {
-        unsigned rounds = 0;
-        while (VirtqSplitHasUsed(vq_)) {
-            void *cookie;
-            UINT32 length;
-            Require(rounds++ <= size_, "a drain loop ends");
-            if (NT_SUCCESS(VirtqSplitGetUsed(vq_, &cookie, &length))) {
-                Require(length <= 16 * 255, "length within the buffer");
-                GivenBack(cookie);
-            } else {
-                Require(VirtqSplitIsBroken(vq_), "an error breaks the queue");
-            }
-        }
-    }
-
-    void DrainBatch() {
-        VIRTQ_COMPLETION out[3];
-        UINT16 count;
-        if (NT_SUCCESS(VirtqSplitGetUsedBatch(vq_, out, 3, &count))) {
-            Require(count >= 1 && count <= 3, "a batch has 1 to cap buffers");
-            for (UINT16 i = 0; i < count; i++) {
-                GivenBack(out[i].cookie);
-            }
-        }
-    }
-
-    void Recover() {
-        void *cookie;
-        while (NT_SUCCESS(VirtqSplitDetachUnused(vq_, &cookie))) {
-            GivenBack(cookie);
-        }
-        for (unsigned i = 0; i < next_; i++) {
-            Require(!outstanding_[i], "no buffer is lost");
-        }
-        next_ = 0;
-        Require(NT_SUCCESS(VirtqSplitResetChecked(vq_)), "reset after detach");
-        Require(vq_->num_free == size_, "all descriptors are free");
-        for (UINT16 i = 0; i < size_; i++) { // and it works
-            VIRTQ_SG sg = {0x1000, 8, TRUE};
-            UINT16 head;
-            UINT32 length;
-            Require(NT_SUCCESS(VirtqSplitAddBuffer(vq_, &sg, 1, vq_, &head)), "add after reset");
-            VirtqSplitPublish(vq_, head);
-            PutUsed(i, head, 8);
-            SetUsedIdx(static_cast<UINT16>(i + 1));
-            Require(NT_SUCCESS(VirtqSplitGetUsed(vq_, &cookie, &length)), "get after reset");
-            Require(cookie == vq_ && length == 8, "the right buffer after reset");
-        }
-        VirtqSplitReset(vq_);
-    }
-
-    // 2.7.8, offsets from the specification.
-    void PutUsed(UINT16 index, UINT32 id, UINT32 length) {
-        std::uint8_t *entry = ring_.get() + UsedOffset() + 4 + 8u * (index & (size_ - 1));
-        std::memcpy(entry, &id, 4);
-        std::memcpy(entry + 4, &length, 4);
-    }
-    void SetUsedIdx(UINT16 index) {
-        std::memcpy(ring_.get() + UsedOffset() + 2, &index, 2);
-    }
-    std::size_t UsedOffset() const {
-        return (16u * size_ + 6 + 2u * size_ + 15) / 16 * 16;
-    }
-
-    Input &in_;
-    UINT16 size_ = 0;
-    Block state_, ring_, pool_;
-    std::size_t ring_size_ = 0, pool_size_ = 0;
-    VIRTQ_SPLIT *vq_ = nullptr;
-    bool outstanding_[kCookies] = {};
-    unsigned next_ = 0;
-    unsigned kicks_ = 0;
+const Documented kDocumented[] = {
+    {kAddBuffer, STATUS_SUCCESS, "AddBuffer STATUS_SUCCESS"},
+    {kAddIndirect, STATUS_SUCCESS, "AddBuffer STATUS_SUCCESS, indirect"},
+    {kAddBuffer, STATUS_INSUFFICIENT_RESOURCES, "AddBuffer STATUS_INSUFFICIENT_RESOURCES"},
+    {kAddBuffer, STATUS_INVALID_BUFFER_SIZE, "AddBuffer STATUS_INVALID_BUFFER_SIZE"},
+    {kAddBuffer, STATUS_INVALID_PARAMETER, "AddBuffer STATUS_INVALID_PARAMETER"},
+    {kAddBuffer, STATUS_INVALID_DEVICE_STATE, "AddBuffer STATUS_INVALID_DEVICE_STATE"},
+    {kAddMany, STATUS_SUCCESS, "AddBatch STATUS_SUCCESS"},
+    {kAddMany, STATUS_INSUFFICIENT_RESOURCES, "AddBatch STATUS_INSUFFICIENT_RESOURCES"},
+    {kAddMany, STATUS_INVALID_BUFFER_SIZE, "AddBatch STATUS_INVALID_BUFFER_SIZE"},
+    {kAddMany, STATUS_INVALID_PARAMETER, "AddBatch STATUS_INVALID_PARAMETER"},
+    {kAddMany, STATUS_INVALID_DEVICE_STATE, "AddBatch STATUS_INVALID_DEVICE_STATE"},
+    {kPublishOne, STATUS_SUCCESS, "PublishChecked STATUS_SUCCESS"},
+    {kPublishOne, VIRTQ_STATUS_NOT_ADDED, "PublishChecked VIRTQ_STATUS_NOT_ADDED"},
+    {kPublishOne, STATUS_INVALID_DEVICE_STATE, "PublishChecked STATUS_INVALID_DEVICE_STATE"},
+    {kPublishMany, STATUS_SUCCESS, "PublishBatch STATUS_SUCCESS"},
+    {kPublishMany, VIRTQ_STATUS_NOT_ADDED, "PublishBatch VIRTQ_STATUS_NOT_ADDED"},
+    {kPublishMany, STATUS_INVALID_DEVICE_STATE, "PublishBatch STATUS_INVALID_DEVICE_STATE"},
+    {kGetOne, STATUS_SUCCESS, "GetUsed STATUS_SUCCESS"},
+    {kGetOne, STATUS_NOT_FOUND, "GetUsed STATUS_NOT_FOUND"},
+    {kGetOne, STATUS_INVALID_DEVICE_STATE, "GetUsed STATUS_INVALID_DEVICE_STATE"},
+    {kGetOne, VIRTQ_STATUS_USED_ID_RANGE, "GetUsed VIRTQ_STATUS_USED_ID_RANGE"},
+    {kGetOne, VIRTQ_STATUS_USED_IDX_AHEAD, "GetUsed VIRTQ_STATUS_USED_IDX_AHEAD"},
+    {kGetOne, VIRTQ_STATUS_USED_NOT_ISSUED, "GetUsed VIRTQ_STATUS_USED_NOT_ISSUED"},
+    {kGetOne, VIRTQ_STATUS_USED_MID_CHAIN, "GetUsed VIRTQ_STATUS_USED_MID_CHAIN"},
+    {kGetOne, VIRTQ_STATUS_USED_TWICE, "GetUsed VIRTQ_STATUS_USED_TWICE"},
+    {kGetOne, VIRTQ_STATUS_USED_LENGTH, "GetUsed VIRTQ_STATUS_USED_LENGTH"},
+    {kGetMany, STATUS_SUCCESS, "GetUsedBatch STATUS_SUCCESS"},
+    {kGetMany, STATUS_NOT_FOUND, "GetUsedBatch STATUS_NOT_FOUND"},
+    {kGetMany, STATUS_INVALID_DEVICE_STATE, "GetUsedBatch STATUS_INVALID_DEVICE_STATE"},
+    {kGetMany, VIRTQ_STATUS_USED_ID_RANGE, "GetUsedBatch VIRTQ_STATUS_USED_ID_RANGE"},
+    {kGetMany, VIRTQ_STATUS_USED_IDX_AHEAD, "GetUsedBatch VIRTQ_STATUS_USED_IDX_AHEAD"},
+    {kGetMany, VIRTQ_STATUS_USED_NOT_ISSUED, "GetUsedBatch VIRTQ_STATUS_USED_NOT_ISSUED"},
+    {kGetMany, VIRTQ_STATUS_USED_MID_CHAIN, "GetUsedBatch VIRTQ_STATUS_USED_MID_CHAIN"},
+    {kGetMany, VIRTQ_STATUS_USED_TWICE, "GetUsedBatch VIRTQ_STATUS_USED_TWICE"},
+    {kGetMany, VIRTQ_STATUS_USED_LENGTH, "GetUsedBatch VIRTQ_STATUS_USED_LENGTH"},
+    {kDetachOne, STATUS_SUCCESS, "DetachUnused STATUS_SUCCESS"},
+    {kDetachOne, STATUS_NOT_FOUND, "DetachUnused STATUS_NOT_FOUND"},
+    {kResetQueue, STATUS_SUCCESS, "ResetChecked STATUS_SUCCESS"},
+    {kResetQueue, VIRTQ_STATUS_BUFFERS_LEFT, "ResetChecked VIRTQ_STATUS_BUFFERS_LEFT"},
 };
 
 } // namespace
 
+Reached<kFunctions> reached(kDocumented);
+
+namespace {
+
+GuardedMemory<16384> memory;
+VIRTQ_SG segments[Driver::kMaxSegments];
+
+class Session {
+  public:
+    explicit Session(const Header &header) : model_(driver_.model), ring_(driver_.ring) {
+        const bool indirect = (header.shape & 16) != 0, separate = (header.shape & 32) != 0;
+        UINT16 qsz = static_cast<UINT16>(1u << ((header.shape & 7) % 5));
+        UINT16 tables = header.tables % 18, entries = header.entries % 18;
+        tables = entries == 0 ? UINT16{0} : tables;
+        memory.Begin();
+        std::size_t state_size = VirtqSplitStateSize(qsz);
+        std::uint8_t *state = memory.Take(state_size);
+        std::memset(state, 0xAA, state_size);
+        ring_.Lay(memory, qsz, separate);
+        ring_.pool.size = std::size_t{16} * tables * entries;
+        ring_.pool.bytes = ring_.pool.size != 0 ? memory.Take(ring_.pool.size) : nullptr;
+        driver_.vq = reinterpret_cast<VIRTQ_SPLIT *>(state);
+        model_.qsz = qsz;
+        model_.event_idx = (header.shape & 8) != 0;
+        model_.tables = indirect ? std::min(tables, qsz) : 0;
+        model_.entries = entries;
+        Init(separate, indirect, tables);
+        model_.cut = (header.shape & 64) != 0;
+        VirtqSplitSetCutUsedLength(driver_.vq, model_.cut);
+        model_.kick_when_full = (header.shape & 128) != 0;
+        VirtqSplitSetKickWhenFull(driver_.vq, model_.kick_when_full);
+        SetThreshold(header.threshold);
+    }
+
+    void Run(const std::uint8_t *data, std::size_t size) {
+        for (std::size_t i = 0; i < kMaxOps && size != 0; i++) {
+            Operation o = {};
+            std::size_t n = std::min(size, sizeof(o));
+            std::memcpy(&o, data, n);
+            data += n;
+            size -= n;
+            if (o.op % kOps < kComplete) {
+                DriverStep(o);
+            } else {
+                DeviceStep(o);
+            }
+            driver_.Check();
+        }
+        driver_.Recover();
+        if (driver_.ever_broken) {
+            ProveUsable();
+        }
+        memory.Check();
+    }
+
+  private:
+    void Init(bool separate, bool indirect, UINT16 tables) {
+        VIRTQ_SPLIT_AREAS areas = ring_.Addresses();
+        NTSTATUS status =
+            separate
+                ? VirtqSplitInitAreas(driver_.vq, model_.qsz, kMaxQueue, model_.event_idx, indirect,
+                                      &areas, ring_.pool.bytes, SharedRing::kPoolAddress, tables,
+                                      static_cast<UINT16>(model_.entries))
+                : VirtqSplitInit(driver_.vq, model_.qsz, model_.event_idx, indirect,
+                                 ring_.area[0].bytes, SharedRing::kRingAddress, 16,
+                                 ring_.pool.bytes, SharedRing::kPoolAddress, tables,
+                                 static_cast<UINT16>(model_.entries));
+        Require(status == STATUS_SUCCESS, "init");
+    }
+
+    void SetThreshold(unsigned value) {
+        model_.threshold = value % 18;
+        driver_.vq->indirect_threshold = static_cast<UINT16>(model_.threshold);
+    }
+
+    // The segments end where their array does, so that one more is out of bounds.
+    VIRTQ_SG *Segments(UINT16 count, unsigned readable, unsigned seed) {
+        VIRTQ_SG *sg = segments + (Driver::kMaxSegments - count);
+        for (UINT16 i = 0; i < count; i++) {
+            sg[i].addr = 0x100000000u + (std::uint64_t{seed} << 16) + 0x1000u * i;
+            sg[i].len = 1 + (seed * 13 + i * 29u) % 200;
+            sg[i].write = i >= readable;
+        }
+        return sg;
+    }
+
+    void Add(const Operation &o) {
+        UINT16 count = static_cast<UINT16>(1 + o.a % (Driver::kMaxSegments - 1));
+        UINT16 head = driver_.Add(Segments(count, o.b % 18, o.c), count);
+        if ((o.c & 0x80) != 0 && head != VIRTQ_SPLIT_NO_DESC) {
+            driver_.Publish(head);
+            if ((o.c & 0x40) != 0) {
+                driver_.KickPrepare();
+                driver_.KickCommit();
+            }
+        }
+    }
+
+    // Puts a fault into a buffer; gives whether it is one that only a call can have.
+    static void Spoil(VIRTQ_SG *sg, UINT16 count, unsigned at, unsigned fault) {
+        switch (fault) {
+        case kNoLength:
+            sg[at].len = 0;
+            break;
+        case kWraps:
+            sg[at].addr = ~std::uint64_t{0} - (sg[at].len | 2u) + 2;
+            sg[at].len |= 2;
+            break;
+        case kOutOfOrder:
+            sg[0].write = TRUE;
+            sg[count - 1].write = FALSE;
+            break;
+        case kHuge:
+            sg[at].len = 0xFFFFFFFFu;
+            break;
+        case kEndOfMemory:
+            sg[at].addr = ~std::uint64_t{0} - (sg[at].len - 1);
+            break;
+        default:
+            break;
+        }
+    }
+
+    void AddOdd(const Operation &o) {
+        UINT16 count = static_cast<UINT16>(1 + o.a % (Driver::kMaxSegments - 1));
+        VIRTQ_SG *sg = Segments(count, count / 2u, o.a);
+        unsigned fault = o.c % 8;
+        if (fault == kNullSegments || fault == kNullHead || fault == kNoSegment) {
+            UINT16 head;
+            NTSTATUS status = VirtqSplitAddBuffer(driver_.vq, fault == kNullSegments ? nullptr : sg,
+                                                  fault == kNoSegment ? UINT16{0} : count, nullptr,
+                                                  fault == kNullHead ? nullptr : &head);
+            Require(status == STATUS_INVALID_PARAMETER, "a buffer that is none");
+            return;
+        }
+        Spoil(sg, count, o.b % count, fault);
+        UINT16 head = driver_.Add(sg, count);
+        if (head != VIRTQ_SPLIT_NO_DESC) {
+            driver_.Publish(head);
+        }
+    }
+
+    void AddBatch(const Operation &o) {
+        VIRTQ_BUFFER buffers[6];
+        UINT16 heads[6];
+        UINT16 count = o.a % 6;
+        VIRTQ_SG sg[6][3];
+        for (UINT16 i = 0; i < count; i++) {
+            UINT16 n = static_cast<UINT16>(1 + (o.b + i) % 3u);
+            std::copy_n(Segments(n, o.b >> 4, o.b + i), n, sg[i]);
+            if (o.c % 8 == i) {
+                Spoil(sg[i], n, 0, o.c >> 3 & 7);
+            }
+            buffers[i] = {sg[i], n, driver_.NextCookie()};
+        }
+        driver_.AddBatch(buffers, count, heads);
+    }
+
+    // The n-th set bit, counted round.
+    static unsigned Nth(std::uint32_t mask, unsigned n) {
+        n %= static_cast<unsigned>(__builtin_popcount(mask));
+        for (; n > 0; n--) {
+            mask &= mask - 1;
+        }
+        return static_cast<unsigned>(__builtin_ctz(mask));
+    }
+
+    void Publish(const Operation &o) {
+        bool any = (o.c & 1) != 0 || model_.added == 0;
+        driver_.Publish(
+            static_cast<UINT16>(any ? o.b * (o.c & 2 ? 257u : 1u) : Nth(model_.added, o.a)));
+    }
+
+    void PublishBatch(const Operation &o) {
+        UINT16 heads[8];
+        UINT16 count = 0;
+        for (std::uint32_t left = model_.added; left != 0 && count < o.a % 6; left &= left - 1) {
+            heads[count++] = static_cast<UINT16>(__builtin_ctz(left));
+        }
+        if ((o.c & 1) != 0 && count != 0) {
+            heads[count] = heads[count - 1];
+            count++;
+        }
+        if ((o.c & 2) != 0) {
+            heads[count++] = o.b;
+        }
+        driver_.PublishBatch(heads, count);
+    }
+
+    void DriverStep(const Operation &o) {
+        switch (o.op % kOps) {
+        case kAdd:
+            return Add(o);
+        case kAddOdd:
+            return AddOdd(o);
+        case kAddBatch:
+            return AddBatch(o);
+        case kPublish:
+            return Publish(o);
+        case kPublishBatch:
+            return PublishBatch(o);
+        case kKick:
+            if ((o.a & 3) != 2) {
+                driver_.KickPrepare();
+            }
+            if ((o.a & 3) != 1) {
+                driver_.KickCommit();
+            }
+            return;
+        case kGet:
+            return driver_.Get();
+        case kGetBatch:
+            return driver_.GetBatch(o.a % Driver::kMaxBatch);
+        case kDrain:
+            return driver_.Drain();
+        case kDisable:
+            return driver_.Disable();
+        case kEnable:
+            return (o.a & 3) == 1   ? driver_.EnableDelayed()
+                   : (o.a & 3) == 2 ? driver_.WaitAndPoll()
+                                    : driver_.Enable();
+        case kDetach:
+            for (unsigned i = 0; i <= o.a % 4u && driver_.Detach(); i++) {
+            }
+            return;
+        case kReset:
+            return driver_.Reset();
+        case kRecover:
+            return driver_.Recover();
+        default:
+            return Inspect(o);
+        }
+    }
+
+    void Inspect(const Operation &o) {
+        VIRTQ_SPLIT *vq = driver_.vq;
+        switch (o.a % 7) {
+        case 0:
+            return Dump();
+        case 1:
+            return CheckNullArguments(vq);
+        case 2:
+            return o.b & 1 ? CheckBadAreas(vq, ring_, model_.qsz, o.c)
+                           : CheckBadInit(vq, ring_, model_.qsz, o.c);
+        case 3:
+            return CheckSizes(static_cast<UINT16>(o.b & 1 ? 1u << o.c % 16 : o.b | o.c << 8),
+                              (1u << o.c % 31) + (o.b >> 7));
+        case 4:
+            model_.cut = (o.b & 1) != 0;
+            return VirtqSplitSetCutUsedLength(vq, model_.cut);
+        case 5:
+            model_.kick_when_full = (o.b & 1) != 0;
+            return VirtqSplitSetKickWhenFull(vq, model_.kick_when_full);
+        default:
+            return SetThreshold(o.b);
+        }
+    }
+
+    // Once a run: it costs as much as all the rest.
+    void Dump() {
+        if (dumped_) {
+            return;
+        }
+        dumped_ = true;
+        unsigned lines = 0;
+        VirtqSplitDump(
+            driver_.vq,
+            [](const char *line, void *context) {
+                Require(std::strlen(line) < VIRTQ_SPLIT_DUMP_LINE_SIZE, "a bounded line");
+                ++*static_cast<unsigned *>(context);
+            },
+            &lines);
+        Require(lines != 0 && lines <= VIRTQ_SPLIT_DUMP_MAX_LINES, "a bounded dump");
+    }
+
+    UINT16 NextUsed() const {
+        return ring_.UsedIdx();
+    }
+
+    void Complete(const Operation &o) {
+        std::uint32_t left = model_.flight;
+        for (unsigned i = 0; i <= (o.c & 1u) && left != 0; i++) {
+            unsigned head = Nth(left, o.a);
+            std::uint64_t most = std::uint64_t{model_.chains[head].writable} + 1;
+            ring_.PutUsed(NextUsed(), head, static_cast<UINT32>(o.b % most));
+            ring_.PutUsedIdx(static_cast<UINT16>(NextUsed() + 1));
+            left &= ~(1u << head);
+        }
+    }
+
+    UINT32 OddId(std::uint8_t a) const {
+        if ((a & 0x80) == 0) {
+            return a % (model_.qsz + 2u);
+        }
+        const UINT32 wide[] = {0xFFFFFFFFu, 0x80000000u, 0x10000u, 0xFFFFu};
+        return wide[a & 3] + (a >> 2 & 0x1F);
+    }
+
+    // b: 0-63 bytes, or around what the chain takes, or as great as can be.
+    UINT32 OddLength(UINT32 id, std::uint8_t b) const {
+        UINT32 writable = id < model_.qsz ? model_.chains[id].writable : 0;
+        switch (b >> 6) {
+        case 0:
+            return b;
+        case 1:
+            return writable + (b & 3) - 1;
+        case 2:
+            return writable + b;
+        default:
+            return 0xFFFFFFFFu - (b & 0x3Fu);
+        }
+    }
+
+    void CompleteOdd(const Operation &o) {
+        UINT32 id = OddId(o.a);
+        ring_.PutUsed(NextUsed(), id, OddLength(id, o.b));
+        if ((o.c & 1) == 0) {
+            ring_.PutUsedIdx(static_cast<UINT16>(NextUsed() + 1));
+        }
+    }
+
+    void DeviceStep(const Operation &o) {
+        UINT16 word = static_cast<UINT16>(o.a | o.b << 8);
+        switch (o.op % kOps) {
+        case kComplete:
+            return Complete(o);
+        case kCompleteOdd:
+            return CompleteOdd(o);
+        case kReplay: {
+            UINT16 before = static_cast<UINT16>(NextUsed() - 1);
+            ring_.PutUsed(NextUsed(), ring_.UsedId(before), ring_.UsedLen(before));
+            return ring_.PutUsedIdx(static_cast<UINT16>(NextUsed() + 1));
+        }
+        case kUsedIdx:
+            return ring_.PutUsedIdx(
+                (o.c & 1) ? word : static_cast<UINT16>(NextUsed() + static_cast<std::int8_t>(o.a)));
+        case kPokeRing:
+            return PokeRing(word, o.c);
+        case kPokePool:
+            if (ring_.pool.size != 0) {
+                ring_.pool.bytes[word % ring_.pool.size] = o.c;
+            }
+            return;
+        case kDeviceWishes:
+            ring_.PutUsedFlags(o.a);
+            return ring_.PutAvailEvent(
+                static_cast<UINT16>(model_.avail_idx + static_cast<std::int8_t>(o.b)));
+        default:
+            return Scribble(o.a & 3, o.c);
+        }
+    }
+
+    void PokeRing(std::size_t at, std::uint8_t value) {
+        at %= ring_.area[0].size + ring_.area[1].size + ring_.area[2].size;
+        unsigned i = 0;
+        for (; at >= ring_.area[i].size; i++) {
+            at -= ring_.area[i].size;
+        }
+        ring_.area[i].bytes[at] = value;
+        if (i == 1) {
+            driver_.AvailScribbled();
+        }
+    }
+
+    void Scribble(unsigned what, std::uint8_t value) {
+        const Area &area = what == 3 ? ring_.pool : ring_.area[what];
+        if (area.size != 0) {
+            std::memset(area.bytes, value, area.size);
+        }
+        if (what == 1) {
+            driver_.AvailScribbled();
+        }
+    }
+
+    // As many buffers as there are descriptors go round.
+    void ProveUsable() {
+        for (UINT16 i = 0; i < model_.qsz; i++) {
+            UINT16 head = driver_.Add(Segments(1, 0, i), 1);
+            driver_.Publish(head);
+            ring_.PutUsed(i, head, 1);
+        }
+        ring_.PutUsedIdx(model_.qsz);
+        driver_.KickPrepare();
+        driver_.KickCommit();
+        while (driver_.HasUsed()) {
+            driver_.GetBatch(Driver::kMaxBatch);
+        }
+        Require(model_.Free() == model_.qsz && model_.in_flight == 0, "usable after reset");
+        driver_.Check();
+    }
+
+    Driver driver_;
+    Model &model_;
+    SharedRing &ring_;
+    bool dumped_ = false;
+};
+
+} // namespace
+
+} // namespace fuzz
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size) {
-    Input in(data, size);
-    Session(in).Run();
+    fuzz::Header header = {};
+    std::size_t n = std::min(size, sizeof(header));
+    std::memcpy(&header, data, n);
+    fuzz::Session(header).Run(data + n, size - n);
     return 0;
 }

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: MIT
+//
+// The driver of the fuzzed queue: each call to the library, judged by the model
+// and by what it wrote to the ring.
+#pragma once
+
+#include <algorithm>
+
+#include "reached.h"
+#include "virtqueue_split_model.h"
+#include "virtqueue_split_shared.h"
+
+namespace fuzz {
+
+enum Function : unsigned {
+    kAddBuffer,
+    kAddIndirect, // kAddBuffer, where it took a table
+    kAddMany,
+    kPublishOne,
+    kPublishMany,
+    kGetOne,
+    kGetMany,
+    kDetachOne,
+    kResetQueue,
+    kFunctions
+};
+
+extern Reached<kFunctions> reached;
+
+class Driver {
+  public:
+    static constexpr unsigned kMaxSegments = kMaxQueue + 2;
+    static constexpr UINT16 kMaxBatch = 8;
+
+    VIRTQ_SPLIT *vq = nullptr;
+    SharedRing ring;
+    Model model;
+    bool ever_broken = false;
+
+    // What the accessors say, after each step.
+    void Check() {
+        ever_broken |= model.broken != STATUS_SUCCESS;
+        Require(VirtqSplitNumFree(vq) == model.Free(), "free descriptors");
+        Require(VirtqSplitInFlight(vq) == model.in_flight, "buffers in flight");
+        Require(VirtqSplitBrokenStatus(vq) == model.broken, "why it is broken");
+        Require(VirtqSplitMisuseCount(vq) == model.misuse &&
+                    VirtqSplitLastMisuse(vq) == model.last_misuse,
+                "misuses");
+        if (model.broken == STATUS_SUCCESS) {
+            Require(vq->avail_idx == model.avail_idx && vq->last_used_idx == model.last_used,
+                    "both indices");
+        }
+    }
+
+    void *NextCookie() {
+        return reinterpret_cast<void *>(cookies_++); // the first is null
+    }
+
+    // Gives the head, or NO_DESC.
+    UINT16 Add(const VIRTQ_SG *sg, UINT16 count) {
+        void *cookie = NextCookie();
+        Allowed allowed = model.JudgeAdd(sg, count);
+        UINT16 head = VIRTQ_SPLIT_NO_DESC;
+        NTSTATUS status =
+            reached.Note(kAddBuffer, VirtqSplitAddBuffer(vq, sg, count, cookie, &head));
+        Settle(allowed, status, sg, count, cookie, head);
+        return NT_SUCCESS(status) ? head : VIRTQ_SPLIT_NO_DESC;
+    }
+
+    void AddBatch(const VIRTQ_BUFFER *buffers, UINT16 count, UINT16 *heads) {
+        UINT16 added = 0xFFFF;
+        NTSTATUS status =
+            reached.Note(kAddMany, VirtqSplitAddBatch(vq, buffers, count, heads, &added));
+        Require(added <= count && NT_SUCCESS(status) == (added == count), "how many were added");
+        for (UINT16 i = 0; i < added || (i == added && i < count); i++) {
+            const VIRTQ_BUFFER &b = buffers[i];
+            Settle(model.JudgeAdd(b.sg, b.sg_count), i < added ? STATUS_SUCCESS : status, b.sg,
+                   b.sg_count, b.cookie, heads[i]);
+        }
+    }
+
+    void Publish(UINT16 head) {
+        bool right = model.IsAdded(head);
+        NTSTATUS status = reached.Note(kPublishOne, VirtqSplitPublishChecked(vq, head));
+        if (model.broken != STATUS_SUCCESS) {
+            Require(status == STATUS_INVALID_DEVICE_STATE, "publish on a broken queue");
+        } else if (!right) {
+            Require(status == model.Misuse(VIRTQ_STATUS_NOT_ADDED), "publish of a wrong head");
+        } else {
+            Require(status == STATUS_SUCCESS, "publish");
+            SeePublished(&head, 1);
+        }
+    }
+
+    void PublishBatch(const UINT16 *heads, UINT16 count) {
+        std::uint32_t seen = 0;
+        bool right = true;
+        for (UINT16 i = 0; i < count; i++) {
+            right &= model.IsAdded(heads[i]) && (seen >> heads[i] & 1) == 0;
+            seen |= right ? 1u << heads[i] : 0;
+        }
+        NTSTATUS status = reached.Note(kPublishMany, VirtqSplitPublishBatch(vq, heads, count));
+        if (model.broken != STATUS_SUCCESS) {
+            Require(status == STATUS_INVALID_DEVICE_STATE, "publish on a broken queue");
+        } else if (!right) {
+            Require(status == model.Misuse(VIRTQ_STATUS_NOT_ADDED), "publish of a wrong head");
+        } else {
+            Require(status == STATUS_SUCCESS, "publish");
+            SeePublished(heads, count);
+        }
+    }
+
+    void KickPrepare() {
+        UINT32 added = model.published - model.settled;
+        bool full = model.kick_when_full && model.was_full;
+        bool wanted = (ring.UsedFlags() & 1) == 0;
+        if (model.event_idx) { // 2.7.10.1: did the last `added` steps pass avail_event?
+            wanted = static_cast<UINT16>(model.avail_idx - 1 - ring.AvailEvent()) < added;
+        }
+        bool kick = model.broken == STATUS_SUCCESS && (full || (added != 0 && wanted));
+        Require((VirtqSplitKickPrepare(vq) != FALSE) == kick, "kick when the device wants it");
+        if (model.broken == STATUS_SUCCESS) {
+            model.prepared = model.published;
+        }
+    }
+
+    void KickCommit() {
+        VirtqSplitKickCommit(vq);
+        model.settled = model.prepared;
+        model.was_full = false;
+    }
+
+    UINT16 Waiting() const {
+        return static_cast<UINT16>(ring.UsedIdx() - model.last_used);
+    }
+
+    bool HasUsed() const {
+        bool has = VirtqSplitHasUsed(vq) != FALSE;
+        Require(has == (model.broken == STATUS_SUCCESS && Waiting() != 0), "HasUsed");
+        return has;
+    }
+
+    void Get() {
+        UINT16 waiting = Waiting();
+        UINT32 id = ring.UsedId(model.last_used), claimed = ring.UsedLen(model.last_used);
+        void *cookie = &cookie;
+        UINT32 len = 1;
+        NTSTATUS status = reached.Note(kGetOne, VirtqSplitGetUsed(vq, &cookie, &len));
+        if (!NT_SUCCESS(status)) {
+            Require(cookie == nullptr && len == 0, "no buffer with an error");
+        }
+        if (model.broken != STATUS_SUCCESS) {
+            Require(status == STATUS_INVALID_DEVICE_STATE, "get on a broken queue");
+        } else if (waiting == 0) {
+            Require(status == STATUS_NOT_FOUND, "nothing to get");
+            CheckAsked();
+        } else {
+            Require(model.JudgeUsed(waiting, id, claimed).Has(status), "judgement of a used entry");
+            if (NT_SUCCESS(status)) {
+                SeeReturned(id, claimed, cookie, len);
+            } else {
+                model.broken = status;
+            }
+        }
+    }
+
+    void GetBatch(UINT16 cap) {
+        VIRTQ_COMPLETION out[kMaxBatch];
+        VIRTQ_COMPLETION *first = out + (kMaxBatch - cap); // nothing behind it
+        UINT16 count = 0xFFFF, i = 0;
+        UINT16 waiting = Waiting();
+        NTSTATUS status = reached.Note(kGetMany, VirtqSplitGetUsedBatch(vq, first, cap, &count));
+        if (cap == 0 || model.broken != STATUS_SUCCESS || waiting == 0) {
+            NTSTATUS expected = cap == 0                         ? STATUS_INVALID_PARAMETER
+                                : model.broken != STATUS_SUCCESS ? STATUS_INVALID_DEVICE_STATE
+                                                                 : STATUS_NOT_FOUND;
+            Require(status == expected && count == 0, "no batch");
+            return;
+        }
+        for (; i < std::min(cap, waiting); i++) {
+            UINT32 id = ring.UsedId(model.last_used), claimed = ring.UsedLen(model.last_used);
+            Allowed allowed = model.JudgeUsed(i == 0 ? waiting : UINT16{0}, id, claimed);
+            if (i == 0 && !allowed.Empty()) {
+                Require(allowed.Has(status) && count == 0, "judgement of a used entry");
+                model.broken = status;
+                return;
+            }
+            if (!allowed.Empty()) {
+                break;
+            }
+            Require(i < count, "a batch takes all that is good");
+            SeeReturned(id, claimed, first[i].cookie, first[i].len);
+        }
+        Require(status == STATUS_SUCCESS && count == i, "a batch takes only what is good");
+    }
+
+    // The loop of the README; the number of rounds is the library's to bound.
+    void Drain() {
+        unsigned rounds = 0;
+        VirtqSplitDisableInterrupts(vq);
+        Ask(static_cast<UINT16>(model.last_used - 1), false);
+        while (HasUsed()) {
+            Require(rounds++ <= model.qsz, "a drain loop ends");
+            Get();
+        }
+    }
+
+    void Disable() {
+        VirtqSplitDisableInterrupts(vq);
+        Ask(static_cast<UINT16>(model.last_used - 1), false);
+        CheckAsked();
+    }
+
+    void Enable() {
+        bool idle = VirtqSplitEnableInterrupts(vq) != FALSE;
+        bool broken = model.broken != STATUS_SUCCESS;
+        Require(idle == (broken || Waiting() == 0), "EnableInterrupts");
+        AskUnlessBroken(model.last_used);
+    }
+
+    void EnableDelayed() {
+        UINT16 after = static_cast<UINT16>(model.event_idx ? model.in_flight * 3 / 4 : 0);
+        bool idle = VirtqSplitEnableInterruptsDelayed(vq) != FALSE;
+        bool broken = model.broken != STATUS_SUCCESS;
+        Require(idle == (broken || Waiting() <= after), "EnableInterruptsDelayed");
+        AskUnlessBroken(static_cast<UINT16>(model.last_used + after));
+    }
+
+    void WaitAndPoll() {
+        bool broken = model.broken != STATUS_SUCCESS;
+        UINT16 position = VirtqSplitPrepareWait(vq);
+        Require(position == (broken ? 0 : model.last_used), "PrepareWait");
+        AskUnlessBroken(model.last_used);
+        bool news = VirtqSplitPoll(vq, position) != FALSE;
+        Require(news == (!broken && Waiting() != 0), "Poll");
+    }
+
+    bool Detach() {
+        std::uint32_t outstanding = model.Outstanding();
+        void *cookie = &cookie;
+        NTSTATUS status = reached.Note(kDetachOne, VirtqSplitDetachUnused(vq, &cookie));
+        if (outstanding == 0) {
+            Require(status == STATUS_NOT_FOUND && cookie == nullptr, "nothing to detach");
+            return false;
+        }
+        UINT32 head = static_cast<UINT32>(__builtin_ctz(outstanding));
+        Require(status == STATUS_SUCCESS && cookie == model.chains[head].cookie,
+                "detach gives each buffer once, by descriptor");
+        model.in_flight = static_cast<UINT16>(model.in_flight - (model.flight >> head & 1));
+        model.Release(head);
+        model.broken = model.broken == STATUS_SUCCESS ? VIRTQ_STATUS_DETACHED : model.broken;
+        return true;
+    }
+
+    void Reset() {
+        NTSTATUS status = reached.Note(kResetQueue, VirtqSplitResetChecked(vq));
+        if (model.Outstanding() != 0) {
+            Require(status == model.Misuse(VIRTQ_STATUS_BUFFERS_LEFT), "reset with buffers left");
+            model.broken = model.broken == STATUS_SUCCESS ? status : model.broken;
+            return;
+        }
+        Require(status == STATUS_SUCCESS, "reset");
+        Require(ring.area[0].IsZero() && ring.area[1].IsZero() && ring.area[2].IsZero(),
+                "reset clears what is shared");
+        model.Clear();
+    }
+
+    void Recover() {
+        ever_broken |= model.broken != STATUS_SUCCESS;
+        while (Detach()) {
+        }
+        Reset();
+    }
+
+    // The device wrote to the avail ring.
+    void AvailScribbled() {
+        model.asked_known = false;
+        model.avail_clean = false;
+    }
+
+  private:
+    void Settle(const Allowed &allowed, NTSTATUS status, const VIRTQ_SG *sg, UINT16 count,
+                void *cookie, UINT16 head) {
+        Require(allowed.Has(status), "judgement of a buffer to add");
+        if (NT_SUCCESS(status)) {
+            SeeAdded(head, sg, count, cookie);
+        } else if (status == STATUS_INSUFFICIENT_RESOURCES) {
+            model.was_full = true;
+        }
+    }
+
+    // The chain, as the device will read it (2.7.5): exactly the buffer.
+    void SeeAdded(UINT16 head, const VIRTQ_SG *sg, UINT16 count, void *cookie) {
+        Require(head < model.qsz, "a head in range");
+        Chain chain = {cookie, 0, 1u << head, -1};
+        Area table = ring.area[0];
+        unsigned at = head;
+        if (model.TakesTable(count)) {
+            Descriptor first = ring.Desc(table, head);
+            std::uint64_t offset = first.addr - SharedRing::kPoolAddress;
+            Require(first.flags == 4 && first.len == 16u * count &&
+                        offset % (16u * model.entries) == 0 && offset < ring.pool.size,
+                    "a descriptor of a table");
+            chain.table = static_cast<int>(offset / (16u * model.entries));
+            table = {ring.pool.bytes + offset, 16u * model.entries};
+            at = 0;
+            (void)reached.Note(kAddIndirect, STATUS_SUCCESS);
+        }
+        for (UINT16 i = 0; i < count; i++) {
+            Require(at < model.qsz && at < table.size / 16, "a descriptor in range");
+            Descriptor d = ring.Desc(table, at);
+            unsigned flags = (i + 1 < count ? 1u : 0u) | (sg[i].write ? 2u : 0u);
+            Require(d.addr == sg[i].addr && d.len == sg[i].len && d.flags == flags,
+                    "a descriptor as the segment");
+            chain.writable += sg[i].write ? sg[i].len : 0;
+            chain.members |= chain.table < 0 ? 1u << at : 0;
+            at = d.next;
+        }
+        Require(chain.table >= 0 || __builtin_popcount(chain.members) == count, "no loop");
+        model.Enter(head, chain);
+    }
+
+    void SeePublished(const UINT16 *heads, UINT16 count) {
+        for (UINT16 i = 0; i < count; i++) {
+            Require(ring.AvailHead(model.avail_idx) == heads[i], "avail ring entry");
+            model.Publish(heads[i]);
+        }
+        if (count != 0) {
+            Require(ring.AvailIdx() == model.avail_idx, "avail->idx");
+        }
+    }
+
+    void SeeReturned(UINT32 id, UINT32 claimed, void *cookie, UINT32 len) {
+        Require(cookie == model.chains[id].cookie, "the cookie of that buffer");
+        Require(len == std::min(claimed, model.chains[id].writable), "length within the buffer");
+        model.Return(id);
+    }
+
+    void Ask(UINT16 event, bool on) {
+        model.Ask(event, on);
+        // Where it stopped is not documented.
+        model.asked_known = model.broken == STATUS_SUCCESS;
+    }
+
+    void AskUnlessBroken(UINT16 event) {
+        if (model.broken == STATUS_SUCCESS) {
+            Ask(event, true);
+            CheckAsked();
+        }
+    }
+
+    // used_event or avail->flags (2.7.7); flags stay 0 with EVENT_IDX (2.7.7.1).
+    void CheckAsked() const {
+        if (model.asked_known) {
+            UINT16 told = model.event_idx ? ring.UsedEvent() : ring.AvailFlags();
+            Require(told == model.asked, "what the device was told about interrupts");
+        }
+        if (model.event_idx && model.avail_clean) {
+            Require(ring.AvailFlags() == 0, "avail->flags with EVENT_IDX");
+        }
+    }
+
+    std::uintptr_t cookies_ = 0;
+};
+
+} // namespace fuzz
