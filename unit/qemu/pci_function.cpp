@@ -5,17 +5,23 @@
 
 namespace qtest {
 
-PciFunction::PciFunction(Machine &machine) : machine_(machine) {
+PciFunction::PciFunction(Machine &machine, unsigned number) : machine_(machine) {
     for (slot_ = 0; slot_ < 32; slot_++) {
-        if (configRead(0, 2) == 0x1AF4) {
+        if (configRead(0, 2) == 0x1AF4 && number-- == 0) {
             break;
         }
     }
     if (slot_ == 32) {
-        throw std::runtime_error("no virtio device on PCI bus 0");
+        throw std::runtime_error("too few virtio devices on PCI bus 0");
     }
     findBars();
     configWrite(4, configRead(4, 2) | 7, 2); // I/O, memory, bus master
+    line_ = uint8_t(configRead(0x3C, 1));
+    auto caps = capabilities(MsixCapability);
+    if (!caps.empty()) {
+        msix_ = caps[0];
+        vectors_ = (configRead(uint16_t(msix_ + 2), 2) & 0x7FF) + 1;
+    }
 }
 
 uint32_t PciFunction::configRead(uint16_t offset, int width) {
@@ -58,45 +64,72 @@ void PciFunction::findBars() {
     configWrite(4, command, 2);
 }
 
-uint16_t PciFunction::findCapability(uint8_t id) {
+std::vector<uint16_t> PciFunction::capabilities(uint8_t id) {
+    std::vector<uint16_t> found;
     uint8_t at = uint8_t(configRead(0x34, 1));
     for (int i = 0; at != 0 && i < 48; i++) {
         if (configRead(at, 1) == id) {
-            return at;
+            found.push_back(at);
         }
         at = uint8_t(configRead(uint16_t(at + 1), 1));
     }
-    throw std::runtime_error("capability not found");
+    return found;
 }
 
-uint64_t PciFunction::enableMsix(unsigned count) {
-    uint16_t cap = findCapability(0x11);
-    uint32_t control = configRead(uint16_t(cap + 2), 2);
-    uint32_t table = configRead(uint16_t(cap + 4), 4);
-    if (count > (control & 0x7FF) + 1) {
-        throw std::runtime_error("the device has fewer MSI-X vectors");
+void PciFunction::enableMsix(bool on) {
+    if (vectors_ == 0) {
+        if (on) {
+            throw std::runtime_error("the device has no MSI-X");
+        }
+        return;
     }
-    messages_ = machine_.allocate(4 * count, 64);
-    for (unsigned i = 0; i < count; i++) {
-        uint32_t entry = (table & ~7u) + 16 * i;
-        access('w', uint8_t(table & 7), entry, 4, uint32_t(messages_ + 4 * i));
-        access('w', uint8_t(table & 7), entry + 4, 4, 0);
-        access('w', uint8_t(table & 7), entry + 8, 4, i + 1);
-        access('w', uint8_t(table & 7), entry + 12, 4, 0);
+    uint16_t control = uint16_t(msix_ + 2);
+    configWrite(control, on ? 0xC000 : 0, 2); // masked, while the table changes
+    if (!on) {
+        return;
     }
-    configWrite(uint16_t(cap + 2), (control | 0x8000) & ~0x4000u, 2);
-    return messages_;
+    if (messages_ == 0) {
+        messages_ = machine_.allocate(4 * vectors_, 64);
+        uint32_t table = configRead(uint16_t(msix_ + 4), 4);
+        for (unsigned i = 0; i < vectors_; i++) {
+            uint32_t entry = (table & ~7u) + 16 * i;
+            access('w', uint8_t(table & 7), entry, 4, uint32_t(messages_ + 4 * i));
+            access('w', uint8_t(table & 7), entry + 4, 4, 0);
+            access('w', uint8_t(table & 7), entry + 8, 4, messageData(i));
+            access('w', uint8_t(table & 7), entry + 12, 4, 0);
+        }
+    }
+    memset(machine_.at(messages_), 0, 4 * vectors_);
+    configWrite(control, 0x8000, 2);
 }
 
-bool PciFunction::takeMessage(unsigned index) {
+uint32_t PciFunction::takeMessage(unsigned index) {
     auto *word = reinterpret_cast<uint32_t *>(machine_.at(messages_ + 4 * index));
-    return __atomic_exchange_n(word, 0, __ATOMIC_SEQ_CST) == index + 1;
+    return __atomic_exchange_n(word, 0, __ATOMIC_SEQ_CST);
+}
+
+std::set<unsigned> PciFunction::takeMessages() {
+    std::set<unsigned> come;
+    for (unsigned i = 0; i < vectors_; i++) {
+        uint32_t data = takeMessage(i);
+        if (data != 0 && data != messageData(i)) {
+            throw std::runtime_error("message " + std::to_string(i) + " has wrong data");
+        }
+        if (data != 0) {
+            come.insert(i);
+        }
+    }
+    return come;
+}
+
+bool PciFunction::lineRaised() {
+    return machine_.line(line_);
 }
 
 uint32_t PciFunction::access(char kind, uint8_t bar, uint32_t offset, int width, uint32_t value) {
     const Bar &b = bars_[bar];
     if (offset + uint64_t(width) > b.length) {
-        throw std::runtime_error("the library left BAR " + std::to_string(bar));
+        throw std::runtime_error("an access outside BAR " + std::to_string(bar));
     }
     uint64_t address = b.address + offset;
     if (kind == 'w') {
@@ -114,21 +147,26 @@ namespace {
 PciFunction *self(void *context) {
     return static_cast<PciFunction *>(context);
 }
+
+uint32_t readForLibrary(void *context, UINT16 at, int width) {
+    for (int i = 0; i < width; i++) {
+        self(context)->libraryReads.insert(uint16_t(at + i));
+    }
+    return self(context)->configRead(at, width);
+}
 } // namespace
 
 const VIRTIO_PCI_IO *PciFunction::io() {
     static const VIRTIO_PCI_IO table = {
-        [](void *c, UINT16 at) -> UINT8 { return UINT8(self(c)->configRead(at, 1)); },
-        [](void *c, UINT16 at) -> UINT16 { return UINT16(self(c)->configRead(at, 2)); },
-        [](void *c, UINT16 at) -> UINT32 { return self(c)->configRead(at, 4); },
-        [](void *c, UINT8 b) -> UINT64 { return self(c)->barLength(b); },
-        [](void *c, UINT8 b, UINT32 at) -> UINT8 {
-            return UINT8(self(c)->access('r', b, at, 1, 0));
-        },
+        [](void *c, UINT16 at) -> UINT8 { return UINT8(readForLibrary(c, at, 1)); },
+        [](void *c, UINT16 at) -> UINT16 { return UINT16(readForLibrary(c, at, 2)); },
+        [](void *c, UINT16 at) -> UINT32 { return readForLibrary(c, at, 4); },
+        [](void *c, UINT8 b) -> UINT64 { return b < 6 ? self(c)->bar(b).length : 0; },
+        [](void *c, UINT8 b, UINT32 at) -> UINT8 { return UINT8(self(c)->access('r', b, at, 1)); },
         [](void *c, UINT8 b, UINT32 at) -> UINT16 {
-            return UINT16(self(c)->access('r', b, at, 2, 0));
+            return UINT16(self(c)->access('r', b, at, 2));
         },
-        [](void *c, UINT8 b, UINT32 at) -> UINT32 { return self(c)->access('r', b, at, 4, 0); },
+        [](void *c, UINT8 b, UINT32 at) -> UINT32 { return self(c)->access('r', b, at, 4); },
         [](void *c, UINT8 b, UINT32 at, UINT8 v) { self(c)->access('w', b, at, 1, v); },
         [](void *c, UINT8 b, UINT32 at, UINT16 v) { self(c)->access('w', b, at, 2, v); },
         [](void *c, UINT8 b, UINT32 at, UINT32 v) { self(c)->access('w', b, at, 4, v); },

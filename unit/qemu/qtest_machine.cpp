@@ -4,60 +4,53 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-#include <stdexcept>
 #include <thread>
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 namespace qtest {
 
 namespace {
 
 constexpr size_t RamSize = 64u << 20;
-constexpr auto StartLimit = std::chrono::seconds(30);
-constexpr int ReplyLimitMs = 20000;
+constexpr auto StartLimit = std::chrono::seconds(60);
+constexpr int ReplyLimitMs = 30000;
 using Clock = std::chrono::steady_clock;
 
-std::string readFile(const std::string &path) {
-    std::ifstream f(path);
-    std::stringstream s;
-    s << f.rdbuf();
-    return s.str();
+std::string contents(const Fd &file, size_t from = 0) {
+    std::string all;
+    char chunk[4096];
+    ssize_t n;
+    while (file && (n = pread(file.get(), chunk, sizeof(chunk), off_t(from + all.size()))) > 0) {
+        all.append(chunk, size_t(n));
+    }
+    return all;
 }
 
 } // namespace
 
 bool available() {
-    return std::system("command -v qemu-system-x86_64 >/dev/null 2>&1") == 0;
+    static const bool found = std::system("command -v qemu-system-x86_64 >/dev/null 2>&1") == 0;
+    return found;
 }
 
 // Delegates, so that the destructor cleans up after a start that fails.
-Machine::Machine(const std::string &machine, const std::vector<std::string> &args) : Machine() {
-    char name[] = "/tmp/vq7-qtest-XXXXXX";
-    if (!mkdtemp(name)) {
-        throw std::runtime_error("no temporary folder in /tmp: " + std::string(strerror(errno)));
-    }
-    folder_ = name;
-    start(machine, args);
+Machine::Machine(const std::string &machine, const std::vector<std::string> &args,
+                 const std::vector<int> &fds)
+    : Machine() {
+    start(machine, args, fds);
     waitForFirmware();
-    mapRam();
+    takeLog();
+    readLine(qmp_.get(), qmpBuffer_, "a greeting");
+    qmp("qmp_capabilities");
+    // Reports every change of an input from here on, "IRQ raise 11".
+    ask("irq_intercept_in ioapic");
 }
 
 Machine::~Machine() {
-    if (socket_ >= 0) {
-        close(socket_);
-    }
     if (pid_ > 0) {
         kill(pid_, SIGKILL);
         waitpid(pid_, nullptr, 0);
@@ -65,27 +58,32 @@ Machine::~Machine() {
     if (ram_) {
         munmap(ram_, RamSize);
     }
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
+}
+
+std::string Machine::takeLog() {
+    std::string text = contents(log_, logRead_);
+    logRead_ += text.size();
+    return text;
 }
 
 void Machine::fail(const std::string &what) {
-    std::string log = readFile(folder_ + "/log");
+    std::string log = contents(log_);
     throw std::runtime_error(what + (log.empty() ? "" : "; QEMU said: " + log));
 }
 
-void Machine::start(const std::string &machine, const std::vector<std::string> &args) {
-    std::string path = folder_ + "/qtest";
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
-    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (bind(listener, reinterpret_cast<sockaddr *>(&address), sizeof(address)) != 0 ||
-        listen(listener, 1) != 0) {
-        close(listener);
-        fail("can't listen at " + path + ": " + strerror(errno));
+void Machine::start(const std::string &machine, const std::vector<std::string> &args,
+                    std::vector<int> fds) {
+    ramFile_ = memoryFile("ram", RamSize);
+    log_ = memoryFile("log", 0);
+    firmware_ = memoryFile("firmware", 0);
+    Fd qtestTheirs, qmpTheirs;
+    std::tie(qtest_, qtestTheirs) = socketPair(SOCK_STREAM);
+    std::tie(qmp_, qmpTheirs) = socketPair(SOCK_STREAM);
+    void *p = mmap(nullptr, RamSize, PROT_READ | PROT_WRITE, MAP_SHARED, ramFile_.get(), 0);
+    if (p == MAP_FAILED) {
+        systemError("can't map the machine's RAM");
     }
-    std::string ram = "memory-backend-file,id=ram,share=on,size=64M,mem-path=" + folder_ + "/ram";
+    ram_ = static_cast<uint8_t *>(p);
     std::vector<std::string> all = {"qemu-system-x86_64",
                                     "-M",
                                     machine + ",memory-backend=ram",
@@ -94,95 +92,140 @@ void Machine::start(const std::string &machine, const std::vector<std::string> &
                                     "-m",
                                     "64M",
                                     "-object",
-                                    ram,
+                                    "memory-backend-file,id=ram,share=on,size=64M,mem-path=" +
+                                        ramFile_.path(),
                                     "-display",
                                     "none",
                                     "-nodefaults",
-                                    "-qtest",
-                                    "unix:" + path,
+                                    "-no-user-config",
                                     "-chardev",
-                                    "file,id=firmware,path=" + folder_ + "/firmware",
+                                    "socket,id=qtest,fd=" + qtestTheirs.number(),
+                                    "-qtest",
+                                    "chardev:qtest",
+                                    "-qtest-log",
+                                    "none",
+                                    "-chardev",
+                                    "socket,id=qmp,fd=" + qmpTheirs.number(),
+                                    "-mon",
+                                    "chardev=qmp,mode=control",
+                                    "-chardev",
+                                    "file,id=firmware,path=" + firmware_.path(),
                                     "-device",
                                     "isa-debugcon,iobase=0x402,chardev=firmware"};
     all.insert(all.end(), args.begin(), args.end());
+    fds.insert(fds.end(), {ramFile_.get(), firmware_.get(), qtestTheirs.get(), qmpTheirs.get()});
+    launch(all, fds);
+}
+
+void Machine::launch(std::vector<std::string> args, const std::vector<int> &fds) {
+    std::vector<char *> argv;
+    for (auto &a : args) {
+        argv.push_back(a.data());
+    }
+    argv.push_back(nullptr);
+    pid_t parent = getpid();
     pid_ = fork();
+    if (pid_ < 0) {
+        systemError("can't start a process");
+    }
     if (pid_ == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL); // also when this test is killed itself
-        std::vector<char *> argv;
-        for (auto &a : all) {
-            argv.push_back(a.data());
+        // QEMU ends with this test, however that ends, also just now.
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) {
+            _exit(126);
         }
-        argv.push_back(nullptr);
-        int log = open((folder_ + "/log").c_str(), O_CREAT | O_WRONLY, 0600);
-        dup2(log, 1);
-        dup2(log, 2);
+        for (int fd : fds) {
+            fcntl(fd, F_SETFD, 0);
+        }
+        dup2(log_.get(), 1);
+        dup2(log_.get(), 2);
         execvp(argv[0], argv.data());
         _exit(127);
     }
-    pollfd p{listener, POLLIN, 0};
-    if (poll(&p, 1, ReplyLimitMs) == 1) {
-        socket_ = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
-    }
-    close(listener);
-    if (socket_ < 0) {
-        fail("QEMU did not connect to its qtest socket");
-    }
-}
-
-void Machine::mapRam() {
-    int fd = open((folder_ + "/ram").c_str(), O_RDWR | O_CLOEXEC);
-    void *p =
-        fd < 0 ? MAP_FAILED : mmap(nullptr, RamSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (fd >= 0) {
-        close(fd);
-    }
-    if (p == MAP_FAILED) {
-        fail("can't map the machine's RAM");
-    }
-    ram_ = static_cast<uint8_t *>(p);
 }
 
 // SeaBIOS says on its debug port that it has nothing to boot; before that it
 // uses the configuration ports itself.
 void Machine::waitForFirmware() {
     auto end = Clock::now() + StartLimit;
-    while (readFile(folder_ + "/firmware").find("No bootable device") == std::string::npos) {
+    while (contents(firmware_).find("No bootable device") == std::string::npos) {
         if (waitpid(pid_, nullptr, WNOHANG) == pid_) {
             pid_ = -1;
             fail("QEMU ended while starting");
         }
         if (Clock::now() > end) {
-            fail("the firmware did not finish in 30 s");
+            fail("the firmware did not finish in 60 s");
         }
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+}
+
+std::string Machine::readLine(int socket, std::string &buffer, const std::string &asked) {
+    for (;;) {
+        size_t end = buffer.find('\n');
+        if (end != std::string::npos) {
+            std::string line = buffer.substr(0, end);
+            buffer.erase(0, end + 1);
+            return line;
+        }
+        pollfd p{socket, POLLIN, 0};
+        char chunk[4096];
+        ssize_t n = poll(&p, 1, ReplyLimitMs) == 1 ? recv(socket, chunk, sizeof(chunk), 0) : 0;
+        if (n <= 0) {
+            fail("no answer from QEMU to '" + asked + "'");
+        }
+        buffer.append(chunk, size_t(n));
     }
 }
 
 std::string Machine::ask(const std::string &line) {
     std::string out = line + "\n";
-    if (send(socket_, out.data(), out.size(), MSG_NOSIGNAL) != ssize_t(out.size())) {
+    if (send(qtest_.get(), out.data(), out.size(), MSG_NOSIGNAL) != ssize_t(out.size())) {
         fail("qtest socket closed at '" + line + "'");
     }
+    return answer(line);
+}
+
+std::string Machine::answer(const std::string &line) {
     for (;;) {
-        size_t end = buffer_.find('\n');
-        if (end != std::string::npos) {
-            std::string reply = buffer_.substr(0, end);
-            buffer_.erase(0, end + 1);
-            if (reply.rfind("IRQ ", 0) == 0) {
-                continue;
-            }
-            if (reply.rfind("OK", 0) != 0) {
-                fail("qtest answered '" + reply + "' to '" + line + "'");
-            }
+        std::string reply = readLine(qtest_.get(), buffer_, line);
+        if (reply.rfind("IRQ raise ", 0) == 0) {
+            raised_.insert(unsigned(std::stoul(reply.substr(10))));
+        } else if (reply.rfind("IRQ lower ", 0) == 0) {
+            raised_.erase(unsigned(std::stoul(reply.substr(10))));
+        } else if (reply.rfind("OK", 0) == 0) {
             return reply.size() > 3 ? reply.substr(3) : "";
+        } else {
+            fail("qtest answered '" + reply + "' to '" + line + "'");
         }
-        pollfd p{socket_, POLLIN, 0};
-        char chunk[512];
-        ssize_t n = poll(&p, 1, ReplyLimitMs) == 1 ? recv(socket_, chunk, sizeof(chunk), 0) : 0;
-        if (n <= 0) {
-            fail("no qtest answer to '" + line + "'");
+    }
+}
+
+// One round for what was queued when it was asked, one for what that queued.
+void Machine::settle() {
+    for (int i = 0; i < 2; i++) {
+        read(0, 1);
+    }
+}
+
+bool Machine::line(unsigned number) {
+    return raised_.count(number) != 0;
+}
+
+std::string Machine::qmp(const std::string &command, const std::string &arguments) {
+    std::string out = "{\"execute\": \"" + command + "\", \"arguments\": " + arguments + "}\n";
+    if (send(qmp_.get(), out.data(), out.size(), MSG_NOSIGNAL) != ssize_t(out.size())) {
+        fail("QMP socket closed at '" + command + "'");
+    }
+    for (;;) {
+        std::string reply = readLine(qmp_.get(), qmpBuffer_, command);
+        if (reply.rfind("{\"error\"", 0) == 0) {
+            fail("QMP command '" + command + "': " + reply);
         }
-        buffer_.append(chunk, size_t(n));
+        if (reply.rfind("{\"return\"", 0) == 0) {
+            return reply;
+        }
+        // Events come in between.
     }
 }
 

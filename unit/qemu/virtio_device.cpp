@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "virtio_device.h"
 
+#include <algorithm>
 #include <chrono>
 #include <stdexcept>
 #include <thread>
@@ -15,13 +16,10 @@ void check(NTSTATUS status, const char *what) {
     }
 }
 
-VirtioDevice::VirtioDevice(Machine &m, VIRTIO_PCI_MODE mode, unsigned msixVectors)
-    : function(m), machine(m) {
-    if (msixVectors) {
-        function.enableMsix(msixVectors);
-    }
-    check(VirtioPciInit(&pci, PciFunction::io(), &function, mode, msixVectors != 0),
-          "VirtioPciInit");
+VirtioDevice::VirtioDevice(Machine &m, PciFunction &f, VIRTIO_PCI_MODE mode, bool msix)
+    : function(f), machine(m) {
+    function.enableMsix(msix);
+    check(VirtioPciInit(&pci, PciFunction::io(), &function, mode, msix), "VirtioPciInit");
 }
 
 void VirtioDevice::negotiate(UINT64 wanted, UINT64 required) {
@@ -30,26 +28,43 @@ void VirtioDevice::negotiate(UINT64 wanted, UINT64 required) {
     check(VirtioPciNegotiate(&pci, wanted, required), "VirtioPciNegotiate");
 }
 
-Queue &VirtioDevice::addQueue(UINT16 index, UINT16 size, UINT16 vector) {
+void VirtioDevice::initialize(Queue &q, UINT16 size, UINT16 max, const QueueOptions &options) {
+    bool eventIdx = negotiated(VIRTIO_F_RING_EVENT_IDX_BIT);
+    bool indirect = negotiated(VIRTIO_F_RING_INDIRECT_DESC_BIT);
+    UINT16 tables = std::min<UINT16>(size, 64);
+    UINT16 entries = std::min<UINT16>(size, 32);
+    UINT64 pool = indirect ? machine.allocate(tables * entries * sizeof(VIRTQ_DESC), 4096) : 0;
+    void *poolVa = indirect ? machine.at(pool) : nullptr;
+    if (options.separate) {
+        UINT64 desc = machine.allocate(VirtqSplitDescAreaSize(size) + 16, 4096) + 16;
+        UINT64 used = machine.allocate(VirtqSplitUsedAreaSize(size) + 4, 4096) + 4;
+        UINT64 avail = machine.allocate(VirtqSplitAvailAreaSize(size) + 2, 4096) + 2;
+        VIRTQ_SPLIT_AREAS areas = {machine.at(desc), desc, machine.at(avail), avail,
+                                   machine.at(used), used};
+        check(VirtqSplitInitAreas(q.vq(), size, max, eventIdx, indirect, &areas, poolVa, pool,
+                                  tables, entries),
+              "VirtqSplitInitAreas");
+    } else {
+        UINT64 ring = machine.allocate(VirtqSplitRingMemSize(size, 4096, eventIdx), 4096);
+        check(VirtqSplitInit(q.vq(), size, eventIdx, indirect, machine.at(ring), ring, 4096, poolVa,
+                             pool, tables, entries),
+              "VirtqSplitInit");
+    }
+    q.vq()->indirect_threshold = 1;
+    VirtqSplitSetCutUsedLength(q.vq(), !pci.modern); // 2.7.8.2
+}
+
+Queue &VirtioDevice::addQueue(UINT16 index, const QueueOptions &options) {
     auto q = std::make_unique<Queue>();
     UINT16 max = 0;
     check(VirtioPciQueueMaxSize(&pci, index, &max), "VirtioPciQueueMaxSize");
-    if (size == 0 || !pci.modern) {
-        size = max;
-    }
-    bool eventIdx = pci.driver_features & VIRTIO_FEATURE(VIRTIO_F_RING_EVENT_IDX_BIT);
-    bool indirect = pci.driver_features & VIRTIO_FEATURE(VIRTIO_F_RING_INDIRECT_DESC_BIT);
-    size_t bytes = VirtqSplitRingMemSize(size, 4096, eventIdx);
-    UINT64 ring = machine.allocate(bytes, 4096);
-    UINT64 pool = indirect ? machine.allocate(16 * 32 * sizeof(VIRTQ_DESC), 4096) : 0;
+    UINT16 size = options.size == 0 || !pci.modern ? max : options.size;
     q->state.resize(VirtqSplitStateSize(size) / sizeof(void *) + 1);
     q->index = index;
-    q->vector = vector;
-    check(VirtqSplitInit(q->vq(), size, eventIdx, indirect, machine.at(ring), ring, 4096,
-                         indirect ? machine.at(pool) : nullptr, pool, 16, 32),
-          "VirtqSplitInit");
+    q->vector = options.vector;
+    initialize(*q, size, max, options);
     check(VirtioPciQueueSetup(&pci, index, size, q->vq()->desc_pa, q->vq()->avail_pa,
-                              q->vq()->used_pa, vector),
+                              q->vq()->used_pa, options.vector),
           "VirtioPciQueueSetup");
     queues_.push_back(std::move(q));
     return *queues_.back();
@@ -59,11 +74,12 @@ void VirtioDevice::driverOk() {
     VirtioPciDriverOk(&pci);
 }
 
-void VirtioDevice::add(Queue &queue, const std::vector<VIRTQ_SG> &sg, void *cookie) {
+UINT16 VirtioDevice::add(Queue &queue, const std::vector<VIRTQ_SG> &sg, void *cookie) {
     UINT16 head;
     check(VirtqSplitAddBuffer(queue.vq(), sg.data(), UINT16(sg.size()), cookie, &head),
           "VirtqSplitAddBuffer");
     check(VirtqSplitPublishChecked(queue.vq(), head), "VirtqSplitPublishChecked");
+    return head;
 }
 
 void VirtioDevice::kick(Queue &queue) {
@@ -93,11 +109,21 @@ Completion VirtioDevice::wait(Queue &queue) {
             check(status, "VirtqSplitGetUsed");
         }
         if (std::chrono::steady_clock::now() > end) {
-            throw std::runtime_error("no buffer came back in 10 s; device status " +
+            throw std::runtime_error("no buffer of queue " + std::to_string(queue.index) +
+                                     " came back in 10 s; device status " +
                                      std::to_string(VirtioPciGetStatus(&pci)));
         }
-        std::this_thread::sleep_for(std::chrono::microseconds(50));
+        std::this_thread::sleep_for(std::chrono::microseconds(20));
     }
+}
+
+std::vector<void *> VirtioDevice::detach(Queue &queue) {
+    std::vector<void *> back;
+    void *cookie;
+    while (VirtqSplitDetachUnused(queue.vq(), &cookie) == STATUS_SUCCESS) {
+        back.push_back(cookie);
+    }
+    return back;
 }
 
 } // namespace qtest

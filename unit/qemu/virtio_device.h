@@ -24,6 +24,12 @@ struct Queue {
     }
 };
 
+struct QueueOptions {
+    UINT16 size = 0; // 0: the device's; a legacy device's is never changed
+    UINT16 vector = 0xFFFF;
+    bool separate = false; // three areas, as badly aligned as 2.7 allows (modern)
+};
+
 struct Completion {
     void *cookie = nullptr;
     UINT32 len = 0;
@@ -31,28 +37,35 @@ struct Completion {
 
 class VirtioDevice {
   public:
-    VirtioDevice(Machine &machine, VIRTIO_PCI_MODE mode, unsigned msixVectors);
+    VirtioDevice(Machine &machine, PciFunction &function, VIRTIO_PCI_MODE mode, bool msix);
 
     // Reset, negotiation of `wanted` (with all of `required`).
     void negotiate(UINT64 wanted, UINT64 required = 0);
-    // A queue of `size` descriptors (0: the device's own), with 16 indirect
-    // tables of 32 when that was negotiated.
-    Queue &addQueue(UINT16 index, UINT16 size, UINT16 vector = 0xFFFF);
+    bool negotiated(unsigned bit) const {
+        return (pci.driver_features & VIRTIO_FEATURE(bit)) != 0;
+    }
+    // With as many indirect tables of 32 as descriptors, if that was negotiated;
+    // chains of two segments and more use them then.
+    Queue &addQueue(UINT16 index, const QueueOptions &options);
     void driverOk();
 
     // Publishes, kicks as the library says; counts both.
     void submit(Queue &queue, const std::vector<VIRTQ_SG> &sg, void *cookie);
-    void add(Queue &queue, const std::vector<VIRTQ_SG> &sg, void *cookie);
+    UINT16 add(Queue &queue, const std::vector<VIRTQ_SG> &sg, void *cookie);
     void kick(Queue &queue);
     // The next finished buffer; throws after 10 s with the device's status.
     Completion wait(Queue &queue);
+    // All that were added and never came back; after a reset.
+    std::vector<void *> detach(Queue &queue);
 
     VIRTIO_PCI_DEVICE pci{};
-    PciFunction function;
+    PciFunction &function;
     Machine &machine;
     unsigned kicks = 0, suppressed = 0;
 
   private:
+    void initialize(Queue &q, UINT16 size, UINT16 max, const QueueOptions &options);
+
     std::vector<std::unique_ptr<Queue>> queues_;
 };
 
