@@ -79,7 +79,9 @@ typedef unsigned char UCHAR;
 typedef unsigned short USHORT;
 typedef UCHAR BOOLEAN;
 typedef void *PVOID;
-#ifndef VOID
+#if defined(_WIN32)
+typedef void VOID; /* a macro of this name would hide types of <winnt.h> */
+#elif !defined(VOID)
 #define VOID void
 #endif
 #endif /* !VIRTIO_OSDEP_HAVE_WINDEF */

@@ -27,7 +27,7 @@ BOOLEAN VirtqSplitPoll(const VIRTQ_SPLIT *vq, UINT16 position) {
     if (VIRTIO_UNLIKELY(VirtqCannotWait(vq))) {
         return FALSE;
     }
-    return (BOOLEAN)(VirtioLoadAcquireU16(&vq->used->idx) != position);
+    return (BOOLEAN)(VirtioLoadAcquireU16(&vq->used->idx) != position); // pair C
 }
 
 VOID VirtqSplitSetKickWhenFull(VIRTQ_SPLIT *vq, BOOLEAN on) {

@@ -106,6 +106,18 @@ foreach(cpu IN ITEMS x86_64 i686)
   endif()
 endforeach()
 
+# Programs on Windows, which may include <windows.h> before the library or after it.
+foreach(cpu IN ITEMS x86_64 i686)
+  if(EXISTS /usr/${cpu}-w64-mingw32/include/windows.h)
+    foreach(order IN ITEMS FIRST LAST)
+      vq7_compile_check(windows.${cpu}.${order} VQ7_CLANGXX --target=${cpu}-w64-mingw32
+        -std=c++98 ${VQ7_WARNINGS} -fsyntax-only -DVIRTIO_OSDEP_USER_MODE -DWINDOWS_${order}
+        -I${VQ7_LIB_DIR} -isystem /usr/${cpu}-w64-mingw32/include
+        ${CMAKE_CURRENT_SOURCE_DIR}/compile/windows_user.cpp ${VQ7_LIB_SOURCES})
+    endforeach()
+  endif()
+endforeach()
+
 # The driver in the same dialect. The kernel's headers are mingw-w64's, which want
 # another compiler's macros; those for x86 want more of it than can be had.
 if(VQ7_DDK_x86_64)
