@@ -159,6 +159,9 @@ add_test(NAME package.older_options COMMAND sh
   ${CMAKE_CURRENT_BINARY_DIR}/older_options)
 set_tests_properties(package.older_options PROPERTIES TIMEOUT 120)
 
+add_test(NAME docs.barriers COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/compile/barriers.sh
+  ${VQ7_LIB_DIR})
+
 # Documents name tests and functions that exist. Without clang some tests are left out.
 find_package(Python3 COMPONENTS Interpreter)
 if(Python3_FOUND AND VQ7_CLANGXX)

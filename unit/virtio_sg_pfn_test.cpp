@@ -47,7 +47,8 @@ Result FromPfns(const std::vector<UINT64> &pfns, size_t offset, size_t length, U
     return r;
 }
 
-TEST(SgFromPfns, JoinsNeighbours) {
+TEST(SgFromPfns, JoinsNeighbours) // 2.7.4: the device may not care how a buffer is cut
+{
     Result r = FromPfns({0x100, 0x101, 0x102}, 0, 3 * kPage);
     EXPECT_EQ(r.status, STATUS_SUCCESS);
     EXPECT_EQ(r.ranges, (std::vector<Range>{{0x100000, 3 * kPage}}));
@@ -67,13 +68,15 @@ TEST(SgFromPfns, OffsetsAndTails) {
     EXPECT_EQ(FromPfns({5, 6, 99}, 0, kPage).ranges, (std::vector<Range>{{0x5000, kPage}}));
 }
 
-TEST(SgFromPfns, AboveFourGigabytes) {
+TEST(SgFromPfns, AboveFourGigabytes) // 2.7.5: le64 addr
+{
     EXPECT_EQ(FromPfns({0xFFFFF, 0x100000}, 0, 2 * kPage).ranges,
               (std::vector<Range>{{0xFFFFF000, 2 * kPage}}));
     EXPECT_EQ(FromPfns({0x123456789}, 1, 1).ranges, (std::vector<Range>{{0x123456789001, 1}}));
 }
 
-TEST(SgFromPfns, EndOfTheAddressSpace) {
+TEST(SgFromPfns, EndOfTheAddressSpace) // 2.7.5: le64 addr
+{
     UINT64 last = ~UINT64(0) >> PAGE_SHIFT;
     EXPECT_EQ(FromPfns({last}, kPage - 1, 1).ranges, (std::vector<Range>{{~UINT64(0), 1}}));
     EXPECT_EQ(FromPfns({last - 1, last}, 0, 2 * kPage).ranges,
@@ -151,7 +154,8 @@ TEST(SgFromPfns, NoSegmentPasses32Bits) // 2.7.5: le32 len
     }
 }
 
-TEST(SgFromPfns, AtMost65535Segments) {
+TEST(SgFromPfns, AtMost65535Segments) // 2.7: no queue holds more than 32768
+{
     std::vector<UINT64> pfns(0x10000);
     for (size_t i = 0; i < pfns.size(); i++) {
         pfns[i] = 2 * i;
@@ -266,7 +270,8 @@ TEST_F(SgFromMdl, OneMdl) {
     EXPECT_EQ(VirtioSgMaxElemsForMdl(chain[0]->Get(), 0, 2 * kPage), 3u);
 }
 
-TEST_F(SgFromMdl, EveryRangeOfAChain) {
+TEST_F(SgFromMdl, EveryRangeOfAChain) // 2.7.4
+{
     Append(kPage - 3, 6, {1, 2});               // joined across a page
     Append(0, 0, {0});                          // empty
     Append(3, 5, {2});                          // goes on where the first ended: joined

@@ -63,7 +63,8 @@ TEST(VirtqSplitBatch, AddPublishGet) // 2.7.13, 2.7.14
     }
 }
 
-TEST(VirtqSplitBatch, AddStopsAtTheFirstRefused) {
+TEST(VirtqSplitBatch, AddStopsAtTheFirstRefused) // 2.7.13.1
+{
     QueueRig rig({.size = 4});
     Batch batch(rig, 4, 1); // 1 + 2 + 1 + 2 descriptors
     UINT16 added = 99;
@@ -82,7 +83,8 @@ TEST(VirtqSplitBatch, AddStopsAtTheFirstRefused) {
     EXPECT_EQ(added, 1);
 }
 
-TEST(VirtqSplitBatch, PublishIsAllOrNothing) {
+TEST(VirtqSplitBatch, PublishIsAllOrNothing) // 2.7.13.2, 2.7.13.3
+{
     QueueRig rig({.size = 8});
     VIRTQ_SPLIT *vq = rig.vq();
     Batch batch(rig, 3, 1);
@@ -147,7 +149,8 @@ TEST(VirtqSplitBatch, BadParameters) {
     EXPECT_EQ(VirtqSplitGetUsedBatch(vq, out, 1, nullptr), STATUS_INVALID_PARAMETER);
 }
 
-TEST(VirtqSplitBatch, ABufferWithoutSegmentsEndsTheBatch) {
+TEST(VirtqSplitBatch, ABufferWithoutSegmentsEndsTheBatch) // 2.7.13.1
+{
     for (bool null : {false, true}) {
         QueueRig rig({.size = 8});
         Batch batch(rig, 3, 1);
@@ -164,7 +167,8 @@ TEST(VirtqSplitBatch, ABufferWithoutSegmentsEndsTheBatch) {
     }
 }
 
-TEST(VirtqSplitBatch, ABrokenQueueTakesNone) {
+TEST(VirtqSplitBatch, ABrokenQueueTakesNone) // 2.7.8
+{
     QueueRig rig({.size = 8});
     Batch batch(rig, 2, 1);
     void *cookie;

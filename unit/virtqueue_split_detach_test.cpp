@@ -50,7 +50,8 @@ TEST(VirtqSplitDetach, GivesEachBufferBackOnce) // 2.7, 3.3.1
     }
 }
 
-TEST(VirtqSplitDetach, StopsTheQueueUntilReset) {
+TEST(VirtqSplitDetach, StopsTheQueueUntilReset) // 3.3.1
+{
     QueueRig rig;
     void *cookie;
     UINT16 head;
@@ -63,7 +64,8 @@ TEST(VirtqSplitDetach, StopsTheQueueUntilReset) {
     EXPECT_EQ(rig.Add(rig.Segments(0, 1), nullptr, &head), STATUS_SUCCESS);
 }
 
-TEST(VirtqSplitDetach, OfAnIdleQueueDoesNothing) {
+TEST(VirtqSplitDetach, OfAnIdleQueueDoesNothing) // 3.3.1
+{
     QueueRig rig;
     void *cookie = Cookie(1);
     for (int i = 0; i < 2; i++) {
@@ -81,7 +83,8 @@ TEST(VirtqSplitDetach, OfAnIdleQueueDoesNothing) {
     EXPECT_EQ(VirtqSplitDetachUnused(rig.vq(), nullptr), STATUS_INVALID_PARAMETER);
 }
 
-TEST(VirtqSplitReset, WithBuffersLeftIsAnError) {
+TEST(VirtqSplitReset, WithBuffersLeftIsAnError) // 3.3.1: buffers are the device's until it is reset
+{
     QueueRig rig;
     VIRTQ_SPLIT *vq = rig.vq();
     rig.Submit(rig.Segments(0, 1), Cookie(1));

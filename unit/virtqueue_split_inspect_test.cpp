@@ -91,7 +91,8 @@ TEST(VirtqSplitDump, ShowsWhatTheDeviceWroteAsNumbers) // 2.7.6, 2.7.8: u16 and 
     }
 }
 
-TEST(VirtqSplitDump, IsBounded) {
+TEST(VirtqSplitDump, IsBounded) // 2.7: up to 32768 chains
+{
     QueueRig rig({.size = 32768});
     for (int i = 0; i < 32768; i++) {
         rig.Submit({{0x1000, 8, TRUE}}, Cookie(i));

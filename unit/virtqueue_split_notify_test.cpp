@@ -40,7 +40,8 @@ TEST(VirtqNeedEvent, IsTheSpecificationsFormula) // 2.7.10.1: for every step and
     }
 }
 
-TEST(VirtqSplitKick, NothingPublishedNothingToSay) {
+TEST(VirtqSplitKick, NothingPublishedNothingToSay) // 2.7.13.4
+{
     for (bool event_idx : {false, true}) {
         QueueRig rig({.event_idx = event_idx});
         EXPECT_FALSE(Kick(rig));
@@ -107,7 +108,8 @@ TEST(VirtqSplitKick, ManyPublishesAreOneStep) // 2.7.10.1
     }
 }
 
-TEST(VirtqSplitKick, PublishesBetweenPrepareAndCommitAreNotLost) {
+TEST(VirtqSplitKick, PublishesBetweenPrepareAndCommitAreNotLost) // 2.7.13.4.1
+{
     QueueRig rig({.event_idx = true});
     rig.device->SetAvailEvent(100);
     rig.Submit(rig.Segments(1, 0), nullptr);
@@ -143,7 +145,8 @@ TEST(VirtqSplitKick, MoreThan65535PublishesAlwaysNotify) // 2.7.10.1 cannot say,
     }
 }
 
-TEST(VirtqSplitKick, NotifiesExactlyWhenTheDeviceAsked) {
+TEST(VirtqSplitKick, NotifiesExactlyWhenTheDeviceAsked) // 2.7.10.1
+{
     std::mt19937 random(3);
     QueueRig rig({.size = 32, .event_idx = true});
     UINT16 settled = 0;

@@ -168,7 +168,8 @@ TEST_P(Order, SuppressionIsWrittenAndNeverReadBack) // 2.7.7
     EXPECT_EQ(Of([&] { (void)VirtqSplitPoll(vq, position); }), Trace{UsedIdx()});
 }
 
-TEST_P(Order, ABrokenQueueTouchesNothing) {
+TEST_P(Order, ABrokenQueueTouchesNothing) // 2.7.8
+{
     rig.Submit(rig.Segments(0, 1), nullptr);
     rig.device->PutUsedIdx(5);
     ASSERT_EQ(rig.Get().status, VIRTQ_STATUS_USED_IDX_AHEAD);

@@ -92,9 +92,10 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Scribble,
                                     (info.param.separate_areas ? "Areas" : "Contiguous");
                          });
 
-TEST_P(Scribble, ChangesNoPrivateByte) {
+TEST_P(Scribble, ChangesNoPrivateByte) // 2.7
+{
     std::vector<std::pair<UINT16, UINT32>> in_flight; // and what may be written
-    UINT16 used_idx = 0xFFF0; // so that it wraps
+    UINT16 used_idx = 0xFFF0;                         // so that it wraps
     size_t taken = 0;
     for (QueueRig *rig : {&clean, &dirty}) {
         rig->StartAt(used_idx);
@@ -142,7 +143,8 @@ TEST_P(Scribble, ChangesNoPrivateByte) {
     EXPECT_GT(clean.vq()->misuse_count, 0u);
 }
 
-TEST_P(Scribble, ChangesNothingOfDetachAndReset) {
+TEST_P(Scribble, ChangesNothingOfDetachAndReset) // 2.7, 3.3.1
+{
     UINT16 head;
     for (size_t i = 1; i <= 5; i++) {
         OnBoth(true, [&](QueueRig &rig) {

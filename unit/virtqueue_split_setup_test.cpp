@@ -74,7 +74,8 @@ TEST(VirtqSplitInit, PlacesThePartsAndClearsThem) // 2.7.2
     }
 }
 
-TEST(VirtqSplitInit, WritesNothingOutsideItsMemory) {
+TEST(VirtqSplitInit, WritesNothingOutsideItsMemory) // 2.7.2
+{
     for (UINT16 size : {1, 2, 64}) {
         std::vector<UINT8> state(VirtqSplitStateSize(size) + 32, 0x5A);
         size_t ring_size = VirtqSplitRingMemSize(size, 16, TRUE);
@@ -140,7 +141,8 @@ TEST(VirtqSplitInit, RefusesBadParameters) // 2.7, 2.7.2
         STATUS_INVALID_PARAMETER);
 }
 
-TEST(VirtqSplitInit, RefusesAddressesThatWrap) {
+TEST(VirtqSplitInit, RefusesAddressesThatWrap) // 2.7
+{
     size_t size = VirtqSplitRingMemSize(8, 16, FALSE);
     UINT64 highest = (~UINT64(0) - (size - 1)) & ~UINT64(15);
     EXPECT_EQ(InitWith({.pa = highest, .align = 16}), STATUS_SUCCESS);
@@ -188,7 +190,8 @@ TEST(VirtqSplitInit, PoolsThatPassTheEndOfMemoryAreRefused) // on 32 bits, a pro
     }
 }
 
-TEST(VirtqSplitInit, UsesNoMoreTablesThanChainsFit) {
+TEST(VirtqSplitInit, UsesNoMoreTablesThanChainsFit) // 2.7.5.3
+{
     QueueRig rig({.size = 4, .indirect = true, .tables = 9, .table_size = 4});
     EXPECT_EQ(rig.vq()->indirect_table_count, 4);
 }
@@ -220,7 +223,8 @@ TEST_F(Areas, AlignmentsOfTheSpecificationAreEnough) // 2.7: 16, 2, 4
     EXPECT_EQ(Init(desc, avail, u - 2), STATUS_INVALID_PARAMETER);
 }
 
-TEST_F(Areas, PartsMayNotOverlap) {
+TEST_F(Areas, PartsMayNotOverlap) // 2.7
+{
     UINT64 piece = memory.Allocate(1024, 16);
     EXPECT_EQ(Init(piece, piece + 128, piece + 152), STATUS_SUCCESS);
     EXPECT_EQ(Init(piece, piece + 126, piece + 152), STATUS_INVALID_PARAMETER);
@@ -240,7 +244,8 @@ TEST_F(Areas, SizeIsBoundedByTheDevice) // 4.1.5.1.3
               STATUS_INVALID_PARAMETER);
 }
 
-TEST(VirtqSplitReset, GivesTheStateOfInit) {
+TEST(VirtqSplitReset, GivesTheStateOfInit) // 3.3.1
+{
     for (bool event_idx : {false, true}) {
         QueueRig rig(
             {.size = 4, .event_idx = event_idx, .indirect = true, .tables = 2, .table_size = 4});

@@ -138,7 +138,8 @@ TEST_P(AnyQueue, AnyOrderOfCompletionAndIndexWrap) // 2.7.8, 2.7.13
     }
 }
 
-TEST_P(AnyQueue, FullQueueSaysSoAndChangesNothing) {
+TEST_P(AnyQueue, FullQueueSaysSoAndChangesNothing) // 2.7.13.1
+{
     QueueRig rig(Options(4));
     std::vector<UINT16> heads;
     for (UINT16 i = 0; i < 4; i++) {
@@ -357,7 +358,8 @@ TEST(VirtqSplitPublish, OnceAndOnlyWhatWasAdded) // 2.7.13
     EXPECT_FALSE(VirtqSplitIsBroken(vq));
 }
 
-TEST(VirtqSplitGetUsed, NothingThere) {
+TEST(VirtqSplitGetUsed, NothingThere) // 2.7.14
+{
     QueueRig rig;
     void *cookie = Cookie(1);
     UINT32 length = 1;
@@ -371,7 +373,8 @@ TEST(VirtqSplitGetUsed, NothingThere) {
     EXPECT_EQ(VirtqSplitGetUsed(rig.vq(), &cookie, nullptr), STATUS_INVALID_PARAMETER);
 }
 
-TEST(VirtqSplitGetUsed, TheLoopOfTheReadme) {
+TEST(VirtqSplitGetUsed, TheLoopOfTheReadme) // 2.7.14
+{
     QueueRig rig({.size = 8, .event_idx = true});
     for (UINT16 i = 0; i < 5; i++) {
         rig.Submit(rig.Segments(0, 1), Cookie(i));

@@ -106,7 +106,8 @@ INSTANTIATE_TEST_SUITE_P(All, Trust, ::testing::Combine(::testing::Bool(), ::tes
                                     (std::get<1>(info.param) ? "Batch" : "Single");
                          });
 
-TEST_P(Trust, StatusesAreDistinct) {
+TEST_P(Trust, StatusesAreDistinct) // 2.7.8
+{
     std::set<NTSTATUS> all = {VIRTQ_STATUS_USED_ID_RANGE,   VIRTQ_STATUS_USED_IDX_AHEAD,
                               VIRTQ_STATUS_USED_NOT_ISSUED, VIRTQ_STATUS_USED_MID_CHAIN,
                               VIRTQ_STATUS_USED_TWICE,      VIRTQ_STATUS_USED_LENGTH,
@@ -285,7 +286,7 @@ TEST_P(Trust, LengthOfAnIndirectChain) // 2.7.8.2
     ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_LENGTH, {Cookie(1), Cookie(2), Cookie(3)});
 }
 
-TEST_P(Trust, ScribblingChangesNothingPrivate) // everything the device can reach, at any time
+TEST_P(Trust, ScribblingChangesNothingPrivate) // 2.7: all that the device can reach, at any time
 {
     std::mt19937 random(7);
     VIRTQ_SPLIT *vq = rig.vq();
@@ -336,7 +337,8 @@ TEST_P(Trust, ScribblingChangesNothingPrivate) // everything the device can reac
     }
 }
 
-TEST_P(Trust, RandomDeviceNeverLosesOrRepeatsABuffer) {
+TEST_P(Trust, RandomDeviceNeverLosesOrRepeatsABuffer) // 2.7.8, 2.7.14
+{
     std::mt19937 random(11);
     for (int round = 0; round < 3000; round++) {
         VIRTQ_SPLIT *vq = rig.vq();

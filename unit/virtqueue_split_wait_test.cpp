@@ -35,7 +35,8 @@ TEST(VirtqSplitDelayed, InterruptsAfterThreeQuarters) // 2.7.7
     }
 }
 
-TEST(VirtqSplitDelayed, SaysSoIfThatManyAreThereAlready) {
+TEST(VirtqSplitDelayed, SaysSoIfThatManyAreThereAlready) // 2.7.7
+{
     QueueRig rig({.size = 16, .event_idx = true});
     for (int i = 0; i < 8; i++) {
         rig.Submit(rig.Segments(0, 1), nullptr);
@@ -48,7 +49,8 @@ TEST(VirtqSplitDelayed, SaysSoIfThatManyAreThereAlready) {
     EXPECT_FALSE(VirtqSplitEnableInterruptsDelayed(rig.vq())); // 7 of 8: too late
 }
 
-TEST(VirtqSplitDelayed, WithoutEventIdxIsAnOrdinaryEnable) {
+TEST(VirtqSplitDelayed, WithoutEventIdxIsAnOrdinaryEnable) // 2.7.7
+{
     QueueRig rig;
     rig.Submit(rig.Segments(0, 1), nullptr);
     rig.Submit(rig.Segments(0, 1), nullptr);
@@ -80,7 +82,8 @@ TEST(VirtqSplitPoll, SaysWhetherTheDeviceWentOn) // 2.7.7, 2.7.14
     EXPECT_FALSE(VirtqSplitPoll(nullptr, 0));
 }
 
-TEST(VirtqSplitKickWhenFull, OverridesSuppressionOnce) {
+TEST(VirtqSplitKickWhenFull, OverridesSuppressionOnce) // 2.7.10
+{
     for (bool event_idx : {false, true}) {
         QueueRig rig({.size = 2, .event_idx = event_idx});
         VIRTQ_SPLIT *vq = rig.vq();
