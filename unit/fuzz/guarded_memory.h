@@ -63,7 +63,7 @@ template <std::size_t kSize> class GuardedMemory {
 
   private:
     static constexpr std::size_t kRedZone = 64;
-    static constexpr unsigned kPieces = 8;
+    static constexpr unsigned kPieces = 72;
     static constexpr std::uint8_t kRed = 0xA5;
     struct Piece {
         std::size_t start, end;

@@ -45,11 +45,11 @@ void FillHeader(Random &random, std::uint8_t *bytes) {
     header.length = random.Below(33 * 4096);
     header.shape = random.Byte();
     header.room = static_cast<std::uint8_t>(random.Below(40));
-    std::memcpy(bytes, &header, sizeof(header));
+    std::memcpy(bytes, &header, kSgHeader);
 }
 
 } // namespace
 
-const RecordFormat kFormat = {sizeof(SgHeader), 8, kMaxPages, FillHeader, FillRecords};
+const RecordFormat kFormat = {kSgHeader, 8, kMaxPages, FillHeader, FillRecords};
 
 } // namespace fuzz
