@@ -145,6 +145,35 @@ TEST(VirtqSplitKick, MoreThan65535PublishesAlwaysNotify) // 2.7.10.1 cannot say,
     }
 }
 
+TEST(VirtqSplitKick, MoreThan65535NotifyWithTheFlagSetToo) // 2.7.10: it may be from before
+{
+    // All of them before the kick, or between its two halves; in batches, which may
+    // step over 65,535.
+    for (bool between : {false, true}) {
+        QueueRig rig({.size = 32});
+        rig.device->WantNotifications(false);
+        if (between) {
+            EXPECT_FALSE(VirtqSplitKickPrepare(rig.vq()));
+        }
+        for (UINT32 i = 0; i < 65540; i += 20) {
+            UINT16 heads[20];
+            for (UINT16 &head : heads) {
+                VIRTQ_SG sg = {0x1000, 8, FALSE};
+                ASSERT_EQ(VirtqSplitAddBuffer(rig.vq(), &sg, 1, nullptr, &head), STATUS_SUCCESS);
+            }
+            ASSERT_EQ(VirtqSplitPublishBatch(rig.vq(), heads, 20), STATUS_SUCCESS);
+            Drain(rig);
+        }
+        if (between) {
+            VirtqSplitKickCommit(rig.vq());
+        }
+        EXPECT_EQ(rig.vq()->num_added, 65535);
+        EXPECT_TRUE(Kick(rig));
+        EXPECT_EQ(rig.vq()->num_added, 0);
+        EXPECT_FALSE(Kick(rig));
+    }
+}
+
 TEST(VirtqSplitKick, NotifiesExactlyWhenTheDeviceAsked) // 2.7.10.1
 {
     std::mt19937 random(3);
