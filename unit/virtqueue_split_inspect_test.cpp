@@ -91,6 +91,24 @@ TEST(VirtqSplitDump, ShowsWhatTheDeviceWroteAsNumbers) // 2.7.6, 2.7.8: u16 and 
     }
 }
 
+TEST(VirtqSplitDump, DoesNotListWhatWasTakenBack) // 3.3.1
+{
+    QueueRig rig;
+    rig.Submit(rig.Segments(0, 1), Cookie(0xAB));
+    rig.Submit(rig.Segments(0, 1), Cookie(0xCD));
+    UINT16 head;
+    ASSERT_EQ(rig.Add(rig.Segments(0, 1), Cookie(0xEF), &head), STATUS_SUCCESS);
+    for (unsigned left = 3; left > 0; left--) {
+        auto lines = Dump(rig.vq());
+        EXPECT_EQ(Contains(lines, "00ab"), left == 3);
+        EXPECT_EQ(Contains(lines, "00cd"), left >= 2);
+        EXPECT_TRUE(Contains(lines, "00ef"));
+        void *cookie;
+        ASSERT_EQ(VirtqSplitDetachUnused(rig.vq(), &cookie), STATUS_SUCCESS);
+    }
+    EXPECT_FALSE(Contains(Dump(rig.vq()), "cookie"));
+}
+
 TEST(VirtqSplitDump, IsBounded) // 2.7: up to 32768 chains
 {
     QueueRig rig({.size = 32768});
