@@ -218,9 +218,26 @@ TEST_F(Areas, AlignmentsOfTheSpecificationAreEnough) // 2.7: 16, 2, 4
     UINT64 a = memory.Allocate(64, 16) + 2;
     UINT64 u = memory.Allocate(96, 16) + 4;
     EXPECT_EQ(Init(desc, a, u), STATUS_SUCCESS);
-    EXPECT_EQ(Init(desc + 8, avail, used), STATUS_INVALID_PARAMETER);
+    UINT64 d = memory.Allocate(256, 16);
+    EXPECT_EQ(Init(d + 16, avail, used), STATUS_SUCCESS);
+    EXPECT_EQ(Init(d + 8, avail, used), STATUS_INVALID_PARAMETER);
     EXPECT_EQ(Init(desc, a - 1, used), STATUS_INVALID_PARAMETER);
     EXPECT_EQ(Init(desc, avail, u - 2), STATUS_INVALID_PARAMETER);
+}
+
+TEST_F(Areas, OneOfTheTwoAddressesIsEnoughToBeMisaligned) // 2.7
+{
+    auto *vq = reinterpret_cast<VIRTQ_SPLIT *>(state.data());
+    auto *bytes = memory.Host(memory.Allocate(4096, 64), 4096);
+    for (unsigned wrong = 0; wrong <= 6; wrong++) { // 0: none
+        VIRTQ_SPLIT_AREAS areas = {
+            bytes + (wrong == 1 ? 8 : 0),        0x10000u + (wrong == 2 ? 8 : 0),
+            bytes + 1024 + (wrong == 3 ? 1 : 0), 0x20000u + (wrong == 4 ? 1 : 0),
+            bytes + 2048 + (wrong == 5 ? 2 : 0), 0x30000u + (wrong == 6 ? 2 : 0)};
+        EXPECT_EQ(VirtqSplitInitAreas(vq, 8, 8, FALSE, FALSE, &areas, nullptr, 0, 0, 0),
+                  wrong == 0 ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER)
+            << wrong;
+    }
 }
 
 TEST_F(Areas, PartsMayNotOverlap) // 2.7
