@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// virtqueue_split.cpp: sizes, Init, InitAreas, Reset (Virtio 1.2, 2.7).
+// virtqueue_split_setup.cpp: sizes, Init, InitAreas, Reset (Virtio 1.2, 2.7).
 #include <tuple>
 
 #include "model/queue_rig.h"

@@ -136,6 +136,15 @@ class QueueRig {
     unsigned buffers_ = 0;
 };
 
+inline void ExpectSame(const Chain &chain, const std::vector<VIRTQ_SG> &sg) {
+    ASSERT_EQ(chain.segments.size(), sg.size());
+    for (size_t i = 0; i < sg.size(); i++) {
+        EXPECT_EQ(chain.segments[i].address, sg[i].addr) << "segment " << i;
+        EXPECT_EQ(chain.segments[i].length, sg[i].len) << "segment " << i;
+        EXPECT_EQ(chain.segments[i].writable, sg[i].write != FALSE) << "segment " << i;
+    }
+}
+
 inline void *Cookie(std::size_t n) {
     return reinterpret_cast<void *>(n);
 }
