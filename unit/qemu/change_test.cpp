@@ -101,6 +101,7 @@ TEST_P(Receiving, AfterAResetTheDeviceWritesNoMore) // 2.4.1
     exchange->start(ring);
     int cookie = 0;
     exchange->park(&cookie);
+    dev->kick(exchange->queue(0));
     rig->machine->settle();
     check(VirtioPciReset(&dev->pci, 1000), "VirtioPciReset");
     takeInterrupts();

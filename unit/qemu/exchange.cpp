@@ -88,7 +88,6 @@ class Blk : public Exchange { // 5.2.6
     UINT16 smallestRing() const override {
         return 8;
     }
-    // A request that the device knows nothing of, as long as nobody notifies it.
     void park(void *cookie) override {
         uint64_t b = buffer(3, 0);
         dev_.add(queue(0), {{b, 16, FALSE}, {b + 512, 512, TRUE}, {b + 16, 1, TRUE}}, cookie);
@@ -145,8 +144,8 @@ class Net : public Exchange { // 5.1.6
         return 4;
     }
     void park(void *cookie) override {
-        dev_.submit(queue(0), {{buffer(3, Fill), 12, TRUE}, {buffer(3, Fill) + 64, 1514, TRUE}},
-                    cookie);
+        dev_.add(queue(0), {{buffer(3, Fill), 12, TRUE}, {buffer(3, Fill) + 64, 1514, TRUE}},
+                 cookie);
     }
 
   private:
@@ -223,7 +222,7 @@ class Console : public Exchange { // 5.3.6: port 0 is queues 0 and 1
         return 4;
     }
     void park(void *cookie) override {
-        dev_.submit(queue(0), {{buffer(3, Fill), 64, TRUE}}, cookie);
+        dev_.add(queue(0), {{buffer(3, Fill), 64, TRUE}}, cookie);
     }
 
   private:

@@ -44,7 +44,8 @@ class Exchange {
     UINT16 vector(UINT16 queue) const;
     // Descriptors that a step needs in the ring itself, at most.
     virtual UINT16 smallestRing() const = 0;
-    // Leaves a buffer with the device that it will not use by itself.
+    // Publishes a buffer on queue 0 without a kick. Network and console devices
+    // keep it then until something comes from outside.
     virtual void park(void *cookie) = 0;
 
   protected:

@@ -129,6 +129,9 @@ TEST_P(Matrix, AfterAResetTheDeviceWorksAgain) // 2.4, 3.3.1
         exchange->rounds(2);
         int parked = life;
         exchange->park(&parked);
+        if (GetParam().kind == Kind::Net || GetParam().kind == Kind::Console) {
+            dev->kick(exchange->queue(0));
+        }
         EXPECT_EQ(VirtqSplitInFlight(exchange->queue(0).vq()), 1);
         check(VirtioPciReset(&dev->pci, 1000), "VirtioPciReset");
         EXPECT_EQ(dev->detach(exchange->queue(0)), std::vector<void *>{&parked});

@@ -24,6 +24,12 @@ constexpr Transport Transports[] = {Transport::Legacy, Transport::TransitionalAs
 
 const char *name(Kind kind);
 const char *name(Transport transport);
+inline void PrintTo(Kind kind, std::ostream *out) {
+    *out << name(kind);
+}
+inline void PrintTo(Transport transport, std::ostream *out) {
+    *out << name(transport);
+}
 UINT16 deviceType(Kind kind); // 5
 inline bool isModern(Transport t) {
     return t == Transport::Modern || t == Transport::TransitionalAsModern;
