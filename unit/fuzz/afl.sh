@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# unit/fuzz/afl.sh <name> <build folder> <seconds> <max_len>: runs AFL++ on
-# <build folder>/<name>_afl, from the corpus in this folder, unattended. What it
+# unit/fuzz/afl.sh <name> <build folder> <seconds> <max_len> [<corpus>]: runs AFL++
+# on <build folder>/<name>_afl, from the corpus in this folder, unattended. What it
 # finds is in <build folder>/afl_found.<name>.
 # Exit status: 0 nothing found, 1 a crash or a hang was saved (its files are named),
 # 2 wrong use, 3 AFL++ did not run.
 set -uo pipefail
-[ $# -eq 4 ] || { echo "usage: $0 <name> <build folder> <seconds> <max_len>" >&2; exit 2; }
+[ $# -ge 4 ] || {
+    echo "usage: $0 <name> <build folder> <seconds> <max_len> [<corpus>]" >&2
+    exit 2
+}
 name=$1 bin=$2 seconds=$3 max_len=$4
-corpus=$(dirname "$0")/corpus/$name
+corpus=${5:-$(dirname "$0")/corpus/$name}
 out=$bin/afl_found.$name
 for needed in "$bin/${name}_afl" "$bin/${name}_afl.so" "$corpus"; do
     [ -e "$needed" ] || { echo "afl: there is no $needed; build the target 'all' first," \

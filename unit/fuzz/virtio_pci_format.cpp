@@ -38,6 +38,20 @@ std::uint32_t RegisterValue(Random &random) {
     return random.Below(2) ? random.Below(512) : random.Next();
 }
 
+// Registers that let a modern queue be set up, and the driver doing it.
+std::size_t PutQueue(Random &random, std::uint8_t *records) {
+    std::uint32_t vector = random.Below(2) ? 0xFFFF : random.Below(3);
+    std::uint32_t notify_off = random.Below(4) ? random.Below(4) : random.Next() & 0xFFFF;
+    Put(records, kPokeRegister, 16, 0, 0, 0x20000u | vector); // two queues
+    Put(records + 8, kPokeRegister, 24, 0, 0, 0xFFFF0100u);   // of 256
+    Put(records + 16, kPokeRegister, 28, 0, 0, notify_off << 16);
+    Put(records + 24, kPokeRegister, 4, 0, 0, ~0u); // features
+    Put(records + 32, kNegotiate, 0, 0, 0, random.Next());
+    Put(records + 40, kSetup, random.Below(2), random.Below(4) ? 8 : random.Below(18), 8, vector);
+    Put(records + 48, kNotify, random.Below(2), 0, 0, 0);
+    return 7;
+}
+
 std::size_t PutDriverSteps(Random &random, std::uint8_t *records, std::size_t room) {
     std::size_t n = 0;
     if (random.Below(2) && room >= 4) {
@@ -56,11 +70,14 @@ std::size_t FillRecords(Random &random, std::uint8_t *records, std::size_t room)
     if (what < 2 && room >= 4) {
         return PutStructures(random, records);
     }
-    if (what == 2) {
+    if (what < 4 && room >= 7) {
+        return PutQueue(random, records);
+    }
+    if (what == 4) {
         Put(records, kPokeConfig, random.Byte(), random.Below(3), 0, random.Next());
         return 1;
     }
-    if (what == 3) {
+    if (what == 5) {
         Put(records, kPokeRegister, random.Below(64), random.Below(2), 0, RegisterValue(random));
         return 1;
     }

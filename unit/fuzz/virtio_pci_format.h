@@ -41,8 +41,8 @@ constexpr std::uint64_t kBarLengths[] = {
 // Offsets and lengths of structures, mostly those that fit into 0x4000.
 constexpr std::uint32_t kOffsets[] = {0,      0x1000, 0x2000, 0x3000,     4,          2,
                                       0x3FC8, 0x3FFF, 0x4000, 0xFFFFFFFC, 0xFFFFF000, 0x1001};
-constexpr std::uint32_t kLengths[] = {0x38, 1, 0x40, 0x1000, 2,          0,
-                                      0x37, 3, 4,    0x4000, 0xFFFFFFFF, 0x1001};
+constexpr std::uint32_t kLengths[] = {0x38, 3, 0x40, 0x1000, 2,          1,
+                                      0x37, 0, 4,    0x4000, 0xFFFFFFFF, 0x1001};
 
 enum PciOp : std::uint8_t {
     // configuration space

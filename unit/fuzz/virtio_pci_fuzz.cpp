@@ -273,6 +273,7 @@ class Session {
                     "a driver that gives up says so");
             return;
         }
+        Require(!device_->modern || (function_.last_read & 8) != 0, "FEATURES_OK read again");
         std::uint64_t got = device_->driver_features;
         std::uint64_t version_1 = device_->modern ? 1ull << 32 : 0;
         Require((got & ~device_->device_features) == 0 && (required & ~got) == 0 &&
