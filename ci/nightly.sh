@@ -50,11 +50,19 @@ step stress-flags "$bin/stress/stress" --no-event-idx --buffers "$(scaled 100000
 step stress-event-idx "$bin/stress/stress" --buffers "$(scaled 100000000)"
 step stress-deep "$bin/stress/stress" --depth 32 --buffers "$(scaled 400000000)"
 step stress-processes "$bin/stress/stress" --processes --depth 2 --buffers "$(scaled 100000000)"
-for name in virtqueue_split virtio_sg_pfn; do
+# What a fuzzer found is named at the end of its log; new inputs stay beside it.
+fuzz() {
+    local name=$1 max_len=$2 seconds=$3
     mkdir -p "$logs/corpus.$name"
-    step "fuzz-$name" "$bin/fuzz/${name}_fuzz" -max_total_time="$(scaled 3600)" -max_len=512 \
-        -artifact_prefix="$logs/" "$logs/corpus.$name" "unit/fuzz/corpus/$name"
-done
+    step "fuzz-$name" "$bin/fuzz/${name}_fuzz" -max_total_time="$(scaled "$seconds")" \
+        -max_len="$max_len" -timeout=10 -entropic=0 -artifact_prefix="$logs/" \
+        "$logs/corpus.$name" "unit/fuzz/corpus/$name"
+    step "afl-$name" unit/fuzz/afl.sh "$name" "$bin/fuzz" "$(scaled "$seconds")" "$max_len"
+}
+fuzz virtqueue_split 196 3600
+fuzz virtio_pci 272 1800
+fuzz virtio_sg_pfn 274 600
+step fuzz-planted unit/fuzz/planted.py "$bin/fuzz"
 step mutation ci/mutate.py
 
 if [ ${#failed[@]} -gt 0 ]; then
