@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // virtqueue_split_inspect.cpp: accessors and the dump.
+#include <iomanip>
+#include <map>
+#include <sstream>
+
 #include "model/queue_rig.h"
 
 using namespace vq7::model;
@@ -44,6 +48,7 @@ TEST(VirtqSplitInspect, Accessors) {
     EXPECT_FALSE(VirtqSplitIsBroken(nullptr));
     EXPECT_EQ(VirtqSplitMisuseCount(nullptr), 0u);
     EXPECT_EQ(VirtqSplitLastMisuse(nullptr), STATUS_SUCCESS);
+    EXPECT_EQ(VirtqSplitBrokenStatus(nullptr), STATUS_SUCCESS);
 }
 
 TEST(VirtqSplitDump, SaysWhatIsGoingOn) {
@@ -65,6 +70,76 @@ TEST(VirtqSplitDump, SaysWhatIsGoingOn) {
     rig.device->PutUsedIdx(1);
     (void)rig.Get();
     EXPECT_TRUE(Contains(Dump(rig.vq()), "broken: 0xc000000d"));
+}
+
+// Every word of it, with numbers that differ.
+TEST(VirtqSplitDump, LineByLine) {
+    QueueRig rig({.size = 16, .event_idx = true, .indirect = true, .tables = 3, .table_size = 10});
+    VIRTQ_SPLIT *vq = rig.vq();
+    rig.StartAt(0xFF9C);
+    vq->indirect_threshold = 5;
+    rig.Submit(rig.Segments(1, 1), nullptr);
+    rig.device->Push(rig.device->Pop()->head, 0);
+    ASSERT_EQ(rig.Get().status, STATUS_SUCCESS);
+    (void)VirtqSplitKickPrepare(vq);
+    VirtqSplitKickCommit(vq);
+    UINT16 direct = rig.Submit(rig.Segments(0, 4), Cookie(0xBEEF));
+    UINT16 indirect = rig.Submit(rig.Segments(2, 6), Cookie(0x1234567));
+    UINT16 added;
+    ASSERT_EQ(rig.Add(rig.Segments(3, 0), Cookie(0x90AB), &added), STATUS_SUCCESS);
+    VirtqSplitPublish(vq, 15);
+    VirtqSplitDisableInterrupts(vq);
+    rig.Memory().Store16(rig.device->AvailFlagsAt(), 0xA1B2);
+    rig.Memory().Store16(rig.device->UsedFlagsAt(), 0xC3D4);
+    rig.Memory().Store16(rig.device->AvailEventAt(), 40321);
+    const auto &layout = rig.device->GetLayout();
+    auto hex = [](UINT64 value, int digits) {
+        std::ostringstream text;
+        text << "0x" << std::hex << std::setw(digits) << std::setfill('0') << value;
+        return text.str();
+    };
+    const int pointer = 2 * sizeof(void *);
+    std::vector<std::string> expected = {
+        "virtqueue size 16 event_idx indirect",
+        "  device addresses: desc " + hex(layout.desc, 16) + " avail " + hex(layout.avail, 16) +
+            " used " + hex(layout.used, 16),
+        "  driver: avail_idx 65439 last_used_idx 65437 free 8 in flight 2 added 2 interrupts off",
+        "  shared: avail flags 0xa1b2 idx 65439 used_event 65436; used flags 0xc3d4 idx 65437"
+        " avail_event 40321",
+        "  indirect tables: 3 of 10, free 2, above 5 segments",
+        "  broken: 0x00000000 misuse: 1 last " + hex(UINT32(VIRTQ_STATUS_NOT_ADDED), 8)};
+    std::map<UINT16, std::string> chains = {
+        {direct, " in flight count 4 writable 262 cookie " + hex(0xBEEF, pointer)},
+        {indirect, " in flight count 1 writable 411 table " +
+                       std::to_string(vq->chains[indirect].table) + " cookie " +
+                       hex(0x1234567, pointer)},
+        {added, " added count 3 writable 0 cookie " + hex(0x90AB, pointer)}};
+    for (auto &[head, text] : chains) {
+        expected.push_back("  head " + std::to_string(head) + text);
+    }
+    EXPECT_EQ(Dump(vq), expected);
+
+    QueueRig plain({.size = 1});
+    expected = Dump(plain.vq());
+    EXPECT_EQ(expected[0], "virtqueue size 1");
+    EXPECT_EQ(expected[2], "  driver: avail_idx 0 last_used_idx 0 free 1 in flight 0 added 0");
+    EXPECT_EQ(expected[4], "  indirect tables: 0 of 0, free 0, above 8 segments");
+}
+
+TEST(VirtqSplitDump, CountsTheChainsThatHaveNoLine) // 2.7: up to 32768 chains
+{
+    QueueRig rig({.size = 64});
+    const size_t most = VIRTQ_SPLIT_DUMP_MAX_LINES - 7;
+    for (size_t n = 1; n <= most + 2; n++) {
+        rig.Submit(rig.Segments(0, 1), Cookie(n));
+        auto lines = Dump(rig.vq());
+        EXPECT_EQ(lines.size(), 6 + std::min(n, most + 1));
+        if (n <= most) {
+            EXPECT_FALSE(Contains(lines, " more"));
+        } else {
+            EXPECT_EQ(lines.back(), "  and " + std::to_string(n - most) + " more");
+        }
+    }
 }
 
 TEST(VirtqSplitDump, ShowsWhatTheDeviceWroteAsNumbers) // 2.7.6, 2.7.8: u16 and no more

@@ -92,6 +92,27 @@ TEST(VirtqSplitInit, WritesNothingOutsideItsMemory) // 2.7.2
     }
 }
 
+TEST(VirtqSplitInit, LeavesNothingOfWhatWasThere) // 2.7
+{
+    alignas(64) static UINT8 ring[1024];
+    alignas(64) static UINT8 state[1024];
+    const size_t size = VirtqSplitStateSize(8);
+    ASSERT_LE(size, sizeof(state));
+    std::vector<UINT8> states[2];
+    for (int i = 0; i < 2; i++) {
+        memset(ring, i == 0 ? 0 : 0xFF, sizeof(ring));
+        memset(state, i == 0 ? 0 : 0xFF, sizeof(state));
+        ASSERT_EQ(VirtqSplitInit(reinterpret_cast<VIRTQ_SPLIT *>(state), 8, TRUE, FALSE, ring,
+                                 0x1000, 16, nullptr, 0, 0, 0),
+                  STATUS_SUCCESS);
+        states[i].assign(state, state + size);
+    }
+    EXPECT_EQ(states[0], states[1]);
+    for (size_t i = 0; i < 230; i++) {
+        EXPECT_EQ(ring[i], i < 150 || i >= 160 ? 0 : 0xFF) << i; // a gap before the used ring
+    }
+}
+
 struct InitArgs {
     UINT16 qsz = 8;
     BOOLEAN indirect = FALSE;
@@ -188,6 +209,8 @@ TEST(VirtqSplitInit, PoolsThatPassTheEndOfMemoryAreRefused) // on 32 bits, a pro
         a.pool_pa = ~UINT64(0) - 0xFFFFFFF; // room for 256 MiB
         EXPECT_EQ(InitWith(a), STATUS_INVALID_PARAMETER) << tables;
     }
+    EXPECT_EQ(InitWith({.indirect = TRUE, .pool = true, .tables = 0xFFFF, .table_size = 0xFFFF}),
+              expected);
 }
 
 TEST(VirtqSplitInit, UsesNoMoreTablesThanChainsFit) // 2.7.5.3
@@ -250,6 +273,26 @@ TEST_F(Areas, PartsMayNotOverlap) // 2.7
     EXPECT_EQ(Init(piece + 512, piece + 68, piece), STATUS_INVALID_PARAMETER);
 }
 
+TEST_F(Areas, PartsMayTouch) // 2.7
+{
+    UINT64 p = memory.Allocate(2048, 16);
+    struct {
+        UINT64 desc, avail, used; // of 128, 22 and 70 bytes
+        bool good;
+    } rows[] = {{p, p + 128, p + 512, true},          {p + 512, p + 490, p, true},
+                {p + 512, p + 492, p, false},         {p, p + 512, p + 128, true},
+                {p + 512, p, p + 440, true},          {p + 512, p, p + 444, false},
+                {p + 512, p + 130, p + 152, true},    {p + 512, p + 132, p + 152, false},
+                {p + 512, p + 302, p + 232, true},    {p + 512, p + 300, p + 232, false},
+                {p + 1024, p + 1024, p + 256, false}, {p + 1024, p + 256, p + 1024, false},
+                {p + 1024, p + 512, p + 512, false}};
+    for (auto &row : rows) {
+        EXPECT_EQ(Init(row.desc, row.avail, row.used),
+                  row.good ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER)
+            << row.desc - p << ' ' << row.avail - p << ' ' << row.used - p;
+    }
+}
+
 TEST_F(Areas, SizeIsBoundedByTheDevice) // 4.1.5.1.3
 {
     EXPECT_EQ(Init(desc, avail, used, 8, 8), STATUS_SUCCESS);
@@ -293,6 +336,47 @@ TEST(VirtqSplitReset, GivesTheStateOfInit) // 3.3.1
             ASSERT_TRUE(chain);
             rig.device->Push(chain->head, 1);
             EXPECT_EQ(rig.Get().cookie, Cookie(i));
+        }
+    }
+}
+
+// The whole private state: what a reset forgets would live on in the next life.
+TEST(VirtqSplitReset, LeavesNothingOfALivelyPast) // 3.3.1
+{
+    for (bool event_idx : {false, true}) {
+        for (UINT16 tables : {0, 2, 4}) {
+            QueueRig rig({.size = 4,
+                          .event_idx = event_idx,
+                          .indirect = tables != 0,
+                          .tables = tables,
+                          .table_size = 4});
+            VIRTQ_SPLIT *vq = rig.vq();
+            vq->indirect_threshold = 1;
+            const auto *bytes = reinterpret_cast<const UINT8 *>(vq);
+            const std::vector<UINT8> fresh(bytes, bytes + VirtqSplitStateSize(4));
+            UINT16 head;
+            void *cookie;
+            for (int i = 0; i < 3; i++) {
+                rig.Submit(rig.Segments(0, 1), Cookie(1));
+                rig.device->Push(rig.device->Pop()->head, 1);
+            }
+            EXPECT_EQ(rig.Get().status, STATUS_SUCCESS); // and moves used_event
+            (void)VirtqSplitKickPrepare(vq);
+            while (rig.Add(rig.Segments(1, 1), Cookie(2), &head) == STATUS_SUCCESS) {
+                VirtqSplitPublish(vq, head); // until it is full
+            }
+            rig.Memory().Store16(rig.device->AvailEventAt(), 7);
+            VirtqSplitDisableInterrupts(vq);
+            while (VirtqSplitDetachUnused(vq, &cookie) == STATUS_SUCCESS) {
+            }
+            ASSERT_EQ(VirtqSplitResetChecked(vq), STATUS_SUCCESS);
+            EXPECT_EQ(std::vector<UINT8>(bytes, bytes + fresh.size()), fresh);
+            const auto &layout = rig.device->GetLayout();
+            for (auto [at, size] : {std::pair{layout.desc, 64}, std::pair{layout.avail, 14},
+                                    std::pair{layout.used, 38}}) {
+                const UINT8 *shared = rig.Memory().Host(at, size);
+                EXPECT_EQ(std::vector<UINT8>(shared, shared + size), std::vector<UINT8>(size, 0));
+            }
         }
     }
 }
