@@ -23,7 +23,7 @@ TEST_P(Config, FieldsAreReadByTheirWidth) // 4.1.3.1
         UINT32 offset, length;
         int width;
     } rows[] = {{0, 8, 4}, {12, 8, 4}, {8, 4, 4}, {2, 2, 2}, {1, 1, 1},
-                {3, 6, 1}, {2, 8, 1},  {1, 2, 1}, {2, 4, 1}};
+                {3, 6, 1}, {2, 8, 1},  {1, 8, 1}, {1, 2, 1}, {2, 4, 1}};
     for (auto &row : rows) {
         UINT8 out[8] = {};
         s.d.log.clear();
@@ -142,7 +142,8 @@ TEST_P(Config, FieldsAreWrittenByTheirWidth) // 4.1.3.1
     struct {
         UINT32 offset, length;
         int width;
-    } rows[] = {{0, 8, 4}, {8, 4, 4}, {2, 2, 2}, {1, 1, 1}, {3, 6, 1}, {1, 2, 1}, {2, 4, 1}};
+    } rows[] = {{0, 8, 4}, {8, 4, 4}, {2, 2, 2}, {1, 1, 1}, {3, 6, 1},
+                {1, 8, 1}, {2, 8, 1}, {1, 2, 1}, {2, 4, 1}};
     for (auto &row : rows) {
         s.d.log.clear();
         ASSERT_EQ(VirtioPciWriteConfig(&s.dev, row.offset, value, row.length), STATUS_SUCCESS);
