@@ -2,216 +2,144 @@
 # SPDX-License-Identifier: MIT
 """Mutation testing of lib/: does a test notice when a line is wrong?
 
-Each mutant changes one place in one source of lib/, is built together with the
-unit tests, and must make one of them fail. What survives is printed, and the exit
-status is 1 when fewer than --floor percent were killed, or when a survivor is not
-listed in ci/mutants-equivalent.txt with the reason why nobody can tell it apart.
+Each mutant changes one place in one file of lib/ (mutation_operators.py says how)
+and must make a test fail: first the unit tests of the file's family, then, for the
+queue, those that look at the order of accesses, and the model check; then the unit
+tests as a 32-bit program, and those with the address and undefined behaviour sanitizers.
+A mutant that uses up five times the processor time hangs, and is killed.
 
-    ci/mutate.py [--file virtqueue_split.cpp] [--jobs 2] [--floor 95] [--sample N]
+A mutant whose optimized machine code is the original's, byte for byte, on 64 and on 32
+bits, can't be told apart and does not count; nor does one that does not compile. Any
+other survivor is printed, and must be killed by a new test, or be listed in
+ci/mutants-equivalent.txt with the reason why no test can tell it apart.
 
-Exit status: 0 enough killed, 1 survivors, 2 wrong use, 3 the unmutated tests fail.
+    ci/mutate.py [--file virtqueue_split.cpp]... [--jobs 2] [--floor 95] [--sample N]
+                 [--again]                  only those that survived the last run
+
+Exit status: 0 enough killed and the list is right, 1 not, 2 wrong use, 3 the unmutated
+tests fail or do not build. What it builds is in build/mutate.
 """
 import argparse
+import collections
 import concurrent.futures
 import pathlib
 import random
-import re
-import shutil
-import subprocess
 import sys
 import tempfile
 
+import mutation_operators
+from mutation_bench import Bench, BenchError, Workplace
+
 TOP = pathlib.Path(__file__).resolve().parent.parent
 EQUIVALENT = TOP / "ci" / "mutants-equivalent.txt"
-TESTS = sorted((TOP / "unit").glob("*_test.cpp"))
-TEST_LIMIT_S = 60
-BUILD_LIMIT_S = 1200        # the first build of a worker is the whole of it
-
-# (name, pattern, replacement); the pattern's first group is what is replaced.
-OPERATORS = [
-    ("eq", r"(?<![=!<>])(==)(?!=)", "!="),
-    ("ne", r"(!=)", "=="),
-    ("lt", r"(?<![<-])( < )", " <= "),
-    ("le", r"( <= )", " < "),
-    ("gt", r"(?<![->])( > )", " >= "),
-    ("ge", r"( >= )", " > "),
-    ("and", r"( && )", " || "),
-    ("or", r"( \|\| )", " && "),
-    ("plus", r"( \+ )", " - "),
-    ("minus", r"( - )", " + "),
-    ("times", r"( \* )(?=[a-zA-Z(])", " + "),
-    ("bitand", r"( & )", " | "),
-    ("bitor", r"( \| )", " & "),
-    ("shift", r"( >> )", " << "),
-    ("not", r"(!)(?=[A-Za-z(])", ""),
-    ("inc", r"(\+\+)", "--"),
-    ("dec", r"(--)", "++"),
-    ("true", r"\b(TRUE)\b", "FALSE"),
-    ("false", r"\b(FALSE)\b", "TRUE"),
-    ("zero", r"(?<=[ (])(0)(?=[;,)])", "1"),
-    ("one", r"(?<=[ (])(1)(?=[;,)])", "2"),
-    ("success", r"return (STATUS_[A-Z_]+|VIRTQ_STATUS_[A-Z_]+);", None),
-    ("fence", r"^\s*(VIRTIO_(?:MB|RMB|WMB)\(\);)", ";"),
-    ("call", r"^\s+([A-Z]\w+\([^;{}]*\);)$", ";"),
-    ("store", r"^\s+(\w[\w>.\[\]()-]* = [^;{}]*;)$", ";"),
-    ("update", r"^\s+(\w[\w>.\[\]()-]*(?: [+-]=[^;{}]*|\+\+|--);)$", ";"),
-]
-
-
-class Mutant:
-    def __init__(self, path, line, start, end, text, operator, source):
-        self.path, self.line, self.start, self.end = path, line, start, end
-        self.text, self.operator, self.source = text, operator, source
-
-    def key(self):
-        """What names it in the list of equivalents: stable while the line is."""
-        line = self.source[self.line]
-        before = line[:self.start].count(line[self.start:self.end])
-        return f"{self.path.name}: {self.operator}#{before}: {line.strip()}"
-
-    def lines(self):
-        line = self.source[self.line]
-        changed = line[:self.start] + self.text + line[self.end:]
-        return self.source[:self.line] + [changed] + self.source[self.line + 1:]
-
-
-def strip_comment(line):
-    return line.split("//")[0]
-
-
-def mutants_of(path):
-    source = path.read_text().splitlines()
-    in_block = False
-    for number, line in enumerate(source):
-        if in_block or line.lstrip().startswith("/*"):
-            in_block = "*/" not in line
-            continue
-        code = strip_comment(line)
-        if code.lstrip().startswith(("#", "typedef")) or "STATIC_ASSERT" in code:
-            continue
-        for name, pattern, replacement in OPERATORS:
-            for m in re.finditer(pattern, code):
-                text = replacement
-                if text is None:
-                    text = ("STATUS_SUCCESS" if m.group(1) != "STATUS_SUCCESS"
-                            else "STATUS_UNSUCCESSFUL")
-                yield Mutant(path, number, m.start(1), m.end(1), text, name, source)
-
-
-def tests_of(path):
-    """The tests named after the source's family: virtio_pci, virtio_sg, virtqueue."""
-    family = re.match(r"virtio_pci|virtio_sg|virtqueue", path.stem).group()
-    return sorted(p.stem for p in TESTS if p.stem.startswith(family))
-
-
-def run(command, folder, limit):
-    try:
-        return subprocess.run(command, cwd=folder, timeout=limit, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True)
-    except subprocess.TimeoutExpired:
-        return None
-
-
-class Worker:
-    """A copy of the sources with a build folder, used by one thread at a time."""
-
-    def __init__(self, root):
-        self.root = root
-        for name in ("lib", "unit", "CMakeLists.txt", "guest_driver"):
-            src = TOP / name
-            if src.is_dir():
-                shutil.copytree(src, root / name)
-            else:
-                shutil.copy(src, root / name)
-        done = run(["cmake", "-S", ".", "-B", "b", "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug"],
-                   root, 120)
-        if done is None or done.returncode:
-            sys.exit(f"mutate: cmake failed:\n{done.stdout if done else 'time-out'}")
-
-    def verdict(self, tests):
-        """'killed', 'survived', or 'invalid' when it does not compile."""
-        built = run(["cmake", "--build", "b", "-j1", "--target", *tests], self.root, BUILD_LIMIT_S)
-        if built is None or built.returncode:
-            return "invalid"
-        done = run(["ctest", "--test-dir", "b", "-R", f"^({'|'.join(tests)})$",
-                    "--stop-on-failure", "--timeout", str(TEST_LIMIT_S)],
-                   self.root, 4 * TEST_LIMIT_S)
-        return "survived" if done is not None and done.returncode == 0 else "killed"
-
-    def judge(self, mutant):
-        target = self.root / "lib" / mutant.path.name
-        original = target.read_text()
-        target.write_text("\n".join(mutant.lines()) + "\n")
-        try:
-            return self.verdict(tests_of(mutant.path))
-        finally:
-            target.write_text(original)
+BUILD = TOP / "build" / "mutate"
+SURVIVORS = BUILD / "survivors.txt"
+KILLED = ("test", "time", "order", "model", "m32", "sanitizer")
 
 
 def equivalents():
     known = {}
-    if EQUIVALENT.exists():
-        for line in EQUIVALENT.read_text().splitlines():
-            if line.strip() and not line.startswith("#"):
-                key, _, reason = line.partition("  # ")
-                known[key.strip()] = reason.strip()
+    for line in EQUIVALENT.read_text().splitlines() if EQUIVALENT.exists() else []:
+        if line.strip() and not line.startswith("#"):
+            key, _, reason = line.partition("  # ")
+            known[key.strip()] = reason.strip()
     return known
 
 
 def choose(arguments):
-    files = sorted((TOP / "lib").glob("*.cpp"))
+    files = sorted((TOP / "lib").glob("virt*.cpp")) + sorted((TOP / "lib").glob("virt*.h"))
+    unknown = set(arguments.file or []) - {f.name for f in files}
+    if unknown:
+        print(f"mutate: not in lib/: {' '.join(sorted(unknown))}", file=sys.stderr)
+        sys.exit(2)
     if arguments.file:
-        files = [f for f in files if f.name == arguments.file]
-        if not files:
-            print(f"mutate: no lib/{arguments.file}", file=sys.stderr)
-            sys.exit(2)
-    mutants = [m for f in files for m in mutants_of(f)]
+        files = [f for f in files if f.name in arguments.file]
+    mutants = [m for f in files for m in mutation_operators.mutants_of(f)]
+    if arguments.again:
+        last = set(SURVIVORS.read_text().splitlines()) if SURVIVORS.exists() else set()
+        mutants = [m for m in mutants if m.key() in last]
     if arguments.sample and arguments.sample < len(mutants):
         mutants = random.Random(1).sample(mutants, arguments.sample)
     return mutants
 
 
+def judge_all(mutants, bench, jobs, known):
+    """[(mutant, verdict)]; survivors are printed as they are found."""
+    results = []
+
+    def work(workplace, share):
+        for mutant in share:
+            verdict = workplace.judge(mutant)
+            results.append((mutant, verdict))
+            if len(results) % 100 == 0:
+                print(f"mutate: {len(results)} of {len(mutants)}", file=sys.stderr, flush=True)
+            if verdict == "survived" and mutant.key() not in known:
+                print(f"survived: lib/{mutant.path.name}:{mutant.line}: {mutant.name()}\n"
+                      f"    {mutant.key()}", flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="vq7-mutate-") as folder, \
+            concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        workplaces = [Workplace(bench, pathlib.Path(folder) / str(i)) for i in range(jobs)]
+        shares = [mutants[i::jobs] for i in range(jobs)]
+        for _ in pool.map(work, workplaces, shares):
+            pass
+    return results
+
+
+def print_table(results):
+    count = collections.Counter((m.path.name, v) for m, v in results)
+    columns = ["mutants", *KILLED, "survived", "killed"]
+    print(f"{'':28}" + "".join(f"{c:>10}" for c in columns))
+    for name in sorted({m.path.name for m, _ in results}):
+        numbers = [count[name, v] for v in (*KILLED, "survived")]
+        total = sum(numbers)
+        if total:
+            share = 100.0 * (total - numbers[-1]) / total
+            print(f"{name:28}" + "".join(f"{n:10}" for n in [total, *numbers]) + f"{share:8.1f} %")
+
+
+def report(results, known, arguments):
+    """Whether enough were killed, every survivor is explained and no explanation is stale."""
+    counted = [(m, v) for m, v in results if v in (*KILLED, "survived")]
+    survivors = {m.key() for m, v in counted if v == "survived"}
+    judged = {m.key() for m, v in results}
+    files = {m.path.name for m, _ in results}
+    unexplained = survivors - {k for k, reason in known.items() if reason}
+    stale = [k for k in known if k not in survivors and (k in judged or not (
+        arguments.again or arguments.sample or k.split(":")[0] not in files))]
+    for key in stale:
+        print(f"listed as equivalent, but killed, not counted or not there:\n    {key}")
+    print_table(results)
+    same = sum(v == "same" for _, v in results)
+    killed = len(counted) - len(survivors)
+    share = 100.0 * killed / len(counted) if counted else 100.0
+    print(f"mutate: {len(counted)} mutants, {killed} killed ({share:.1f} %), {len(survivors)} "
+          f"survived, {len(survivors) - len(unexplained)} of them explained; not counted: {same} "
+          f"with the original's code, {len(results) - len(counted) - same} that do not compile")
+    SURVIVORS.write_text("".join(f"{k}\n" for k in sorted(survivors)))
+    return share >= arguments.floor and not unexplained and not stale
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--file")
+    parser.add_argument("--file", action="append")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--floor", type=float, default=95.0)
     parser.add_argument("--sample", type=int, default=0)
+    parser.add_argument("--again", action="store_true")
     arguments = parser.parse_args()
     mutants = choose(arguments)
     known = equivalents()
-    results = []
-    with tempfile.TemporaryDirectory(prefix="vq7-mutate-") as folder:
-        workers = [Worker(pathlib.Path(folder) / str(i)) for i in range(arguments.jobs)]
-        first = workers[0].verdict(sorted(p.stem for p in TESTS))
-        if first != "survived":
-            print(f"mutate: without any mutation the unit tests are {first}", file=sys.stderr)
-            return 3
-
-        def work(worker, share):
-            return [(m, worker.judge(m)) for m in share]
-
-        with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-            shares = [mutants[i::arguments.jobs] for i in range(arguments.jobs)]
-            for part in pool.map(work, workers, shares):
-                results += part
-    return report(results, known, arguments.floor)
-
-
-def report(results, known, floor):
-    valid = [(m, v) for m, v in results if v != "invalid"]
-    survivors = [m for m, v in valid if v == "survived"]
-    unexplained = [m for m in survivors if not known.get(m.key())]
-    counted = len(valid) - (len(survivors) - len(unexplained))
-    killed = len(valid) - len(survivors)
-    for m in unexplained:
-        print(f"survived: lib/{m.path.name}:{m.line + 1}: {m.operator}: "
-              f"'{m.source[m.line][m.start:m.end].strip()}' -> '{m.text.strip()}'\n"
-              f"    key: {m.key()}")
-    share = 100.0 * killed / counted if counted else 100.0
-    print(f"mutate: {len(valid)} mutants, {killed} killed, {len(survivors)} survived "
-          f"({len(survivors) - len(unexplained)} explained): {share:.1f} %")
-    return 0 if share >= floor and not unexplained else 1
+    try:
+        bench = Bench(TOP, BUILD)
+        results = judge_all(mutants, bench, arguments.jobs, known)
+    except BenchError as e:
+        print(f"mutate: {e}", file=sys.stderr)
+        return 3
+    # The share that --floor wants is that of a whole run.
+    if arguments.again:
+        arguments.floor = 0
+    return 0 if report(results, known, arguments) else 1
 
 
 if __name__ == "__main__":
