@@ -15,6 +15,7 @@ ci/mutants-equivalent.txt with the reason why no test can tell it apart.
 
     ci/mutate.py [--file virtqueue_split.cpp]... [--jobs 2] [--floor 95] [--sample N]
                  [--again]                  only those that survived the last run
+                 [--quick]                  the family's unit tests alone
 
 Exit status: 0 enough killed and the list is right, 1 not, 2 wrong use, 3 the unmutated
 tests fail or do not build. What it builds is in build/mutate.
@@ -127,11 +128,12 @@ def main():
     parser.add_argument("--floor", type=float, default=95.0)
     parser.add_argument("--sample", type=int, default=0)
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     mutants = choose(arguments)
     known = equivalents()
     try:
-        bench = Bench(TOP, BUILD)
+        bench = Bench(TOP, BUILD, arguments.quick)
         results = judge_all(mutants, bench, arguments.jobs, known)
     except BenchError as e:
         print(f"mutate: {e}", file=sys.stderr)
