@@ -182,6 +182,13 @@ TEST(VirtqSplitDump, DoesNotListWhatWasTakenBack) // 3.3.1
         ASSERT_EQ(VirtqSplitDetachUnused(rig.vq(), &cookie), STATUS_SUCCESS);
     }
     EXPECT_FALSE(Contains(Dump(rig.vq()), "cookie"));
+
+    QueueRig working;
+    working.Submit(working.Segments(0, 1), Cookie(0xAB));
+    working.device->Push(working.device->Pop()->head, 0);
+    EXPECT_TRUE(Contains(Dump(working.vq()), "cookie")); // used, but not taken back
+    ASSERT_EQ(working.Get().status, STATUS_SUCCESS);
+    EXPECT_FALSE(Contains(Dump(working.vq()), "cookie"));
 }
 
 TEST(VirtqSplitDump, IsBounded) // 2.7: up to 32768 chains
