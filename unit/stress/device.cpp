@@ -93,6 +93,7 @@ class Device {
         if (!(flags & 2)) {
             s_->deviceError = __LINE__;
         }
+        answer(address);
         uint8_t *entry = used_ + 4 + 8 * (usedIdx_ % o_.size);
         uint32_t id = head;
         uint32_t length = lengthFor(address);
@@ -101,6 +102,16 @@ class Device {
         usedIdx_++;
         word(used_, 2).store(usedIdx_, std::memory_order_release);
         s_->processed.fetch_add(1, std::memory_order_relaxed);
+    }
+
+    void answer(uint64_t address) {
+        Payload &payload = s_->payloadOf(address);
+        for (unsigned i = 0; i < kLines; i++) {
+            if (payload.lines[i].word != questionFor(address, i)) {
+                s_->deviceError = __LINE__;
+            }
+            payload.lines[i].word = ~questionFor(address, i);
+        }
     }
 
     void notifyDriver(uint16_t before) {

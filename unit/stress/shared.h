@@ -22,6 +22,13 @@ namespace stress {
 struct alignas(64) Doorbell {
     std::atomic<uint32_t> count{0};
     std::atomic<uint32_t> sleeping{0};
+    std::atomic<uint32_t> waitingFor{0}; // while sleeping: the `seen` below
+
+    // Whether the other side sleeps on this bell and has not been rung. Only who
+    // rings it may ask: for him it stays so.
+    bool isAsleep() const {
+        return sleeping.load() && waitingFor.load() == count.load();
+    }
 
     void ring() {
         count.fetch_add(1, std::memory_order_seq_cst);
@@ -41,6 +48,7 @@ struct alignas(64) Doorbell {
             __builtin_ia32_pause();
         }
         auto end = std::chrono::steady_clock::now() + limit;
+        waitingFor.store(seen, std::memory_order_seq_cst);
         sleeping.store(1, std::memory_order_seq_cst);
         while (count.load(std::memory_order_seq_cst) == seen) {
             if (stop.load() || std::chrono::steady_clock::now() > end) {
@@ -55,6 +63,21 @@ struct alignas(64) Doorbell {
     }
 };
 
+// What a buffer holds, in plain accesses: the ring alone orders them, and a
+// ThreadSanitizer build sees whether it does. One word in each of several cache
+// lines, which the other side had last: stores to them take their time, and the
+// store buffer keeps what is written next, avail->idx and used_event, behind them.
+// That is the window in which a missing fence loses a wake-up.
+struct alignas(64) Line {
+    uint64_t word;
+};
+constexpr unsigned kLines = 4;
+constexpr unsigned kPayloads = 2048; // at least the largest depth
+
+struct Payload {
+    Line lines[kLines];
+};
+
 // The ring of `size` descriptors is laid out by the library in `ring`.
 struct Shared {
     Doorbell kick;      // driver -> device: available buffer notification
@@ -63,7 +86,19 @@ struct Shared {
     std::atomic<uint64_t> processed{0};
     std::atomic<uint32_t> deviceError{0}; // line number of what the device saw
     alignas(4096) uint8_t ring[64 * 1024];
+    Payload payloads[kPayloads];
+
+    // Addresses are 64 apart, and at most kPayloads of them in use.
+    Payload &payloadOf(uint64_t address) {
+        return payloads[address / 64 % kPayloads];
+    }
 };
+
+// What the driver asks in line `i` of the buffer at `address`; the device answers
+// with the complement.
+inline uint64_t questionFor(uint64_t address, unsigned i) {
+    return address * 0x9E3779B97F4A7C15ull + i;
+}
 
 struct Options {
     unsigned size = 64;
@@ -72,7 +107,7 @@ struct Options {
     bool processes = false;
     uint64_t buffers = 1000000;
     unsigned spins = 2000;
-    unsigned limitMs = 3000;
+    unsigned limitMs = 500;
 };
 
 // What the device writes as `len` for a buffer at `address`: both sides know it.

@@ -28,6 +28,8 @@ using namespace stress;
 
 namespace {
 
+constexpr unsigned kWatchdogLimits = 240; // of limitMs each: two minutes
+
 class Driver {
   public:
     Driver(Shared *shared, const Options &options) : s_(shared), o_(options) {
@@ -71,6 +73,9 @@ class Driver {
                 STATUS_SUCCESS) {
                 return "VirtqSplitAddBuffer failed";
             }
+            for (unsigned i = 0; i < kLines; i++) {
+                s_->payloadOf(sg.addr).lines[i].word = questionFor(sg.addr, i);
+            }
             VirtqSplitPublish(vq(), head);
             sent_++;
         }
@@ -99,6 +104,9 @@ class Driver {
             if (length != lengthFor(reinterpret_cast<uint64_t>(cookie))) {
                 return "a buffer came back with another one's length";
             }
+            if (!takeAnswer(reinterpret_cast<uint64_t>(cookie))) {
+                return "a buffer came back without the device's answer";
+            }
             done_++;
             any = true;
         }
@@ -106,12 +114,36 @@ class Driver {
             return "";
         }
         interruptsSlept++;
-        if (!s_->interrupt.wait(seen, o_.spins, std::chrono::milliseconds(o_.limitMs), s_->stop)) {
-            return "no interrupt: " + std::to_string(sent_ - done_) + " in flight, " +
-                   std::to_string(s_->processed - done_) + " of them done by the device: a lost " +
-                   (s_->processed == done_ ? "kick" : "interrupt");
+        return sleepUntilRung(seen);
+    }
+
+    // The watchdog. Time alone proves nothing on a busy machine: a wake-up is lost
+    // when both sides sleep and neither was rung.
+    std::string sleepUntilRung(uint32_t seen) {
+        for (unsigned i = 0; i < kWatchdogLimits; i++) {
+            if (s_->interrupt.wait(seen, o_.spins, std::chrono::milliseconds(o_.limitMs),
+                                   s_->stop)) {
+                return "";
+            }
+            if (s_->kick.isAsleep() && s_->interrupt.count.load() == seen) {
+                return "both asleep: " + std::to_string(sent_ - done_) + " in flight, " +
+                       std::to_string(s_->processed - done_) +
+                       " of them done by the device: a lost " +
+                       (s_->processed == done_ ? "kick" : "interrupt");
+            }
         }
-        return "";
+        return "the device is awake, and does nothing";
+    }
+
+    // Clearing the lines keeps the store buffer busy up to EnableInterrupts.
+    bool takeAnswer(uint64_t address) {
+        bool right = true;
+        for (unsigned i = 0; i < kLines; i++) {
+            Line &line = s_->payloadOf(address).lines[i];
+            right = right && line.word == ~questionFor(address, i);
+            line.word = 0;
+        }
+        return right;
     }
 
     Shared *s_;
