@@ -2,14 +2,37 @@
 # SPDX-License-Identifier: MIT
 # The long run: what `make test` does, and then what takes hours. Each step's
 # output is build/nightly/<step>.log; all steps run, whatever an earlier one says.
-# VQ7_NIGHTLY_SCALE (default 1.0) stretches or shortens stress and fuzzing.
-# Exit status: 0 all passed, 1 some did not (their names are the last line).
+#
+#   VQ7_NIGHTLY_SCALE   default 1.0; stretches or shortens stress and fuzzing
+#   VQ7_NIGHTLY_STEPS   default all; names of steps below, with spaces between, to
+#                       run these only, as in VQ7_NIGHTLY_STEPS="stress tsan"
+#
+# Exit status: 0 all passed, 1 some did not (their names are the last line), 2 a
+# step is named that does not exist, or the scale is no number.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 logs=build/nightly
 mkdir -p "$logs"
 scale=${VQ7_NIGHTLY_SCALE:-1.0}
+all='test e2e sanitizers as-written model-check stress tsan proof fuzz mutation'
+steps=${VQ7_NIGHTLY_STEPS:-$all}
 failed=()
+
+for name in $steps; do
+    case " $all " in
+    *" $name "*) ;;
+    *)
+        echo "nightly: VQ7_NIGHTLY_STEPS: no step '$name'; there are: $all" >&2
+        exit 2
+        ;;
+    esac
+done
+if ! [[ $scale =~ ^[0-9]*\.?[0-9]+$ ]]; then
+    echo "nightly: VQ7_NIGHTLY_SCALE: '$scale' is no number above 0, such as 0.1" >&2
+    exit 2
+fi
+
+wanted() { case " $steps " in *" $1 "*) ;; *) return 1 ;; esac; }
 
 scaled() { awk -v n="$1" -v s="$scale" 'BEGIN { printf "%d", n * s < 1 ? 1 : n * s }'; }
 
@@ -25,10 +48,36 @@ step() {
     fi
 }
 
+built() {
+    cmake -S . -B build/unit -G Ninja && cmake --build build/unit
+}
+
+# What the other steps run for longer, and what builds without the sanitizers
+# anyway, is left out.
 sanitized() {
     cmake -S . -B build/sanitize -G Ninja -DVQ7_SANITIZE=ON -DCMAKE_BUILD_TYPE=Debug &&
         cmake --build build/sanitize &&
-        ctest --test-dir build/sanitize --output-on-failure -E '^(stress|fuzz|compile|package)'
+        ctest --test-dir build/sanitize --output-on-failure \
+            -E '^(stress|fuzz|compile|package|model_check|proof)'
+}
+
+# A library without fences must hang, and be seen to.
+no_fence() {
+    "$bin/stress/stress_no_fence" "$@"
+    [ $? -eq 1 ] || { echo "no wake-up was lost without a fence: widen the window"; return 1; }
+}
+
+tsan() {
+    local runner
+    runner=$(sed -n 's/^VQ7_TSAN_RUNNER:INTERNAL=//p' build/unit/CMakeCache.txt)
+    [ -n "$runner" ] || { echo "left out: no ThreadSanitizer program runs here"; return 0; }
+    TSAN_OPTIONS='exitcode=66 halt_on_error=1' ${runner//;/ } "$bin/stress/stress_tsan" "$@"
+}
+
+proof() {
+    command -v cbmc >/dev/null || { echo "left out: no program cbmc (Debian 13 has it)"; return 0; }
+    mapfile -t names < <(unit/proof/prove.py list --nightly) &&
+        unit/proof/prove.py run "${names[@]}" && unit/proof/prove.py mutants
 }
 
 # The commands of lib/README.md and unit/Makefile, word for word, in a fresh clone.
@@ -40,16 +89,47 @@ as_written() {
 }
 
 bin=build/unit/unit
-step test make test
-step e2e make nightly-e2e
-step sanitizers sanitized
-step as-written as_written
-# Without the full fence a kick is lost about once in tens of millions of rounds
-# on hardware with short store buffers: so many rounds, and more.
-step stress-flags "$bin/stress/stress" --no-event-idx --buffers "$(scaled 100000000)"
-step stress-event-idx "$bin/stress/stress" --buffers "$(scaled 100000000)"
-step stress-deep "$bin/stress/stress" --depth 32 --buffers "$(scaled 400000000)"
-step stress-processes "$bin/stress/stress" --processes --depth 2 --buffers "$(scaled 100000000)"
+step build built
+if wanted test; then
+    step test make test
+fi
+if wanted e2e; then
+    step e2e make nightly-e2e
+fi
+if wanted sanitizers; then
+    step sanitizers sanitized
+fi
+if wanted as-written; then
+    step as-written as_written
+fi
+# Depths beyond what ctest sees through; from unit/model_check/CMakeLists.txt.
+if wanted model-check; then
+    step model-check "$bin/model_check/model_check" --model tso,pso,weak --size 2 \
+        --event-idx all --program all --buffers 4 --chains off --limit 100000000
+    step model-check-forged "$bin/model_check/model_check_sanitized" --model sc,tso \
+        --adversary 2 --size 1,2 --event-idx all --program all --buffers 2 --chains all \
+        --limit 100000000
+fi
+# Without the full fence a wake-up is lost after some ten thousand rounds where the
+# window is wide, as in unit/stress/; elsewhere after tens of millions: so many
+# rounds, and more.
+if wanted stress; then
+    step stress-no-fence no_fence --buffers 300000000
+    step stress-no-fence-flags no_fence --no-event-idx --buffers 300000000
+    step stress-flags "$bin/stress/stress" --no-event-idx --buffers "$(scaled 100000000)"
+    step stress-event-idx "$bin/stress/stress" --buffers "$(scaled 100000000)"
+    step stress-deep "$bin/stress/stress" --depth 32 --buffers "$(scaled 400000000)"
+    step stress-processes "$bin/stress/stress" --processes --depth 2 \
+        --buffers "$(scaled 100000000)"
+fi
+if wanted tsan; then
+    step tsan-flags tsan --no-event-idx --buffers "$(scaled 5000000)"
+    step tsan-event-idx tsan --buffers "$(scaled 5000000)"
+    step tsan-deep tsan --depth 32 --buffers "$(scaled 20000000)"
+fi
+if wanted proof; then
+    step proof proof
+fi
 # What a fuzzer found is named at the end of its log; new inputs stay beside it.
 fuzz() {
     local name=$1 max_len=$2 seconds=$3
@@ -59,11 +139,15 @@ fuzz() {
         "$logs/corpus.$name" "unit/fuzz/corpus/$name"
     step "afl-$name" unit/fuzz/afl.sh "$name" "$bin/fuzz" "$(scaled "$seconds")" "$max_len"
 }
-fuzz virtqueue_split 196 3600
-fuzz virtio_pci 272 1800
-fuzz virtio_sg_pfn 274 600
-step fuzz-planted unit/fuzz/planted.py "$bin/fuzz"
-step mutation ci/mutate.py
+if wanted fuzz; then
+    fuzz virtqueue_split 196 3600
+    fuzz virtio_pci 272 1800
+    fuzz virtio_sg_pfn 274 600
+    step fuzz-planted unit/fuzz/planted.py "$bin/fuzz"
+fi
+if wanted mutation; then
+    step mutation ci/mutate.py
+fi
 
 if [ ${#failed[@]} -gt 0 ]; then
     echo "nightly: failed: ${failed[*]}" >&2
