@@ -20,10 +20,10 @@ done
 command -v afl-fuzz >/dev/null || { echo "afl: no afl-fuzz: install Debian's afl++" >&2; exit 2; }
 
 # No terminal, no tuning of the machine, no questions; a core pattern that pipes
-# to a program only makes crashes slower to be seen. A hang is 1 s: the machine may
-# be busy with something else.
+# to a program only makes crashes slower to be seen. What takes 1 s is tried again,
+# and is a hang after 5: the machine may be busy with something else.
 export AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFINITY=1
-export AFL_NO_COLOR=1 AFL_HANG_TMOUT=1000 AFL_CUSTOM_MUTATOR_LIBRARY=$bin/${name}_afl.so
+export AFL_NO_COLOR=1 AFL_HANG_TMOUT=5000 AFL_CUSTOM_MUTATOR_LIBRARY=$bin/${name}_afl.so
 rm -rf "$out"
 mkdir -p "$out"
 timeout $((seconds + 90)) afl-fuzz -V "$seconds" -t 1000 -m none -g 1 -G "$max_len" -i "$corpus" \

@@ -56,7 +56,7 @@ enum PciOp : std::uint8_t {
     // driver
     kPciReset,  // timeout a % 4 ms
     kNegotiate, // wanted: value, and again from bit 31; required: bit b where c is odd
-    kDriverOk,  // a & 1: fail instead
+    kDriverOk,  // a & 1: fail instead; a & 2: only read the status
     kMaxSize,   // of queue a
     kSetup,     // queue a, size by b, addresses by c, vector the low half of value
     kNotify,    // queue a, or a | b << 8 where c is odd

@@ -218,6 +218,11 @@ class Session {
     void ReadyStep(const PciRecord &r) {
         switch (r.op % kPciOps) {
         case kDriverOk:
+            if ((r.a & 2) != 0) {
+                return Require(VirtioPciGetStatus(device_) == (function_.last_read & 0xFF) &&
+                                   function_.accesses == 1,
+                               "the status");
+            }
             r.a & 1 ? VirtioPciFail(device_) : VirtioPciDriverOk(device_);
             return Require((function_.last_status & (r.a & 1 ? 0x80 : 4)) != 0, "status bit");
         case kMaxSize:

@@ -212,6 +212,18 @@ void RunMdl(const Input &in, VIRTQ_SG *out, UINT16 room, BOOLEAN write) {
     Require(most == (expected.Complete() ? expected.pages : 0), "an upper bound");
 }
 
+void CheckNullArguments() {
+    const NTSTATUS refused = STATUS_INVALID_PARAMETER;
+    UINT64 pfn = 1;
+    UINT16 found = 1;
+    bool right = VirtioSgBuildFromPfns(&pfn, 1, 0, 1, TRUE, nullptr, 1, &found) == refused &&
+                 VirtioSgBuildFromPfns(nullptr, 1, 0, 1, TRUE, nullptr, 0, &found) == refused &&
+                 VirtioSgBuildFromPfns(&pfn, 1, 0, 1, TRUE, nullptr, 0, nullptr) == refused &&
+                 VirtioSgBuildFromMdl(nullptr, 0, 1, TRUE, nullptr, 1, &found) == refused &&
+                 VirtioSgBuildFromMdl(nullptr, 0, 1, TRUE, nullptr, 0, nullptr) == refused;
+    Require(right && found == 0, "null arguments are refused");
+}
+
 } // namespace
 
 } // namespace fuzz
@@ -227,6 +239,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     }
     fuzz::RunPfns(in, out, room, write);
     fuzz::RunMdl(in, out, room, write);
+    fuzz::CheckNullArguments();
     fuzz::memory.Check();
     return 0;
 }

@@ -14,12 +14,14 @@ namespace fuzz {
 inline void CheckNullArguments(VIRTQ_SPLIT *vq) {
     const NTSTATUS refused = STATUS_INVALID_PARAMETER;
     VIRTQ_SG sg = {0x1000, 8, TRUE};
+    VIRTQ_BUFFER buffer = {&sg, 1, nullptr};
     VIRTQ_COMPLETION out[1];
     UINT16 number = 0;
     UINT32 len;
     void *cookie;
     bool right = VirtqSplitAddBuffer(nullptr, &sg, 1, nullptr, &number) == refused &&
                  VirtqSplitAddBatch(vq, nullptr, 1, &number, &number) == refused &&
+                 VirtqSplitAddBatch(vq, &buffer, 1, &number, nullptr) == refused &&
                  VirtqSplitPublishChecked(nullptr, 0) == refused &&
                  VirtqSplitPublishBatch(nullptr, &number, 1) == refused &&
                  VirtqSplitGetUsed(nullptr, &cookie, &len) == refused &&
@@ -30,8 +32,14 @@ inline void CheckNullArguments(VIRTQ_SPLIT *vq) {
                  VirtqSplitDetachUnused(vq, nullptr) == refused &&
                  VirtqSplitDetachUnused(nullptr, &cookie) == refused &&
                  VirtqSplitResetChecked(nullptr) == refused && !VirtqSplitKickPrepare(nullptr) &&
-                 !VirtqSplitHasUsed(nullptr) && VirtqSplitQueueSize(nullptr) == 0;
+                 !VirtqSplitHasUsed(nullptr) && VirtqSplitQueueSize(nullptr) == 0 &&
+                 VirtqSplitMaxChain(vq) == VirtqSplitQueueSize(vq);
     Require(right, "null arguments are refused");
+    unsigned lines = 0;
+    VirtqSplitDump(
+        nullptr, [](const char *, void *context) { ++*static_cast<unsigned *>(context); }, &lines);
+    Require(lines == 1, "a dump of no queue");
+    VirtqSplitDump(vq, nullptr, nullptr);
     VirtqSplitPublish(nullptr, 0);
     VirtqSplitKickCommit(nullptr);
     VirtqSplitReset(nullptr);

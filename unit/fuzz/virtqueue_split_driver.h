@@ -42,7 +42,9 @@ class Driver {
         ever_broken |= model.broken != STATUS_SUCCESS;
         Require(VirtqSplitNumFree(vq) == model.Free(), "free descriptors");
         Require(VirtqSplitInFlight(vq) == model.in_flight, "buffers in flight");
-        Require(VirtqSplitBrokenStatus(vq) == model.broken, "why it is broken");
+        Require(VirtqSplitBrokenStatus(vq) == model.broken &&
+                    (VirtqSplitIsBroken(vq) != FALSE) == (model.broken != STATUS_SUCCESS),
+                "why it is broken");
         Require(VirtqSplitMisuseCount(vq) == model.misuse &&
                     VirtqSplitLastMisuse(vq) == model.last_misuse,
                 "misuses");

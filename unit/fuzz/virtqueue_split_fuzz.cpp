@@ -154,7 +154,7 @@ class Session {
         }
     }
 
-    // Puts a fault into a buffer; gives whether it is one that only a call can have.
+    // Puts a fault into the segments; those of the call itself are left to the caller.
     static void Spoil(VIRTQ_SG *sg, UINT16 count, unsigned at, unsigned fault) {
         switch (fault) {
         case kNoLength:
@@ -210,6 +210,11 @@ class Session {
                 Spoil(sg[i], n, 0, o.c >> 3 & 7);
             }
             buffers[i] = {sg[i], n, driver_.NextCookie()};
+            if (o.c % 8 == i && (o.c >> 3 & 7) == kNullSegments) {
+                buffers[i].sg = nullptr;
+            } else if (o.c % 8 == i && (o.c >> 3 & 7) == kNoSegment) {
+                buffers[i].sg_count = 0;
+            }
         }
         driver_.AddBatch(buffers, count, heads);
     }

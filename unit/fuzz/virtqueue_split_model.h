@@ -90,12 +90,12 @@ struct Model {
                (count > threshold || count > Free());
     }
 
-    // VirtqSplitAddBuffer, arguments not null.
+    // VirtqSplitAddBuffer, head_out not null.
     Allowed JudgeAdd(const VIRTQ_SG *sg, UINT16 count) const {
         Allowed allowed;
         std::uint64_t total = 0;
-        bool invalid = count == 0, written = false;
-        for (UINT16 i = 0; i < count; i++) {
+        bool invalid = sg == nullptr || count == 0, written = false;
+        for (UINT16 i = 0; sg != nullptr && i < count; i++) {
             std::uint64_t last = sg[i].addr + sg[i].len - 1;
             invalid |= sg[i].len == 0 || last < sg[i].addr || (written && !sg[i].write);
             written |= sg[i].write != FALSE;
