@@ -6,6 +6,7 @@
 // held to reaching every documented error, not just many lines.
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 
@@ -15,6 +16,7 @@
 namespace fuzz {
 
 constexpr unsigned kStatuses = 24;
+constexpr unsigned kMaxFunctions = 16;
 
 inline unsigned StatusIndex(NTSTATUS status) {
     switch (static_cast<UINT32>(status)) {
@@ -68,7 +70,15 @@ struct Documented {
     const char *name;
 };
 
+// Read and cleared by libFuzzer at each input: a result is as good as a branch, so
+// inputs that give a rare one are kept.
+__attribute__((
+    used,
+    section("__libfuzzer_extra_counters"))) static std::uint8_t seen[kMaxFunctions * kStatuses];
+
 template <unsigned kFunctions> class Reached {
+    static_assert(kFunctions <= kMaxFunctions);
+
   public:
     template <unsigned kCount> explicit Reached(const Documented (&list)[kCount]) {
         list_ = list;
@@ -80,7 +90,9 @@ template <unsigned kFunctions> class Reached {
     }
 
     NTSTATUS Note(unsigned function, NTSTATUS status) {
-        counts_[function][StatusIndex(status)]++;
+        unsigned index = StatusIndex(status);
+        counts_[function][index]++;
+        seen[function * kStatuses + index] = 1;
         return status;
     }
 
