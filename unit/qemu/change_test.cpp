@@ -100,19 +100,25 @@ TEST_P(Receiving, AfterAResetTheDeviceWritesNoMore) // 2.4.1
     ring.features = GetParam().ring;
     exchange->start(ring);
     int cookie = 0;
-    exchange->park(&cookie);
+    const UINT64 parked = exchange->park(&cookie);
     dev->kick(exchange->queue(0));
     rig->machine->settle();
     check(VirtioPciReset(&dev->pci, 1000), "VirtioPciReset");
     takeInterrupts();
-    VIRTQ_SPLIT *vq = exchange->queue(0).vq();
-    const uint64_t end = rig->machine->mark();
-    std::string before(reinterpret_cast<char *>(rig->machine->at(vq->desc_pa)), end - vq->desc_pa);
+    auto memory = [&] {
+        VIRTQ_SPLIT *vq = exchange->queue(0).vq();
+        auto copy = [&](UINT64 at, size_t bytes) {
+            return std::string(reinterpret_cast<char *>(rig->machine->at(at)), bytes);
+        };
+        return copy(vq->desc_pa, VirtqSplitRingMemSize(vq->qsz, 4096, TRUE)) +
+               copy(parked, Exchange::BufferSize);
+    };
+    const std::string before = memory();
     transmit(rig->peer, std::string(60, 'x'));
     Interrupts seen = takeInterrupts();
     EXPECT_FALSE(seen.line);
     EXPECT_EQ(seen.messages, std::set<unsigned>());
-    EXPECT_EQ(memcmp(rig->machine->at(vq->desc_pa), before.data(), before.size()), 0);
+    EXPECT_TRUE(memory() == before) << "written after the reset";
     EXPECT_EQ(dev->detach(exchange->queue(0)), std::vector<void *>{&cookie});
 }
 

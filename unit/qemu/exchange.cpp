@@ -88,9 +88,10 @@ class Blk : public Exchange { // 5.2.6
     UINT16 smallestRing() const override {
         return 8;
     }
-    void park(void *cookie) override {
+    UINT64 park(void *cookie) override {
         uint64_t b = buffer(3, 0);
         dev_.add(queue(0), {{b, 16, FALSE}, {b + 512, 512, TRUE}, {b + 16, 1, TRUE}}, cookie);
+        return b;
     }
 
   private:
@@ -143,9 +144,10 @@ class Net : public Exchange { // 5.1.6
     UINT16 smallestRing() const override {
         return 4;
     }
-    void park(void *cookie) override {
-        dev_.add(queue(0), {{buffer(3, Fill), 12, TRUE}, {buffer(3, Fill) + 64, 1514, TRUE}},
-                 cookie);
+    UINT64 park(void *cookie) override {
+        uint64_t b = buffer(3, Fill);
+        dev_.add(queue(0), {{b, 12, TRUE}, {b + 64, 1514, TRUE}}, cookie);
+        return b;
     }
 
   private:
@@ -189,8 +191,10 @@ class Rng : public Exchange { // 5.4.6
     UINT16 smallestRing() const override {
         return 2;
     }
-    void park(void *cookie) override {
-        dev_.add(queue(0), {{buffer(3, Fill), 64, TRUE}}, cookie);
+    UINT64 park(void *cookie) override {
+        uint64_t b = buffer(3, Fill);
+        dev_.add(queue(0), {{b, 64, TRUE}}, cookie);
+        return b;
     }
 
   private:
@@ -221,8 +225,10 @@ class Console : public Exchange { // 5.3.6: port 0 is queues 0 and 1
     UINT16 smallestRing() const override {
         return 4;
     }
-    void park(void *cookie) override {
-        dev_.add(queue(0), {{buffer(3, Fill), 64, TRUE}}, cookie);
+    UINT64 park(void *cookie) override {
+        uint64_t b = buffer(3, Fill);
+        dev_.add(queue(0), {{b, 64, TRUE}}, cookie);
+        return b;
     }
 
   private:

@@ -45,8 +45,10 @@ class Exchange {
     // Descriptors that a step needs in the ring itself, at most.
     virtual UINT16 smallestRing() const = 0;
     // Publishes a buffer on queue 0 without a kick. Network and console devices
-    // keep it then until something comes from outside.
-    virtual void park(void *cookie) = 0;
+    // keep it then until something comes from outside. Gives its address.
+    virtual UINT64 park(void *cookie) = 0;
+
+    static constexpr size_t BufferSize = 8192;
 
   protected:
     Exchange(Rig &rig, VirtioDevice &dev, UINT64 features, UINT16 queues)
@@ -61,7 +63,6 @@ class Exchange {
     void finish(Queue &q, UINT32 length, const char *what);
     void untouched(uint64_t from, uint64_t to, uint8_t fill);
 
-    static constexpr size_t BufferSize = 8192;
     Rig &rig_;
     VirtioDevice &dev_;
     std::vector<Step> steps_;

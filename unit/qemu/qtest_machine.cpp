@@ -10,12 +10,19 @@
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#if __has_include(<sanitizer/asan_interface.h>)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#endif
 
 namespace qtest {
 
 namespace {
 
 constexpr size_t RamSize = 64u << 20;
+constexpr size_t RedZone = 64; // between allocations, where AddressSanitizer watches
 constexpr auto StartLimit = std::chrono::seconds(60);
 constexpr int ReplyLimitMs = 30000;
 using Clock = std::chrono::steady_clock;
@@ -56,6 +63,7 @@ Machine::~Machine() {
         waitpid(pid_, nullptr, 0);
     }
     if (ram_) {
+        ASAN_UNPOISON_MEMORY_REGION(ram_, RamSize);
         munmap(ram_, RamSize);
     }
 }
@@ -84,6 +92,7 @@ void Machine::start(const std::string &machine, const std::vector<std::string> &
         systemError("can't map the machine's RAM");
     }
     ram_ = static_cast<uint8_t *>(p);
+    ASAN_POISON_MEMORY_REGION(ram_, RamSize);
     std::vector<std::string> all = {"qemu-system-x86_64",
                                     "-M",
                                     machine + ",memory-backend=ram",
@@ -269,9 +278,15 @@ uint64_t Machine::allocate(size_t bytes, size_t alignment) {
     if (start + bytes > RamSize - (4u << 20)) {
         fail("test memory used up");
     }
-    next_ = start + bytes;
+    next_ = start + bytes + RedZone;
+    ASAN_UNPOISON_MEMORY_REGION(ram_ + start, bytes);
     memset(ram_ + start, 0, bytes);
     return start;
+}
+
+void Machine::release(uint64_t mark) {
+    ASAN_POISON_MEMORY_REGION(ram_ + mark, RamSize - mark);
+    next_ = mark;
 }
 
 } // namespace qtest

@@ -188,7 +188,9 @@ TEST_P(ModernQueue, AreasApartFromEachOther) // 4.1.4.3, 2.7: alignments 16, 2, 
     exchange->rounds(20);
 }
 
-TEST_P(ModernQueue, EachNotifiesAtItsOwnAddress) // 4.1.4.4
+class NotifyPages : public MatrixTest {};
+
+TEST_P(NotifyPages, EachQueueNotifiesAtItsOwnAddress) // 4.1.4.4
 {
     exchange.reset();
     openFresh(GetParam().kind, GetParam().transport, GetParam().msix, ",page-per-vq=on");
@@ -198,11 +200,16 @@ TEST_P(ModernQueue, EachNotifiesAtItsOwnAddress) // 4.1.4.4
     exchange->rounds(4);
 }
 
+bool hasModern(const Config &c) {
+    return isModern(c.transport);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, ModernQueue,
                          testing::ValuesIn(only(configs({true}, {0, EventIdx | Indirect}),
-                                                [](const Config &c) {
-                                                    return isModern(c.transport);
-                                                })),
+                                                hasModern)),
+                         [](const auto &i) { return name(i.param); });
+INSTANTIATE_TEST_SUITE_P(All, NotifyPages,
+                         testing::ValuesIn(only(configs({true}, {EventIdx | Indirect}), hasModern)),
                          [](const auto &i) { return name(i.param); });
 
 } // namespace
