@@ -9,9 +9,10 @@ cd "$(dirname "$0")"
 list=packages-debian.txt
 [ $# -gt 0 ] || { echo "setup: name a group: build, rig or check" >&2; exit 2; }
 
-wanted=()
+wanted=() optional=()
 for group in "$@"; do
     mapfile -t found < <(awk -v g="$group" '$1 == g { print $2 }' "$list")
+    mapfile -t -O "${#optional[@]}" optional < <(awk -v g="$group?" '$1 == g { print $2 }' "$list")
     [ ${#found[@]} -gt 0 ] || { echo "setup: no group '$group' in ci/$list" >&2; exit 2; }
     wanted+=("${found[@]}")
 done
@@ -22,11 +23,23 @@ if ! command -v dpkg-query >/dev/null; then
     exit 3
 fi
 
+installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]
+}
+
 missing=()
 for package in "${wanted[@]}"; do
-    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-    [ "$state" = installed ] || missing+=("$package")
+    installed "$package" || missing+=("$package")
 done
+# Optional packages are installed where this release has them.
+find_optional() {
+    for package in "${optional[@]}"; do
+        installed "$package" || [ -z "$(apt-cache madison "$package" 2>/dev/null)" ] ||
+            echo "$package"
+    done
+}
+mapfile -t found < <(find_optional)
+missing+=("${found[@]}")
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 as_root=()
@@ -42,8 +55,14 @@ fi
 echo "setup: installing ${#missing[@]} Debian packages: ${missing[*]}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-if ! { "${as_root[@]}" apt-get update -q && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -q -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+install() {
+    "${as_root[@]}" apt-get update -q || return
+    # Before that, a new system has no list to find them in.
+    mapfile -t found < <(find_optional)
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -q -y --no-install-recommends "${missing[@]}" "${found[@]}"
+}
+if ! install >"$log" 2>&1; then
     tail -n 15 "$log" >&2
     echo "setup: apt-get failed (its last lines are above); packages: ${missing[*]}" >&2
     exit 3
