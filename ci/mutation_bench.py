@@ -26,6 +26,7 @@ LINK = ["-fuse-ld=lld", "-Wl,--strip-debug", "-lgtest", "-lgtest_main", "-lpthre
 MEMORY_BYTES = 4 << 30
 COPY_LIMIT_S = 20
 TIMED_OUT = (-9, -24, 128 + 9, 128 + 24)
+HISTORIES = "VQ7_HISTORY_COUNT=300"
 GTEST = ["--gtest_fail_fast", "--gtest_brief=1"]
 WALL_LIMIT_S = 900      # of what ought to end by its limit of processor time
 
@@ -75,7 +76,7 @@ class Suite:
         times = bench.build / "times.json"
         self.link(program, {}, {})
         before = processor_time()
-        must([program, "--gtest_brief=1", f"--gtest_output=json:{times}"],
+        must(["env", HISTORIES, program, "--gtest_brief=1", f"--gtest_output=json:{times}"],
              f"the tests of {family} fail without any mutation")
         self.limit_s = 3 + int(5 * (processor_time() - before))
         self.sort(json.loads(times.read_text()))
@@ -120,7 +121,7 @@ class Copy:
         must([CXX, "-o", program, *(exchanged.get(o.name, o) for o in self.objects), *self.link],
              f"{program.name} does not link")
         for arguments in self.runs:
-            done = run(["env", "VQ7_HISTORY_COUNT=300", "prlimit", f"--cpu={self.limit_s}",
+            done = run(["env", HISTORIES, "prlimit", f"--cpu={self.limit_s}",
                         program, *arguments])
             if done.returncode and (self.hang_kills or done.returncode not in TIMED_OUT):
                 return done.stdout[-4000:] or f"exit status {done.returncode}"
@@ -318,7 +319,7 @@ class Workplace:
         limits = [f"--cpu={suite.limit_s}"]
         if not suite.flags:
             limits.append(f"--as={MEMORY_BYTES}")
-        done = run(["prlimit", *limits, program, *GTEST])
+        done = run(["env", HISTORIES, "prlimit", *limits, program, *GTEST])
         if done.returncode in TIMED_OUT:
             return "time"
         return "test" if done.returncode else None
