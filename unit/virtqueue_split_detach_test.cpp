@@ -64,6 +64,21 @@ TEST(VirtqSplitDetach, StopsTheQueueUntilReset) // 3.3.1
     EXPECT_EQ(rig.Add(rig.Segments(0, 1), nullptr, &head), STATUS_SUCCESS);
 }
 
+TEST(VirtqSplitDetach, KeepsTheReasonWhyTheQueueIsBroken) // 3.3.1
+{
+    QueueRig rig;
+    void *cookie;
+    rig.Submit(rig.Segments(0, 1), Cookie(1));
+    ASSERT_TRUE(rig.device->Pop());
+    rig.device->PutUsed(0, 77, 0);
+    rig.device->PutUsedIdx(1);
+    ASSERT_EQ(rig.Get().status, VIRTQ_STATUS_USED_ID_RANGE);
+    ASSERT_EQ(VirtqSplitDetachUnused(rig.vq(), &cookie), STATUS_SUCCESS);
+    EXPECT_EQ(cookie, Cookie(1));
+    EXPECT_EQ(VirtqSplitBrokenStatus(rig.vq()), VIRTQ_STATUS_USED_ID_RANGE);
+    EXPECT_EQ(VirtqSplitResetChecked(rig.vq()), STATUS_SUCCESS);
+}
+
 TEST(VirtqSplitDetach, OfAnIdleQueueDoesNothing) // 3.3.1
 {
     QueueRig rig;
@@ -96,6 +111,7 @@ TEST(VirtqSplitReset, WithBuffersLeftIsAnError) // 3.3.1: buffers are the device
     void *cookie;
     EXPECT_EQ(VirtqSplitDetachUnused(vq, &cookie), STATUS_SUCCESS);
     EXPECT_EQ(cookie, Cookie(1)); // nothing was lost
+    EXPECT_EQ(VirtqSplitBrokenStatus(vq), VIRTQ_STATUS_BUFFERS_LEFT);
     EXPECT_EQ(VirtqSplitResetChecked(vq), STATUS_SUCCESS);
     EXPECT_FALSE(VirtqSplitIsBroken(vq));
 }
