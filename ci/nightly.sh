@@ -48,8 +48,22 @@ step() {
     fi
 }
 
+tsan_runner() {
+    sed -n 's/^VQ7_TSAN_RUNNER:INTERNAL=//p' build/unit/CMakeCache.txt | grep -v '^OFF$'
+}
+
+# Everything, or what the few steps that are wanted run.
 built() {
-    cmake -S . -B build/unit -G Ninja && cmake --build build/unit
+    local targets=()
+    cmake -S . -B build/unit -G Ninja || return
+    if wanted test || wanted fuzz; then
+        targets=(all)
+    else
+        wanted stress && targets+=(stress stress_no_fence)
+        wanted tsan && tsan_runner && targets+=(stress_tsan)
+        wanted model-check && targets+=(model_check model_check_sanitized)
+    fi
+    [ ${#targets[@]} -eq 0 ] || cmake --build build/unit --target "${targets[@]}"
 }
 
 # What the other steps run for longer, and what builds without the sanitizers
@@ -69,8 +83,7 @@ no_fence() {
 
 tsan() {
     local runner
-    runner=$(sed -n 's/^VQ7_TSAN_RUNNER:INTERNAL=//p' build/unit/CMakeCache.txt)
-    [ -n "$runner" ] || { echo "left out: no ThreadSanitizer program runs here"; return 0; }
+    runner=$(tsan_runner) || { echo "left out: no ThreadSanitizer program runs here"; return 0; }
     TSAN_OPTIONS='exitcode=66 halt_on_error=1' ${runner//;/ } "$bin/stress/stress_tsan" "$@"
 }
 

@@ -38,7 +38,9 @@ class Proof:
         return [cbmc, '-I', str(lib), '-I', str(HERE), f'-DPROOF_SIZE={self.size}',
                 str(HERE / f'{self.source}_proof.cpp'), '--function', f'Proof{self.function}',
                 '--drop-unused-functions', '--slice-formula', '--unwind', str(self.unwind),
-                '--unwindset', 'ProofZeroMemory.0:80,ProofZeroMemory.1:9', '--json-ui'] + CHECKS + (BITS_32 if self.bits == 32 else [])
+                '--unwindset', 'ProofZeroMemory.0:80,ProofZeroMemory.1:9',
+                '--json-ui'] + CHECKS + (
+                    BITS_32 if self.bits == 32 else [])
 
 
 def proofs():
