@@ -101,7 +101,12 @@ Completion VirtioDevice::wait(Queue &queue) {
     auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     Completion done;
     for (;;) {
-        NTSTATUS status = VirtqSplitGetUsed(queue.vq(), &done.cookie, &done.len);
+        const bool look = !patient || VirtqSplitHasUsed(queue.vq());
+        if (patient && look) {
+            machine.settle();
+        }
+        NTSTATUS status =
+            !look ? STATUS_NOT_FOUND : VirtqSplitGetUsed(queue.vq(), &done.cookie, &done.len);
         if (status == STATUS_SUCCESS) {
             return done;
         }

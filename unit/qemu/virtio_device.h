@@ -62,6 +62,10 @@ class VirtioDevice {
     PciFunction &function;
     Machine &machine;
     unsigned kicks = 0, suppressed = 0;
+    // Whether `wait` takes a buffer only when the device has decided on its
+    // interrupt. One that is taken sooner moves used_event on, and then rightly
+    // gets none (2.7.7.2).
+    bool patient = false;
 
   private:
     void initialize(Queue &q, UINT16 size, UINT16 max, const QueueOptions &options);
