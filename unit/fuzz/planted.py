@@ -27,7 +27,8 @@ LIB = HERE.parent.parent / "lib"
 PRIVATE = "virtqueue_split_private.h"
 # As in CMakeLists.txt.
 FLAGS = ["-std=c++20", "-O2", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-COVERAGE = ["-fsanitize=fuzzer-no-link", "-fno-sanitize-coverage=trace-cmp"]
+COVERAGE = ["-fsanitize=fuzzer-no-link", "-fno-sanitize-coverage=trace-cmp,indirect-calls",
+            "-fno-sanitize=pointer-overflow"]
 MAX_LEN = {"virtqueue_split": 196, "virtio_sg_pfn": 274, "virtio_pci": 272}
 
 # (name, harness, file, text that is there once, what it becomes)
