@@ -6,62 +6,16 @@
 // counts, what it wrote to the ring. The device may write any shared byte between
 // two calls; the model does not look at what it wrote, so neither may the library.
 #include "virtqueue_split_arguments.h"
-#include "virtqueue_split_driver.h"
+#include "virtqueue_split_buffers.h"
+#include "virtqueue_split_results.h"
 
 namespace fuzz {
-
-namespace {
-
-const Documented kDocumented[] = {
-    {kAddBuffer, STATUS_SUCCESS, "AddBuffer STATUS_SUCCESS"},
-    {kAddIndirect, STATUS_SUCCESS, "AddBuffer STATUS_SUCCESS, indirect"},
-    {kAddBuffer, STATUS_INSUFFICIENT_RESOURCES, "AddBuffer STATUS_INSUFFICIENT_RESOURCES"},
-    {kAddBuffer, STATUS_INVALID_BUFFER_SIZE, "AddBuffer STATUS_INVALID_BUFFER_SIZE"},
-    {kAddBuffer, STATUS_INVALID_PARAMETER, "AddBuffer STATUS_INVALID_PARAMETER"},
-    {kAddBuffer, STATUS_INVALID_DEVICE_STATE, "AddBuffer STATUS_INVALID_DEVICE_STATE"},
-    {kAddMany, STATUS_SUCCESS, "AddBatch STATUS_SUCCESS"},
-    {kAddMany, STATUS_INSUFFICIENT_RESOURCES, "AddBatch STATUS_INSUFFICIENT_RESOURCES"},
-    {kAddMany, STATUS_INVALID_BUFFER_SIZE, "AddBatch STATUS_INVALID_BUFFER_SIZE"},
-    {kAddMany, STATUS_INVALID_PARAMETER, "AddBatch STATUS_INVALID_PARAMETER"},
-    {kAddMany, STATUS_INVALID_DEVICE_STATE, "AddBatch STATUS_INVALID_DEVICE_STATE"},
-    {kPublishOne, STATUS_SUCCESS, "PublishChecked STATUS_SUCCESS"},
-    {kPublishOne, VIRTQ_STATUS_NOT_ADDED, "PublishChecked VIRTQ_STATUS_NOT_ADDED"},
-    {kPublishOne, STATUS_INVALID_DEVICE_STATE, "PublishChecked STATUS_INVALID_DEVICE_STATE"},
-    {kPublishMany, STATUS_SUCCESS, "PublishBatch STATUS_SUCCESS"},
-    {kPublishMany, VIRTQ_STATUS_NOT_ADDED, "PublishBatch VIRTQ_STATUS_NOT_ADDED"},
-    {kPublishMany, STATUS_INVALID_DEVICE_STATE, "PublishBatch STATUS_INVALID_DEVICE_STATE"},
-    {kGetOne, STATUS_SUCCESS, "GetUsed STATUS_SUCCESS"},
-    {kGetOne, STATUS_NOT_FOUND, "GetUsed STATUS_NOT_FOUND"},
-    {kGetOne, STATUS_INVALID_DEVICE_STATE, "GetUsed STATUS_INVALID_DEVICE_STATE"},
-    {kGetOne, VIRTQ_STATUS_USED_ID_RANGE, "GetUsed VIRTQ_STATUS_USED_ID_RANGE"},
-    {kGetOne, VIRTQ_STATUS_USED_IDX_AHEAD, "GetUsed VIRTQ_STATUS_USED_IDX_AHEAD"},
-    {kGetOne, VIRTQ_STATUS_USED_NOT_ISSUED, "GetUsed VIRTQ_STATUS_USED_NOT_ISSUED"},
-    {kGetOne, VIRTQ_STATUS_USED_MID_CHAIN, "GetUsed VIRTQ_STATUS_USED_MID_CHAIN"},
-    {kGetOne, VIRTQ_STATUS_USED_TWICE, "GetUsed VIRTQ_STATUS_USED_TWICE"},
-    {kGetOne, VIRTQ_STATUS_USED_LENGTH, "GetUsed VIRTQ_STATUS_USED_LENGTH"},
-    {kGetMany, STATUS_SUCCESS, "GetUsedBatch STATUS_SUCCESS"},
-    {kGetMany, STATUS_NOT_FOUND, "GetUsedBatch STATUS_NOT_FOUND"},
-    {kGetMany, STATUS_INVALID_DEVICE_STATE, "GetUsedBatch STATUS_INVALID_DEVICE_STATE"},
-    {kGetMany, VIRTQ_STATUS_USED_ID_RANGE, "GetUsedBatch VIRTQ_STATUS_USED_ID_RANGE"},
-    {kGetMany, VIRTQ_STATUS_USED_IDX_AHEAD, "GetUsedBatch VIRTQ_STATUS_USED_IDX_AHEAD"},
-    {kGetMany, VIRTQ_STATUS_USED_NOT_ISSUED, "GetUsedBatch VIRTQ_STATUS_USED_NOT_ISSUED"},
-    {kGetMany, VIRTQ_STATUS_USED_MID_CHAIN, "GetUsedBatch VIRTQ_STATUS_USED_MID_CHAIN"},
-    {kGetMany, VIRTQ_STATUS_USED_TWICE, "GetUsedBatch VIRTQ_STATUS_USED_TWICE"},
-    {kGetMany, VIRTQ_STATUS_USED_LENGTH, "GetUsedBatch VIRTQ_STATUS_USED_LENGTH"},
-    {kDetachOne, STATUS_SUCCESS, "DetachUnused STATUS_SUCCESS"},
-    {kDetachOne, STATUS_NOT_FOUND, "DetachUnused STATUS_NOT_FOUND"},
-    {kResetQueue, STATUS_SUCCESS, "ResetChecked STATUS_SUCCESS"},
-    {kResetQueue, VIRTQ_STATUS_BUFFERS_LEFT, "ResetChecked VIRTQ_STATUS_BUFFERS_LEFT"},
-};
-
-} // namespace
 
 Reached<kFunctions> reached(kDocumented);
 
 namespace {
 
 GuardedMemory<16384> memory;
-VIRTQ_SG segments[Driver::kMaxSegments];
 
 class Session {
   public:
@@ -131,17 +85,6 @@ class Session {
         driver_.vq->indirect_threshold = static_cast<UINT16>(model_.threshold);
     }
 
-    // The segments end where their array does, so that one more is out of bounds.
-    VIRTQ_SG *Segments(UINT16 count, unsigned readable, unsigned seed) {
-        VIRTQ_SG *sg = segments + (Driver::kMaxSegments - count);
-        for (UINT16 i = 0; i < count; i++) {
-            sg[i].addr = 0x100000000u + (std::uint64_t{seed} << 16) + 0x1000u * i;
-            sg[i].len = 1 + (seed * 13 + i * 29u) % 200;
-            sg[i].write = i >= readable;
-        }
-        return sg;
-    }
-
     void Add(const Operation &o) {
         UINT16 count = static_cast<UINT16>(1 + o.a % (Driver::kMaxSegments - 1));
         UINT16 head = driver_.Add(Segments(count, o.b % 18, o.c), count);
@@ -151,31 +94,6 @@ class Session {
                 driver_.KickPrepare();
                 driver_.KickCommit();
             }
-        }
-    }
-
-    // Puts a fault into the segments; those of the call itself are left to the caller.
-    static void Spoil(VIRTQ_SG *sg, UINT16 count, unsigned at, unsigned fault) {
-        switch (fault) {
-        case kNoLength:
-            sg[at].len = 0;
-            break;
-        case kWraps:
-            sg[at].addr = ~std::uint64_t{0} - (sg[at].len | 2u) + 2;
-            sg[at].len |= 2;
-            break;
-        case kOutOfOrder:
-            sg[0].write = TRUE;
-            sg[count - 1].write = FALSE;
-            break;
-        case kHuge:
-            sg[at].len = 0xFFFFFFFFu;
-            break;
-        case kEndOfMemory:
-            sg[at].addr = ~std::uint64_t{0} - (sg[at].len - 1);
-            break;
-        default:
-            break;
         }
     }
 

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+//
+// Buffers for the fuzzed queue: right ones, and what can be wrong with one.
+#pragma once
+
+#include "virtqueue_split_driver.h"
+
+namespace fuzz {
+
+// Not inline: AddressSanitizer puts no red zone behind a variable that is.
+static VIRTQ_SG segments[Driver::kMaxSegments];
+
+// The segments end where their array does, so that one more is out of bounds.
+inline VIRTQ_SG *Segments(UINT16 count, unsigned readable, unsigned seed) {
+    VIRTQ_SG *sg = segments + (Driver::kMaxSegments - count);
+    for (UINT16 i = 0; i < count; i++) {
+        sg[i].addr = 0x100000000u + (std::uint64_t{seed} << 16) + 0x1000u * i;
+        sg[i].len = 1 + (seed * 13 + i * 29u) % 200;
+        sg[i].write = i >= readable;
+    }
+    return sg;
+}
+
+// Puts a fault into the segments; those of the call itself are left to the caller.
+inline void Spoil(VIRTQ_SG *sg, UINT16 count, unsigned at, unsigned fault) {
+    switch (fault) {
+    case kNoLength:
+        sg[at].len = 0;
+        break;
+    case kWraps:
+        sg[at].addr = ~std::uint64_t{0} - (sg[at].len | 2u) + 2;
+        sg[at].len |= 2;
+        break;
+    case kOutOfOrder:
+        sg[0].write = TRUE;
+        sg[count - 1].write = FALSE;
+        break;
+    case kHuge:
+        sg[at].len = 0xFFFFFFFFu;
+        break;
+    case kEndOfMemory:
+        sg[at].addr = ~std::uint64_t{0} - (sg[at].len - 1);
+        break;
+    default:
+        break;
+    }
+}
+
+} // namespace fuzz
