@@ -124,6 +124,11 @@ TEST(VirtqSplitDump, LineByLine) {
     EXPECT_EQ(expected[0], "virtqueue size 1");
     EXPECT_EQ(expected[2], "  driver: avail_idx 0 last_used_idx 0 free 1 in flight 0 added 0");
     EXPECT_EQ(expected[4], "  indirect tables: 0 of 0, free 0, above 8 segments");
+    plain.vq()->misuse_count = 0xFFFFFFFE; // the widest number, and it stays there
+    for (int i = 0; i < 3; i++) {
+        VirtqSplitPublish(plain.vq(), 0);
+    }
+    EXPECT_TRUE(Contains(Dump(plain.vq()), " misuse: 4294967295 last "));
 }
 
 TEST(VirtqSplitDump, CountsTheChainsThatHaveNoLine) // 2.7: up to 32768 chains
