@@ -6,7 +6,7 @@ Each mutant changes one place in one file of lib/ (mutation_operators.py says ho
 and must make a test fail: first the unit tests of the file's family, then, for the
 queue, those that look at the order of accesses, and the model check; then the unit
 tests as a 32-bit program, and those with the address and undefined behaviour sanitizers.
-A mutant that uses up five times the processor time hangs, and is killed.
+A mutant that uses up three times the processor time hangs, and is killed.
 
 A mutant whose optimized machine code is the original's, byte for byte, on 64 and on 32
 bits, can't be told apart and does not count; nor does one that does not compile. Any

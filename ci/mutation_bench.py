@@ -78,7 +78,7 @@ class Suite:
         before = processor_time()
         must(["env", HISTORIES, program, "--gtest_brief=1", f"--gtest_output=json:{times}"],
              f"the tests of {family} fail without any mutation")
-        self.limit_s = 3 + int(5 * (processor_time() - before))
+        self.limit_s = 3 + int(3 * (processor_time() - before))
         self.sort(json.loads(times.read_text()))
 
     def sort(self, report):
@@ -109,7 +109,7 @@ class Copy:
         if fault:
             raise BenchError(f"{target} fails without any mutation:\n{fault}")
         if hang_kills:
-            self.limit_s = 3 + int(5 * (processor_time() - before))
+            self.limit_s = 3 + int(3 * (processor_time() - before))
 
     def finds(self, workplace, units):
         objects = workplace.compile([u for u in units if f"{u.name}.o" in
