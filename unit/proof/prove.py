@@ -45,12 +45,11 @@ class Proof:
 
 def proofs():
     found = []
-    for function in ('GetUsed', 'GetUsedBatch', 'AddBuffer', 'AddBatch', 'Publish',
-                     'PublishBatch', 'Detach', 'Notify'):
-        # The batch of two is as hard as the single one for twice the size.
-        for size in (1,) if function == 'AddBatch' else (1, 2, 4):
-            slow = function == 'AddBatch' or (function == 'AddBuffer' and size == 4)
-            found.append(Proof('virtqueue_split', function, size, size + 3, nightly=slow))
+    for function in ('GetUsed', 'GetUsedBatch', 'AddBuffer', 'Publish', 'PublishBatch',
+                     'Detach', 'Notify'):
+        # Two of them take hours for four.
+        for size in (1, 2) if function in ('GetUsedBatch', 'AddBuffer') else (1, 2, 4):
+            found.append(Proof('virtqueue_split', function, size, size + 3))
     for size in (1, 2, 4):
         for function in ('Init', 'InitAreas', 'Reset'):
             found.append(Proof('virtqueue_split_setup', function, size, size + 3))

@@ -102,27 +102,6 @@ extern "C" void ProofAddBuffer() {
     }
 }
 
-extern "C" void ProofAddBatch() {
-    VIRTQ_SPLIT *vq = AnyQueueRemembered();
-    VIRTQ_BUFFER buffers[2];
-    UINT16 heads[2], added = nondet_u16(), count = nondet_u16();
-
-    Assume(count <= 2);
-    __CPROVER_havoc_object(&g_sg[0]);
-    for (UINT16 i = 0; i < 2; i++) {
-        buffers[i].sg_count = nondet_u16();
-        buffers[i].cookie = nondet_pointer();
-        buffers[i].sg = &g_sg[0] + (buffers[i].sg_count <= QSZ ? QSZ - buffers[i].sg_count : QSZ);
-    }
-    NTSTATUS status = VirtqSplitAddBatch(vq, &buffers[2 - count], count, &heads[2 - count], &added);
-    Prove(IsSound());
-    Prove(added <= count && (status == STATUS_SUCCESS) == (added == count));
-    if (added == 2) {
-        Reached("two");
-        Prove(heads[0] != heads[1]);
-    }
-}
-
 extern "C" void ProofPublish() {
     VIRTQ_SPLIT *vq = AnyQueueRemembered();
     UINT16 head = nondet_u16();
