@@ -389,6 +389,42 @@ static __inline VOID VirtioWriteU64(volatile UINT64 *p, UINT64 v) {
     *p = v;
 }
 
+/* ---------------------------------------------------- neighbouring fields */
+
+/*
+ * Neighbouring fields of private memory, or of a descriptor that the device does
+ * not have yet, in one access: half the stores. The fields keep their types, so
+ * the access is told to the compiler as one that may alias anything. `low` is
+ * the field at the lower address: every target is little-endian, as NT is.
+ */
+#if defined(__clang__) || defined(__GNUC__)
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "virtio_osdep.h: for little-endian CPUs only"
+#endif
+typedef UINT32 __attribute__((may_alias)) VIRTIO_PAIR32;
+typedef UINT64 __attribute__((may_alias)) VIRTIO_PAIR64;
+#else
+typedef UINT32 VIRTIO_PAIR32;
+typedef UINT64 VIRTIO_PAIR64;
+#endif
+
+/* Two UINT16, the first of them 4-byte aligned. */
+VIRTIO_FORCEINLINE UINT32 VirtioLoadPair16(const UINT16 *first) {
+    return *(const VIRTIO_PAIR32 *)(const void *)first;
+}
+
+VIRTIO_FORCEINLINE VOID VirtioStorePair16(UINT16 *first, UINT32 pair) {
+    *(VIRTIO_PAIR32 *)(void *)first = pair;
+}
+
+/*
+ * A UINT32 and the two UINT16 behind it. Volatile, lest a compiler takes the
+ * store apart, or makes one of it and its neighbour by way of vector registers.
+ */
+VIRTIO_FORCEINLINE VOID VirtioStoreTriple(UINT32 *first, UINT64 triple) {
+    *(volatile VIRTIO_PAIR64 *)(void *)first = triple;
+}
+
 /* ----------------------------------------------------------------- memory */
 
 /* No CRT: a loop, which compilers turn into what is best. */

@@ -24,7 +24,7 @@ VIRTIO_FORCEINLINE NTSTATUS Publish(VIRTQ_SPLIT *vq, UINT16 head) {
     if (VIRTIO_UNLIKELY(vq->broken_status != STATUS_SUCCESS)) {
         return STATUS_INVALID_DEVICE_STATE;
     }
-    if (VIRTIO_UNLIKELY(head >= vq->qsz)) {
+    if (VIRTIO_UNLIKELY(head > vq->mask)) {
         return NotAdded(vq);
     }
     VIRTQ_SPLIT_CHAIN *chain = &vq->chains[head];
@@ -32,10 +32,10 @@ VIRTIO_FORCEINLINE NTSTATUS Publish(VIRTQ_SPLIT *vq, UINT16 head) {
         return NotAdded(vq);
     }
     VIRTQ_AVAIL *const avail = vq->avail;
-    const UINT16 avail_idx = vq->avail_idx;
-    VirtioWriteU16(&VirtqAvailRing(avail)[VirtqSlot(vq, avail_idx)], head);
+    const UINT32 pair = VirtioLoadPair16(&vq->num_added);
+    VirtioWriteU16(&VirtqAvailRing(avail)[VirtqSlot(vq, (UINT16)(pair >> 16))], head);
     chain->state = VIRTQ_CHAIN_IN_FLIGHT;
-    VirtqAdvanceAvail(vq, avail, avail_idx, 1);
+    VirtqAdvanceAvail(vq, avail, pair, 1);
     return STATUS_SUCCESS;
 }
 
@@ -55,9 +55,12 @@ BOOLEAN VirtqSplitKickPrepare(VIRTQ_SPLIT *vq) {
     if (VIRTIO_UNLIKELY(vq == NULL || vq->broken_status != STATUS_SUCCESS)) {
         return FALSE;
     }
-    BOOLEAN full = (BOOLEAN)(vq->kick_when_full && vq->was_full);
-    vq->published_prepared = vq->published;
-    if (vq->num_added == 0 && !full) {
+    const UINT32 pair = VirtioLoadPair16(&vq->num_added);
+    const UINT16 num_added = (UINT16)pair;
+    const UINT16 avail_idx = (UINT16)(pair >> 16);
+    const BOOLEAN full = (BOOLEAN)(vq->was_full && vq->kick_when_full);
+    VirtioStorePair16(&vq->prepared_idx, VirtqPair(avail_idx, FALSE));
+    if (VIRTIO_UNLIKELY(num_added == 0) && !full) {
         return FALSE;
     }
 
@@ -65,23 +68,25 @@ BOOLEAN VirtqSplitKickPrepare(VIRTQ_SPLIT *vq) {
     // avail->idx is still in its store buffer, and both sides go to sleep.
     VIRTIO_MB();
 
-    if (full || vq->num_added == 0xFFFF) {
+    if (VIRTIO_UNLIKELY(full || num_added == 0xFFFF)) {
         return TRUE;
     }
     if (vq->event_idx) {
         UINT16 event = VirtioReadU16(VirtqUsedAvailEvent(vq->used, vq->qsz));
-        return VirtqNeedEvent(event, vq->avail_idx, (UINT16)(vq->avail_idx - vq->num_added));
+        return VirtqNeedEvent(event, avail_idx, (UINT16)(avail_idx - num_added));
     }
     return (BOOLEAN)((VirtioReadU16(&vq->used->flags) & VIRTQ_USED_F_NO_NOTIFY) == 0);
 }
 
 VOID VirtqSplitKickCommit(VIRTQ_SPLIT *vq) {
-    if (vq == NULL) {
+    if (VIRTIO_UNLIKELY(vq == NULL)) {
         return;
     }
-    UINT32 since = vq->published - vq->published_prepared;
-    vq->num_added = (UINT16)(since > 0xFFFFu ? 0xFFFFu : since);
+    const UINT16 avail_idx = vq->avail_idx;
     vq->was_full = FALSE;
+    // Beyond the end of the count only "many" is known: the next kick is sure.
+    const UINT32 since = vq->overrun ? 0xFFFFu : (UINT32)avail_idx - vq->prepared_idx;
+    VirtioStorePair16(&vq->num_added, VirtqPair(since, avail_idx));
 }
 
 // ------------------------------------------------------------ getting back
@@ -111,7 +116,7 @@ NTSTATUS VirtqUsedError(const VIRTQ_SPLIT *vq, UINT16 waiting, UINT32 id) {
     if (vq->chains[id].state == VIRTQ_CHAIN_DONE) {
         return VIRTQ_STATUS_USED_TWICE;
     }
-    if (waiting > vq->num_in_flight) {
+    if (waiting > VirtqInFlight(vq)) {
         return VIRTQ_STATUS_USED_IDX_AHEAD;
     }
     if (vq->chains[id].state != VIRTQ_CHAIN_IN_FLIGHT) {
@@ -127,7 +132,7 @@ BOOLEAN VirtqSplitHasUsed(const VIRTQ_SPLIT *vq) {
     if (VirtqWaiting(vq) != 0) {
         return TRUE;
     }
-    if (!vq->event_unfenced) {
+    if (VirtqIsFenced(vq)) {
         return FALSE;
     }
     VIRTIO_MB(); // pair D: as VirtqWaitingBehindFence, which may note it
@@ -166,7 +171,7 @@ VIRTIO_FORCEINLINE NTSTATUS GetNext(VIRTQ_SPLIT *vq, UINT16 waiting, void **cook
     const UINT16 used_idx = vq->last_used_idx;
     UINT32 id, len;
 
-    if (VIRTIO_UNLIKELY(waiting > vq->num_in_flight)) {
+    if (VIRTIO_UNLIKELY(waiting > VirtqInFlight(vq))) {
         return GetAhead(vq, waiting, cookie_out, len_out);
     }
     VIRTQ_SPLIT_CHAIN *chain = VirtqJudgeUsed(vq, used_idx, &id, &len);
@@ -176,11 +181,8 @@ VIRTIO_FORCEINLINE NTSTATUS GetNext(VIRTQ_SPLIT *vq, UINT16 waiting, void **cook
     void *cookie = chain->cookie;
     *len_out = len;
     *cookie_out = cookie;
-    chain->state = VIRTQ_CHAIN_DONE;
-    vq->num_in_flight--;
-    vq->last_used_idx = (UINT16)(used_idx + 1);
-    VirtqFreeChain(vq, chain, (UINT16)id);
-    VirtqRearm(vq, (UINT16)(used_idx + 1));
+    VirtqFreeChain(vq, chain, (UINT16)id, VIRTQ_CHAIN_DONE);
+    VirtqAdvanceUsed(vq, (UINT16)(used_idx + 1));
     return STATUS_SUCCESS;
 }
 
@@ -215,7 +217,7 @@ VOID VirtqSplitDisableInterrupts(VIRTQ_SPLIT *vq) {
         return;
     }
     vq->interrupts_off = TRUE;
-    vq->rearm = FALSE;
+    vq->follow = NULL;
     if (vq->event_idx) {
         // avail->flags stays 0 with EVENT_IDX (2.7.7.1): as far away as it gets.
         VirtioWriteU16(VirtqAvailUsedEvent(vq->avail, vq->qsz), (UINT16)(vq->last_used_idx - 1));

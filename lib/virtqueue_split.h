@@ -113,11 +113,11 @@ typedef struct _VIRTQ_SPLIT_AREAS {
 typedef struct _VIRTQ_SPLIT_CHAIN {
     void *cookie;      /* of a head */
     UINT32 writable;   /* of a head: bytes the device may write */
-    UINT16 next;       /* next in the free list, or in its chain */
     UINT16 last;       /* of a head: last descriptor of the chain */
     UINT16 count;      /* of a head: descriptors in the chain */
     UINT16 state;      /* of a head: VIRTQ_CHAIN_* of virtqueue_split_private.h */
-    UINT16 table;      /* of a head: its indirect table, or NO_DESC */
+    UINT16 table;      /* of a head in use: its indirect table, or NO_DESC */
+    UINT16 next;       /* next in the free list, or in its chain */
     UINT16 table_next; /* of the table of this number: next free one */
 } VIRTQ_SPLIT_CHAIN;
 
@@ -136,35 +136,34 @@ typedef struct _VIRTQ_SPLIT {
     UINT64 desc_pa;
     UINT64 avail_pa;
     UINT64 used_pa;
-    UINT16 last_used_idx; /* used entries taken, free-running */
-    UINT16 avail_idx;     /* what avail->idx was last set to */
-    UINT16 num_free;      /* free descriptors */
-    UINT16 num_added;     /* published since the last kick; stops at 65535 */
+    /* pairs, each 4-byte aligned: the library changes both in one store */
+    UINT16 last_used_idx;  /* used entries taken, free-running */
+    UINT16 event_unfenced; /* private: one was taken since the last full fence */
+    UINT16 num_added;      /* published since the last kick; stops at 65535 */
+    UINT16 avail_idx;      /* what avail->idx was last set to */
+    UINT16 free_head;      /* private: first free descriptor, or NO_DESC */
+    UINT16 num_free;       /* free descriptors */
 
     /* settable: chains of more segments than this go indirect (8 at Init) */
     UINT16 indirect_threshold;
 
-    /*
-     * private: free lists. Two fields that one function changes are never
-     * neighbours, here and above: a compiler would load both in one access,
-     * and the CPU wait for two stores to reach the cache.
-     */
-    UINT16 free_head;
-    UINT16 indirect_max_desc;
-    UINT16 num_in_flight;
+    /* private: indirect tables */
+    UINT16 indirect_max_desc;    /* of a table; no more than qsz are ever used */
     UINT16 indirect_table_count; /* at most qsz are ever needed */
     UINT16 indirect_free_head;
-    UINT16 detach_next;
     UINT16 indirect_num_free;
+
+    UINT16 mask;         /* qsz - 1 */
+    UINT16 prepared_idx; /* pair: avail_idx at the last KickPrepare, and */
+    UINT16 overrun;      /* whether num_added was at its end since then */
+    UINT16 detach_next;
+    UINT16 broken_in_flight;   /* of a broken queue: buffers in flight */
     NTSTATUS broken_status;    /* STATUS_SUCCESS: not broken */
     VIRTQ_SPLIT_CHAIN *chains; /* [qsz] */
 
     /* private: notifications */
-    UINT32 published;          /* free-running count of publishes */
-    UINT32 published_prepared; /* the same at the last KickPrepare */
-    BOOLEAN rearm;             /* used_event follows: EVENT_IDX, and interrupts are on */
-    BOOLEAN event_unfenced;    /* used_event moved since the last full fence */
-    BOOLEAN interrupts_off;    /* shadow of what the device was told */
+    volatile UINT16 *follow; /* used_event while it follows what is taken, or null */
+    BOOLEAN interrupts_off;  /* shadow of what the device was told */
     BOOLEAN kick_when_full;
     BOOLEAN was_full;
     BOOLEAN cut_used_length; /* a used length too great is cut, not an error */
@@ -325,6 +324,15 @@ NTSTATUS VirtqSplitPublishChecked(VIRTQ_SPLIT *vq, UINT16 head);
 
 /* Publishes all of heads[0..count) with one store to avail->idx, or none. */
 NTSTATUS VirtqSplitPublishBatch(VIRTQ_SPLIT *vq, const UINT16 *heads, UINT16 count);
+
+/*
+ * VirtqSplitAddBatch and VirtqSplitPublishBatch in one: adds buffers one after
+ * the other until one is refused, and publishes those that were added with one
+ * store to avail->idx. *submitted_out says how many. The status is that of the
+ * first one refused (VirtqSplitAddBuffer), or STATUS_SUCCESS.
+ */
+NTSTATUS VirtqSplitSubmitBatch(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffers, UINT16 count,
+                               UINT16 *submitted_out);
 
 /* ---------------------------------------------------------- notifications */
 

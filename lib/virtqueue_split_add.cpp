@@ -9,39 +9,45 @@
 
 namespace {
 
-// Length 0 and a sum of 4 GiB or more both show as a sum that does not grow.
-VIRTIO_FORCEINLINE BOOLEAN IsBadSegment(const VIRTQ_SG *sg, UINT32 total) {
-    return (BOOLEAN)((UINT32)(total + sg->len) <= total ||
-                     sg->addr + (UINT32)(sg->len - 1) < sg->addr);
+// Flags and next of a descriptor, as the upper half of its second 8 bytes.
+const UINT64 NEXT = (UINT64)VIRTQ_DESC_F_NEXT << 32;
+const UINT64 WRITE = (UINT64)VIRTQ_DESC_F_WRITE << 32;
+const UINT64 ONE_FURTHER = (UINT64)1 << 48;
+
+// No bytes, or some past the end of the address space. One comparison tells, but
+// for a segment that ends where the address space does.
+VIRTIO_FORCEINLINE BOOLEAN IsBadSegment(const VIRTQ_SG *sg) {
+    return (BOOLEAN)(VIRTIO_UNLIKELY(sg->addr + sg->len <= sg->addr) &&
+                     (sg->len == 0 || sg->addr + sg->len != 0));
 }
 
-// Which rule the segment breaks (2.7.4.2, 2.7.5).
-VIRTIO_NOINLINE NTSTATUS SegmentError(const VIRTQ_SG *sg, BOOLEAN write_seen) {
-    if (sg->len == 0 || sg->addr + (UINT32)(sg->len - 1) < sg->addr || (write_seen && !sg->write)) {
-        return STATUS_INVALID_PARAMETER;
-    }
-    return STATUS_INVALID_BUFFER_SIZE;
+VIRTIO_FORCEINLINE VOID WriteDescriptor(VIRTQ_DESC *desc, const VIRTQ_SG *sg, UINT64 link) {
+    desc->addr = sg->addr;
+    VirtioStoreTriple(&desc->len, sg->len | link);
 }
 
-VIRTIO_FORCEINLINE VOID WriteDescriptor(VIRTQ_DESC *desc, UINT64 addr, UINT32 len, UINT16 flags,
-                                        UINT16 next) {
-    desc->addr = addr;
-    desc->len = len;
-    desc->flags = flags;
-    desc->next = next;
+VIRTIO_FORCEINLINE VOID EndChain(VIRTQ_DESC *desc, const VIRTQ_SG *last) {
+    VirtioStorePair16(&desc->flags, last->write ? VIRTQ_DESC_F_WRITE : 0);
 }
 
 // Enters a chain of `count` descriptors, from the head of the free list to
-// `last`, into the books.
+// `last`, into the books; `free_head` is the first one behind it.
 VIRTIO_FORCEINLINE VOID EnterChain(VIRTQ_SPLIT *vq, VIRTQ_SPLIT_CHAIN *chain, UINT16 free_head,
-                                   UINT16 last, UINT16 count, UINT32 writable, void *cookie) {
+                                   UINT16 last, UINT16 count, UINT32 writable, UINT16 table) {
     vq->free_head = free_head;
     vq->num_free = (UINT16)(vq->num_free - count);
-    chain->cookie = cookie;
     chain->writable = writable;
-    chain->last = last;
-    chain->count = count;
-    chain->state = VIRTQ_CHAIN_ADDED;
+    VirtioStorePair16(&chain->last, VirtqPair(last, count));
+    VirtioStorePair16(&chain->state, VirtqPair(VIRTQ_CHAIN_ADDED, table));
+}
+
+// There is no free descriptor at the head of the list.
+VIRTIO_NOINLINE NTSTATUS NoDescriptor(VIRTQ_SPLIT *vq) {
+    if (vq->num_free != 0) {
+        return STATUS_IO_DEVICE_ERROR;
+    }
+    vq->was_full = TRUE;
+    return STATUS_INSUFFICIENT_RESOURCES;
 }
 
 // One segment, one ring descriptor.
@@ -49,135 +55,214 @@ VIRTIO_FORCEINLINE NTSTATUS AddOne(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, void *co
                                    UINT16 *head_out) {
     const UINT16 head = vq->free_head;
 
-    if (VIRTIO_UNLIKELY(head >= vq->qsz)) {
-        return STATUS_IO_DEVICE_ERROR;
+    if (VIRTIO_UNLIKELY(head > vq->mask)) {
+        return NoDescriptor(vq);
     }
-    if (VIRTIO_UNLIKELY(IsBadSegment(sg, 0))) {
-        return SegmentError(sg, FALSE);
+    if (VIRTIO_UNLIKELY(IsBadSegment(sg))) {
+        return STATUS_INVALID_PARAMETER;
     }
     VIRTQ_SPLIT_CHAIN *chain = &vq->chains[head];
-    const UINT32 len = sg->len;
-    const UINT32 writes = sg->write ? ~(UINT32)0 : 0;
-    WriteDescriptor(&vq->desc[head], sg->addr, len, (UINT16)(writes & VIRTQ_DESC_F_WRITE), 0);
-    EnterChain(vq, chain, chain->next, head, 1, writes & len, cookie);
+    WriteDescriptor(&vq->desc[head], sg, sg->write ? WRITE : 0);
+    chain->cookie = cookie;
+    EnterChain(vq, chain, chain->next, head, 1, sg->write ? sg->len : 0, VIRTQ_SPLIT_NO_DESC);
     *head_out = head;
     return STATUS_SUCCESS;
 }
 
-// One ring descriptor a segment. The links are those of the private free list.
+// Where AddDirect is in the free list.
+struct Walk {
+    VIRTQ_SPLIT_CHAIN *chains;
+    VIRTQ_DESC *desc;
+    UINT32 index;
+    UINT32 last;
+};
+
+// Ring descriptors for the segments up to the first one of the other direction;
+// `write` is a constant of each caller. The links are those of the free list.
+VIRTIO_FORCEINLINE NTSTATUS ChainRun(const VIRTQ_SPLIT *vq, Walk *walk, const VIRTQ_SG **sg,
+                                     const VIRTQ_SG *end, BOOLEAN write, UINT64 *total) {
+    const UINT64 flags = NEXT | (write ? WRITE : 0);
+
+    for (; *sg != end && (write ? (*sg)->write : !(*sg)->write); ++*sg) {
+        if (VIRTIO_UNLIKELY(walk->index > vq->mask)) {
+            return STATUS_IO_DEVICE_ERROR;
+        }
+        if (VIRTIO_UNLIKELY(IsBadSegment(*sg))) {
+            return STATUS_INVALID_PARAMETER;
+        }
+        *total += (*sg)->len;
+        walk->last = walk->index;
+        walk->index = walk->chains[walk->last].next;
+        WriteDescriptor(&walk->desc[walk->last], *sg, flags | (UINT64)walk->index << 48);
+    }
+    return STATUS_SUCCESS;
+}
+
+// One ring descriptor a segment, first those that the device reads, then those it
+// writes (2.7.4.2). What the end needs is stored early, in the record of a
+// descriptor that is still free, or read again: the loops want the registers.
 VIRTIO_NOINLINE NTSTATUS AddDirect(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
                                    void *cookie, UINT16 *head_out) {
     const VIRTQ_SG *const end = sg + sg_count;
-    VIRTQ_DESC *const desc = vq->desc;
-    VIRTQ_SPLIT_CHAIN *const chains = vq->chains;
-    const UINT16 qsz = vq->qsz;
-    const UINT16 head = vq->free_head;
-    UINT16 index = head;
-    UINT16 last;
-    UINT16 flags = VIRTQ_DESC_F_NEXT;
-    UINT32 total = 0;
-    UINT32 readable = 0;
+    Walk walk = {vq->chains, vq->desc, vq->free_head, vq->free_head};
+    UINT64 readable = 0;
+    UINT64 writable = 0;
 
-    do {
-        if (VIRTIO_UNLIKELY(index >= qsz)) {
-            return STATUS_IO_DEVICE_ERROR;
-        }
-        if (VIRTIO_UNLIKELY(IsBadSegment(sg, total))) {
-            return SegmentError(sg, (BOOLEAN)(flags != VIRTQ_DESC_F_NEXT));
-        }
-        if (sg->write) {
-            flags = VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE;
-        } else if (VIRTIO_UNLIKELY(flags != VIRTQ_DESC_F_NEXT)) {
-            return STATUS_INVALID_PARAMETER;
-        } else {
-            readable = total + sg->len;
-        }
-        total += sg->len;
-        last = index;
-        index = chains[last].next;
-        WriteDescriptor(&desc[last], sg->addr, sg->len, flags, index);
-    } while (++sg != end);
-    desc[last].flags = (UINT16)(flags & ~VIRTQ_DESC_F_NEXT);
-    desc[last].next = 0;
-    EnterChain(vq, &chains[head], index, last, sg_count, total - readable, cookie);
-    *head_out = head;
-    return STATUS_SUCCESS;
-}
-
-// The table that a new chain gets.
-VIRTIO_FORCEINLINE UINT16 FreeTable(const VIRTQ_SPLIT *vq) {
-    return vq->own_tables ? vq->free_head : vq->indirect_free_head;
-}
-
-// Segments as entries of a table, one after the other.
-VIRTIO_FORCEINLINE NTSTATUS FillTable(VIRTQ_DESC *entry, const VIRTQ_SG *sg, UINT16 sg_count,
-                                      UINT32 *writable_out) {
-    const VIRTQ_SG *const end = sg + sg_count;
-    UINT16 flags = VIRTQ_DESC_F_NEXT;
-    UINT16 next = 0;
-    UINT32 total = 0;
-    UINT32 readable = 0;
-
-    do {
-        if (VIRTIO_UNLIKELY(IsBadSegment(sg, total))) {
-            return SegmentError(sg, (BOOLEAN)(flags != VIRTQ_DESC_F_NEXT));
-        }
-        total += sg->len;
-        if (sg->write) {
-            flags = VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE;
-        } else if (VIRTIO_UNLIKELY(flags != VIRTQ_DESC_F_NEXT)) {
-            return STATUS_INVALID_PARAMETER;
-        } else {
-            readable = total;
-        }
-        WriteDescriptor(entry, sg->addr, sg->len, flags, ++next);
-        entry++;
-    } while (++sg != end);
-    entry[-1].flags = (UINT16)(flags & ~VIRTQ_DESC_F_NEXT);
-    entry[-1].next = 0;
-    *writable_out = total - readable;
-    return STATUS_SUCCESS;
-}
-
-// One ring descriptor, which points at a table (2.7.5.3). What both halves need
-// is read again after the first: cheaper than to keep it while the table fills.
-VIRTIO_FORCEINLINE NTSTATUS AddIndirect(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
-                                        void *cookie, UINT16 *head_out) {
-    UINT8 *const pool = (UINT8 *)vq->indirect_pool_va;
-    UINT32 writable = 0;
-
-    if (VIRTIO_UNLIKELY(vq->free_head >= vq->qsz || FreeTable(vq) >= vq->indirect_table_count)) {
+    if (VIRTIO_UNLIKELY(walk.index > vq->mask)) {
         return STATUS_IO_DEVICE_ERROR;
     }
-    NTSTATUS status =
-        FillTable((VIRTQ_DESC *)(void *)(pool + (size_t)FreeTable(vq) * vq->indirect_table_stride),
-                  sg, sg_count, &writable);
+    walk.chains[walk.index].cookie = cookie;
+    walk.chains[walk.index].count = sg_count;
+    NTSTATUS status = ChainRun(vq, &walk, &sg, end, FALSE, &readable);
     if (VIRTIO_UNLIKELY(!NT_SUCCESS(status))) {
         return status;
     }
-    const UINT16 head = vq->free_head;
-    const UINT16 table = FreeTable(vq);
-    VIRTQ_SPLIT_CHAIN *const chain = &vq->chains[head];
-    WriteDescriptor(&vq->desc[head],
-                    vq->indirect_pool_pa + (UINT64)table * vq->indirect_table_stride,
-                    (UINT32)sg_count * (UINT32)sizeof(VIRTQ_DESC), VIRTQ_DESC_F_INDIRECT, 0);
-    chain->table = table;
-    vq->indirect_num_free--;
-    if (!vq->own_tables) {
-        vq->indirect_free_head = vq->chains[table].table_next;
+    status = ChainRun(vq, &walk, &sg, end, TRUE, &writable);
+    if (VIRTIO_UNLIKELY(!NT_SUCCESS(status))) {
+        return status;
     }
-    EnterChain(vq, chain, chain->next, head, 1, writable, cookie);
+    if (VIRTIO_UNLIKELY(sg != end)) {
+        return STATUS_INVALID_PARAMETER; // a readable one behind a writable one
+    }
+    if (VIRTIO_UNLIKELY(((readable + writable) >> 32) != 0)) {
+        return STATUS_INVALID_BUFFER_SIZE;
+    }
+    EndChain(&walk.desc[walk.last], end - 1);
+    const UINT16 head = vq->free_head;
+    VIRTQ_SPLIT_CHAIN *const chain = &walk.chains[head];
+    EnterChain(vq, chain, (UINT16)walk.index, (UINT16)walk.last, chain->count, (UINT32)writable,
+               VIRTQ_SPLIT_NO_DESC);
     *head_out = head;
     return STATUS_SUCCESS;
 }
 
-// What does not simply go into the ring: above the threshold, or no room.
-VIRTIO_NOINLINE NTSTATUS AddElsewhere(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
-                                      void *cookie, UINT16 *head_out) {
-    if (VIRTIO_UNLIKELY(sg_count > vq->qsz)) {
+// What both ways to have tables share: `own` says that a head has the one of its
+// number, a constant of each caller.
+VIRTIO_FORCEINLINE UINT16 FreeTable(const VIRTQ_SPLIT *vq, BOOLEAN own) {
+    return own ? vq->free_head : vq->indirect_free_head;
+}
+
+VIRTIO_FORCEINLINE BOOLEAN HasTable(const VIRTQ_SPLIT *vq, BOOLEAN own) {
+    return (BOOLEAN)(vq->free_head <= vq->mask &&
+                     (own || vq->indirect_free_head < vq->indirect_table_count));
+}
+
+VIRTIO_NOINLINE NTSTATUS NoTable(VIRTQ_SPLIT *vq) {
+    return vq->free_head <= vq->mask ? STATUS_IO_DEVICE_ERROR : NoDescriptor(vq);
+}
+
+VIRTIO_FORCEINLINE VIRTQ_DESC *TableAt(const VIRTQ_SPLIT *vq, size_t offset) {
+    return (VIRTQ_DESC *)(void *)((UINT8 *)vq->indirect_pool_va + offset);
+}
+
+// One ring descriptor, which points at the table (2.7.5.3).
+VIRTIO_FORCEINLINE NTSTATUS EnterTable(VIRTQ_SPLIT *vq, size_t offset, UINT16 sg_count,
+                                       UINT32 writable, BOOLEAN own, void *cookie,
+                                       UINT16 *head_out) {
+    const UINT16 head = vq->free_head;
+    const UINT16 table = FreeTable(vq, own);
+    VIRTQ_SPLIT_CHAIN *const chain = &vq->chains[head];
+    VIRTQ_DESC *const desc = &vq->desc[head];
+
+    desc->addr = vq->indirect_pool_pa + offset;
+    VirtioStoreTriple(&desc->len, VirtqTriple((UINT32)sg_count * (UINT32)sizeof(VIRTQ_DESC),
+                                              VIRTQ_DESC_F_INDIRECT, 0));
+    vq->indirect_num_free--;
+    if (!own) {
+        vq->indirect_free_head = vq->chains[table].table_next;
+    }
+    chain->cookie = cookie;
+    EnterChain(vq, chain, chain->next, head, 1, writable, table);
+    *head_out = head;
+    return STATUS_SUCCESS;
+}
+
+VIRTIO_NOINLINE NTSTATUS AddIndirectOne(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, void *cookie,
+                                        UINT16 *head_out) {
+    if (VIRTIO_UNLIKELY(!HasTable(vq, TRUE))) {
+        return NoTable(vq);
+    }
+    if (VIRTIO_UNLIKELY(IsBadSegment(sg))) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    const size_t offset = (size_t)FreeTable(vq, TRUE) * vq->indirect_table_stride;
+    WriteDescriptor(TableAt(vq, offset), sg, sg->write ? WRITE : 0);
+    return EnterTable(vq, offset, 1, sg->write ? sg->len : 0, TRUE, cookie, head_out);
+}
+
+// Table entries for the segments up to the first one of the other direction.
+VIRTIO_FORCEINLINE NTSTATUS TableRun(VIRTQ_DESC **entry, const VIRTQ_SG **sg, const VIRTQ_SG *end,
+                                     BOOLEAN write, UINT64 *link, UINT64 *total) {
+    for (; *sg != end && (write ? (*sg)->write : !(*sg)->write); ++*sg) {
+        if (VIRTIO_UNLIKELY(IsBadSegment(*sg))) {
+            return STATUS_INVALID_PARAMETER;
+        }
+        *total += (*sg)->len;
+        WriteDescriptor((*entry)++, *sg, *link);
+        *link += ONE_FURTHER;
+    }
+    return STATUS_SUCCESS;
+}
+
+// Segments as entries of a table, one after the other.
+VIRTIO_FORCEINLINE NTSTATUS FillTable(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
+                                      BOOLEAN own, void *cookie, UINT16 *head_out) {
+    const VIRTQ_SG *const end = sg + sg_count;
+    UINT64 link = NEXT + ONE_FURTHER;
+    UINT64 readable = 0;
+    UINT64 writable = 0;
+
+    if (VIRTIO_UNLIKELY(!HasTable(vq, own))) {
+        return NoTable(vq);
+    }
+    const size_t offset = (size_t)FreeTable(vq, own) * vq->indirect_table_stride;
+    VIRTQ_DESC *entry = TableAt(vq, offset);
+    NTSTATUS status = TableRun(&entry, &sg, end, FALSE, &link, &readable);
+    if (VIRTIO_UNLIKELY(!NT_SUCCESS(status))) {
+        return status;
+    }
+    link |= WRITE;
+    status = TableRun(&entry, &sg, end, TRUE, &link, &writable);
+    if (VIRTIO_UNLIKELY(!NT_SUCCESS(status))) {
+        return status;
+    }
+    if (VIRTIO_UNLIKELY(sg != end)) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    if (VIRTIO_UNLIKELY(((readable + writable) >> 32) != 0)) {
         return STATUS_INVALID_BUFFER_SIZE;
     }
-    if (vq->indirect_num_free != 0 && sg_count <= vq->indirect_max_desc && vq->num_free != 0) {
+    EndChain(entry - 1, end - 1);
+    return EnterTable(vq, offset, sg_count, (UINT32)writable, own, cookie, head_out);
+}
+
+VIRTIO_NOINLINE NTSTATUS AddIndirectOwn(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
+                                        void *cookie, UINT16 *head_out) {
+    return FillTable(vq, sg, sg_count, TRUE, cookie, head_out);
+}
+
+VIRTIO_NOINLINE NTSTATUS AddIndirectPool(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
+                                         void *cookie, UINT16 *head_out) {
+    return FillTable(vq, sg, sg_count, FALSE, cookie, head_out);
+}
+
+// A chain of no more than indirect_max_desc segments, while there is a table.
+VIRTIO_FORCEINLINE NTSTATUS AddIndirect(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
+                                        void *cookie, UINT16 *head_out) {
+    if (!vq->own_tables) {
+        return AddIndirectPool(vq, sg, sg_count, cookie, head_out);
+    }
+    return sg_count == 1 ? AddIndirectOne(vq, sg, cookie, head_out)
+                         : AddIndirectOwn(vq, sg, sg_count, cookie, head_out);
+}
+
+// What does not simply go into the ring, and has no table: no room, or too long.
+VIRTIO_NOINLINE NTSTATUS AddElsewhere(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
+                                      void *cookie, UINT16 *head_out) {
+    if (sg_count > vq->qsz) {
+        return STATUS_INVALID_BUFFER_SIZE;
+    }
+    if (vq->indirect_num_free != 0 && sg_count <= vq->indirect_max_desc) {
         return AddIndirect(vq, sg, sg_count, cookie, head_out);
     }
     if (sg_count > vq->num_free) {
@@ -189,14 +274,28 @@ VIRTIO_NOINLINE NTSTATUS AddElsewhere(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT1
 
 VIRTIO_FORCEINLINE NTSTATUS Add(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count, void *cookie,
                                 UINT16 *head_out) {
-    if (VIRTIO_UNLIKELY(vq->indirect_num_free != 0 && sg_count > vq->indirect_threshold) ||
-        VIRTIO_UNLIKELY(sg_count > vq->num_free)) {
-        return AddElsewhere(vq, sg, sg_count, cookie, head_out);
+    if (sg_count > vq->indirect_threshold && vq->indirect_num_free != 0 &&
+        sg_count <= vq->indirect_max_desc) {
+        return AddIndirect(vq, sg, sg_count, cookie, head_out);
     }
     if (sg_count == 1) {
         return AddOne(vq, sg, cookie, head_out);
     }
+    if (VIRTIO_UNLIKELY(sg_count > vq->num_free)) {
+        return AddElsewhere(vq, sg, sg_count, cookie, head_out);
+    }
     return AddDirect(vq, sg, sg_count, cookie, head_out);
+}
+
+// One of a batch.
+VIRTIO_FORCEINLINE NTSTATUS AddNext(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffer, UINT16 *head_out) {
+    if (VIRTIO_UNLIKELY(buffer->sg == NULL || buffer->sg_count == 0)) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    if (VIRTIO_UNLIKELY(vq->broken_status != STATUS_SUCCESS)) {
+        return STATUS_INVALID_DEVICE_STATE;
+    }
+    return Add(vq, buffer->sg, buffer->sg_count, buffer->cookie, head_out);
 }
 
 } // namespace
@@ -225,20 +324,42 @@ NTSTATUS VirtqSplitAddBatch(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffers, UINT16
         return STATUS_INVALID_PARAMETER;
     }
     for (; added < count; added++) {
-        const VIRTQ_BUFFER *buffer = &buffers[added];
-        if (VIRTIO_UNLIKELY(buffer->sg == NULL || buffer->sg_count == 0)) {
-            status = STATUS_INVALID_PARAMETER;
-            break;
-        }
-        if (VIRTIO_UNLIKELY(vq->broken_status != STATUS_SUCCESS)) {
-            status = STATUS_INVALID_DEVICE_STATE;
-            break;
-        }
-        status = Add(vq, buffer->sg, buffer->sg_count, buffer->cookie, &heads_out[added]);
+        status = AddNext(vq, &buffers[added], &heads_out[added]);
         if (VIRTIO_UNLIKELY(!NT_SUCCESS(status))) {
             break;
         }
     }
     *added_out = added;
+    return status;
+}
+
+NTSTATUS VirtqSplitSubmitBatch(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffers, UINT16 count,
+                               UINT16 *submitted_out) {
+    if (VIRTIO_UNLIKELY(submitted_out == NULL)) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    *submitted_out = 0;
+    if (VIRTIO_UNLIKELY(vq == NULL || buffers == NULL)) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    const VIRTQ_BUFFER *const end = buffers + count;
+    const UINT32 pair = VirtioLoadPair16(&vq->num_added);
+    UINT16 *const ring = VirtqAvailRing(vq->avail);
+    UINT32 slot = pair >> 16;
+    NTSTATUS status = STATUS_SUCCESS;
+    for (const VIRTQ_BUFFER *next = buffers; next != end; next++, slot++) {
+        UINT16 head;
+        status = AddNext(vq, next, &head);
+        if (VIRTIO_UNLIKELY(!NT_SUCCESS(status))) {
+            break;
+        }
+        vq->chains[head].state = VIRTQ_CHAIN_IN_FLIGHT;
+        VirtioWriteU16(&ring[slot & vq->mask], head);
+    }
+    const UINT32 submitted = slot - (pair >> 16);
+    if (submitted != 0) {
+        VirtqAdvanceAvail(vq, vq->avail, pair, submitted);
+        *submitted_out = (UINT16)submitted;
+    }
     return status;
 }

@@ -17,14 +17,13 @@ NTSTATUS VirtqSplitDetachUnused(VIRTQ_SPLIT *vq, void **cookie_out) {
             continue;
         }
         if (vq->broken_status == STATUS_SUCCESS) {
-            vq->broken_status = VIRTQ_STATUS_DETACHED;
+            VirtqSetBroken(vq, VIRTQ_STATUS_DETACHED);
         }
         if (chain->state == VIRTQ_CHAIN_IN_FLIGHT) {
-            vq->num_in_flight--;
+            vq->broken_in_flight--;
         }
         *cookie_out = chain->cookie;
-        chain->state = VIRTQ_CHAIN_NONE;
-        VirtqFreeChain(vq, chain, vq->detach_next);
+        VirtqFreeChain(vq, chain, vq->detach_next, VIRTQ_CHAIN_NONE);
         vq->detach_next++;
         return STATUS_SUCCESS;
     }

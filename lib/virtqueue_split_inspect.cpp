@@ -14,7 +14,10 @@ UINT16 VirtqSplitNumFree(const VIRTQ_SPLIT *vq) {
 }
 
 UINT16 VirtqSplitInFlight(const VIRTQ_SPLIT *vq) {
-    return (UINT16)(vq != NULL ? vq->num_in_flight : 0);
+    if (vq == NULL) {
+        return 0;
+    }
+    return vq->broken_status == STATUS_SUCCESS ? VirtqInFlight(vq) : vq->broken_in_flight;
 }
 
 UINT16 VirtqSplitMaxChain(const VIRTQ_SPLIT *vq) {
@@ -124,7 +127,7 @@ VOID DumpHeader(const VIRTQ_SPLIT *vq, Line &line, void (*logfn)(const char *, v
     line.Send(logfn, ctx);
     line.Text("  driver: avail_idx ").Dec(vq->avail_idx);
     line.Text(" last_used_idx ").Dec(vq->last_used_idx);
-    line.Text(" free ").Dec(vq->num_free).Text(" in flight ").Dec(vq->num_in_flight);
+    line.Text(" free ").Dec(vq->num_free).Text(" in flight ").Dec(VirtqSplitInFlight(vq));
     line.Text(" added ").Dec(vq->num_added);
     line.Text(vq->interrupts_off ? " interrupts off" : "");
     line.Send(logfn, ctx);

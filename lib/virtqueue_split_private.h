@@ -29,7 +29,7 @@
 
 /* Slot of a free-running index; the size is a power of two. */
 static __inline UINT16 VirtqSlot(const VIRTQ_SPLIT *vq, UINT16 idx) {
-    return (UINT16)(idx & (vq->qsz - 1));
+    return (UINT16)(idx & vq->mask);
 }
 
 /* The caller's mistake where a function cannot tell. */
@@ -41,18 +41,58 @@ static __inline NTSTATUS VirtqMisuse(VIRTQ_SPLIT *vq, NTSTATUS status) {
     return status;
 }
 
-/* Makes `count` placed heads visible. */
-VIRTIO_FORCEINLINE VOID VirtqAdvanceAvail(VIRTQ_SPLIT *vq, VIRTQ_AVAIL *avail, UINT16 old_idx,
-                                          UINT16 count) {
-    const UINT16 avail_idx = (UINT16)(old_idx + count);
-    const UINT32 added = (UINT32)vq->num_added + count;
+/* The pairs of fields that are changed in one store: VirtioLoadPair16. */
+VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT, last_used_idx) % 4 == 0 &&
+                         offsetof(VIRTQ_SPLIT, event_unfenced) ==
+                             offsetof(VIRTQ_SPLIT, last_used_idx) + 2,
+                     virtq_split_used_pair);
+VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT, num_added) % 4 == 0 &&
+                         offsetof(VIRTQ_SPLIT, avail_idx) == offsetof(VIRTQ_SPLIT, num_added) + 2,
+                     virtq_split_avail_pair);
+VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT, free_head) % 4 == 0 &&
+                         offsetof(VIRTQ_SPLIT, num_free) == offsetof(VIRTQ_SPLIT, free_head) + 2,
+                     virtq_split_free_pair);
+VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT_CHAIN, state) % 4 == 0 &&
+                         offsetof(VIRTQ_SPLIT_CHAIN, table) ==
+                             offsetof(VIRTQ_SPLIT_CHAIN, state) + 2,
+                     virtq_split_chain_state_pair);
+VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT_CHAIN, last) ==
+                             offsetof(VIRTQ_SPLIT_CHAIN, writable) + 4 &&
+                         offsetof(VIRTQ_SPLIT_CHAIN, count) ==
+                             offsetof(VIRTQ_SPLIT_CHAIN, writable) + 6,
+                     virtq_split_chain_extent_triple);
 
-    vq->avail_idx = avail_idx;
-    vq->num_in_flight = (UINT16)(vq->num_in_flight + count);
-    vq->published += count;
-    /* Saturates: a count that wrapped would look like few, and lose a kick. */
-    vq->num_added = (UINT16)(added > 0xFFFFu ? 0xFFFFu : added);
-    VirtioStoreReleaseU16(&avail->idx, avail_idx); /* pair A */
+VIRTIO_FORCEINLINE UINT32 VirtqPair(UINT32 low, UINT32 high) {
+    return (low & 0xFFFFu) | high << 16;
+}
+
+/* For VirtioStoreTriple. */
+VIRTIO_FORCEINLINE UINT64 VirtqTriple(UINT32 low, UINT32 middle, UINT32 high) {
+    return (UINT64)low | (UINT64)VirtqPair(middle, high) << 32;
+}
+
+/* Buffers that the device has, of a queue that is not broken. */
+VIRTIO_FORCEINLINE UINT16 VirtqInFlight(const VIRTQ_SPLIT *vq) {
+    return (UINT16)((VirtioLoadPair16(&vq->num_added) >> 16) - vq->last_used_idx);
+}
+
+/* num_added and avail_idx, `count` (at most the queue size) further. */
+VIRTIO_FORCEINLINE UINT32 VirtqAdvanced(VIRTQ_SPLIT *vq, UINT32 pair, UINT32 count) {
+    if (VIRTIO_UNLIKELY((pair & 0xFFFFu) + count > 0xFFFFu)) {
+        /* Stops: a count that wrapped would look like few, and lose a kick. */
+        vq->overrun = TRUE;
+        return VirtqPair(0xFFFFu, (pair >> 16) + count);
+    }
+    return pair + (count << 16 | count);
+}
+
+/* Makes `count` placed heads visible; `pair` is num_added and avail_idx as yet. */
+VIRTIO_FORCEINLINE VOID VirtqAdvanceAvail(VIRTQ_SPLIT *vq, VIRTQ_AVAIL *avail, UINT32 pair,
+                                          UINT32 count) {
+    const UINT32 advanced = VirtqAdvanced(vq, pair, count);
+
+    VirtioStorePair16(&vq->num_added, advanced);
+    VirtioStoreReleaseU16(&avail->idx, (UINT16)(advanced >> 16)); /* pair A */
 }
 
 /* Used entries that the device says are waiting; not checked yet. */
@@ -60,21 +100,25 @@ VIRTIO_FORCEINLINE UINT16 VirtqWaiting(const VIRTQ_SPLIT *vq) {
     return (UINT16)(VirtioLoadAcquireU16(&vq->used->idx) - vq->last_used_idx); /* pair C */
 }
 
-/* Descriptors of a chain, and its table, back to the free lists. */
-VIRTIO_FORCEINLINE VOID VirtqFreeChain(VIRTQ_SPLIT *vq, VIRTQ_SPLIT_CHAIN *chain, UINT16 head) {
-    const UINT16 table = chain->table;
-
-    vq->num_free = (UINT16)(vq->num_free + chain->count);
-    vq->chains[chain->last].next = vq->free_head;
-    vq->free_head = head;
+/* The table of a chain that is freed, back to the free list. */
+VIRTIO_FORCEINLINE VOID VirtqFreeTable(VIRTQ_SPLIT *vq, UINT16 table) {
     if (table != VIRTQ_SPLIT_NO_DESC) {
-        chain->table = VIRTQ_SPLIT_NO_DESC;
         vq->indirect_num_free++;
         if (!vq->own_tables) {
             vq->chains[table].table_next = vq->indirect_free_head;
             vq->indirect_free_head = table;
         }
     }
+}
+
+/* Descriptors of a chain, and its table, back to the free lists. */
+VIRTIO_FORCEINLINE VOID VirtqFreeChain(VIRTQ_SPLIT *vq, VIRTQ_SPLIT_CHAIN *chain, UINT16 head,
+                                       UINT16 state) {
+    chain->state = state;
+    vq->chains[chain->last].next = vq->free_head;
+    vq->free_head = head;
+    vq->num_free = (UINT16)(vq->num_free + chain->count);
+    VirtqFreeTable(vq, chain->table);
 }
 
 /* What is wrong with a used entry that a fast check refused;
@@ -88,13 +132,13 @@ NTSTATUS VirtqUsedError(const VIRTQ_SPLIT *vq, UINT16 waiting, UINT32 id);
  */
 VIRTIO_FORCEINLINE VIRTQ_SPLIT_CHAIN *VirtqJudgeUsed(VIRTQ_SPLIT *vq, UINT16 used_idx, UINT32 *id,
                                                      UINT32 *len) {
-    const UINT16 qsz = vq->qsz;
-    VIRTQ_USED_ELEM *entry = &VirtqUsedRing(vq->used)[used_idx & (qsz - 1)];
+    const UINT32 mask = vq->mask;
+    VIRTQ_USED_ELEM *entry = &VirtqUsedRing(vq->used)[used_idx & mask];
     VIRTQ_SPLIT_CHAIN *chain;
 
     *id = VirtioReadU32(&entry->id);
     *len = VirtioReadU32(&entry->len);
-    if (VIRTIO_UNLIKELY(*id >= qsz)) {
+    if (VIRTIO_UNLIKELY(*id > mask)) {
         return NULL;
     }
     chain = &vq->chains[*id];
@@ -110,21 +154,35 @@ VIRTIO_FORCEINLINE VIRTQ_SPLIT_CHAIN *VirtqJudgeUsed(VIRTQ_SPLIT *vq, UINT16 use
     return chain;
 }
 
-/* The device broke the protocol: nothing is believed from here on. */
-static __inline VOID VirtqBreak(VIRTQ_SPLIT *vq, NTSTATUS status, UINT16 waiting) {
+/* From here on nothing is believed, nor taken. */
+static __inline VOID VirtqSetBroken(VIRTQ_SPLIT *vq, NTSTATUS status) {
+    vq->broken_in_flight = VirtqInFlight(vq);
     vq->broken_status = status;
+}
+
+/* The device broke the protocol. */
+static __inline VOID VirtqBreak(VIRTQ_SPLIT *vq, NTSTATUS status, UINT16 waiting) {
+    VirtqSetBroken(vq, status);
     /* Past what was refused, so that a debugger sees how far things came. */
     vq->last_used_idx =
         (UINT16)(vq->last_used_idx + (status == VIRTQ_STATUS_USED_IDX_AHEAD ? waiting : 1));
 }
 
-/* Lets used_event follow `used_idx` while interrupts are wanted. */
-VIRTIO_FORCEINLINE VOID VirtqRearm(VIRTQ_SPLIT *vq, UINT16 used_idx) {
-    if (VIRTIO_UNLIKELY(!vq->rearm)) {
-        return;
+/* Notes what was taken, and lets used_event follow while interrupts are wanted. */
+VIRTIO_FORCEINLINE VOID VirtqAdvanceUsed(VIRTQ_SPLIT *vq, UINT16 used_idx) {
+    VirtioStorePair16(&vq->last_used_idx, VirtqPair(used_idx, TRUE));
+    if (vq->follow != NULL) {
+        VirtioWriteU16(vq->follow, used_idx);
     }
-    vq->event_unfenced = TRUE;
-    VirtioWriteU16(VirtqAvailUsedEvent(vq->avail, vq->qsz), used_idx);
+}
+
+/* Whether "none" is final without a fence: used_event was not moved since one. */
+VIRTIO_FORCEINLINE BOOLEAN VirtqIsFenced(const VIRTQ_SPLIT *vq) {
+    return (BOOLEAN)(vq->follow == NULL || !vq->event_unfenced);
+}
+
+VIRTIO_FORCEINLINE VOID VirtqSetFenced(VIRTQ_SPLIT *vq) {
+    VirtioStorePair16(&vq->last_used_idx, VirtqPair(vq->last_used_idx, FALSE));
 }
 
 /*
@@ -133,11 +191,11 @@ VIRTIO_FORCEINLINE VOID VirtqRearm(VIRTQ_SPLIT *vq, UINT16 used_idx) {
  * fence is final (pair D).
  */
 static __inline UINT16 VirtqWaitingBehindFence(VIRTQ_SPLIT *vq) {
-    if (!vq->event_unfenced) {
+    if (VirtqIsFenced(vq)) {
         return 0;
     }
     VIRTIO_MB();
-    vq->event_unfenced = FALSE;
+    VirtqSetFenced(vq);
     return VirtqWaiting(vq);
 }
 
@@ -151,15 +209,14 @@ static __inline BOOLEAN VirtqCannotWait(const VIRTQ_SPLIT *vq) {
  */
 static __inline UINT16 VirtqEnableAfter(VIRTQ_SPLIT *vq, UINT16 after) {
     vq->interrupts_off = FALSE;
-    vq->rearm = vq->event_idx;
     if (vq->event_idx) {
-        VirtioWriteU16(VirtqAvailUsedEvent(vq->avail, vq->qsz),
-                       (UINT16)(vq->last_used_idx + after));
+        vq->follow = VirtqAvailUsedEvent(vq->avail, vq->qsz);
+        VirtioWriteU16(vq->follow, (UINT16)(vq->last_used_idx + after));
     } else {
         VirtioWriteU16(&vq->avail->flags, 0);
     }
     VIRTIO_MB();
-    vq->event_unfenced = FALSE;
+    VirtqSetFenced(vq);
     return VirtqWaiting(vq);
 }
 

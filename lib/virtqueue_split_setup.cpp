@@ -65,12 +65,12 @@ VOID ClearQueue(VIRTQ_SPLIT *vq) {
     vq->avail_idx = 0;
     vq->last_used_idx = 0;
     vq->num_added = 0;
-    vq->num_in_flight = 0;
+    vq->broken_in_flight = 0;
     vq->detach_next = 0;
-    vq->published = 0;
-    vq->published_prepared = 0;
+    vq->prepared_idx = 0;
+    vq->overrun = FALSE;
     vq->interrupts_off = FALSE;
-    vq->rearm = vq->event_idx;
+    vq->follow = vq->event_idx ? VirtqAvailUsedEvent(vq->avail, qsz) : NULL;
     vq->event_unfenced = FALSE;
     vq->was_full = FALSE;
     vq->broken_status = STATUS_SUCCESS;
@@ -124,6 +124,7 @@ NTSTATUS VirtqSplitInitAreas(VIRTQ_SPLIT *vq, UINT16 qsz, UINT16 device_max_qsz,
     }
     VirtioZeroMemory(vq, VirtqSplitStateSize(qsz));
     vq->qsz = qsz;
+    vq->mask = (UINT16)(qsz - 1);
     vq->event_idx = (BOOLEAN)(event_idx ? TRUE : FALSE);
     vq->indirect = (BOOLEAN)(indirect ? TRUE : FALSE);
     vq->desc = (VIRTQ_DESC *)areas->desc_va;
@@ -137,7 +138,7 @@ NTSTATUS VirtqSplitInitAreas(VIRTQ_SPLIT *vq, UINT16 qsz, UINT16 device_max_qsz,
         vq->indirect_pool_pa = indirect_pool_pa;
         vq->indirect_table_stride = (UINT32)indirect_max_desc * (UINT32)sizeof(VIRTQ_DESC);
         vq->indirect_table_count = indirect_table_count < qsz ? indirect_table_count : qsz;
-        vq->indirect_max_desc = indirect_max_desc;
+        vq->indirect_max_desc = indirect_max_desc < qsz ? indirect_max_desc : qsz;
         vq->own_tables = (BOOLEAN)(vq->indirect_table_count == qsz);
     }
     vq->indirect_threshold = 8;
@@ -174,7 +175,7 @@ NTSTATUS VirtqSplitResetChecked(VIRTQ_SPLIT *vq) {
     }
     if (vq->num_free != vq->qsz) {
         if (vq->broken_status == STATUS_SUCCESS) {
-            vq->broken_status = VIRTQ_STATUS_BUFFERS_LEFT;
+            VirtqSetBroken(vq, VIRTQ_STATUS_BUFFERS_LEFT);
         }
         return VirtqMisuse(vq, VIRTQ_STATUS_BUFFERS_LEFT);
     }

@@ -10,7 +10,7 @@ BOOLEAN VirtqSplitEnableInterruptsDelayed(VIRTQ_SPLIT *vq) {
     }
     UINT16 after = 0;
     if (vq->event_idx) {
-        after = (UINT16)((UINT32)vq->num_in_flight * 3 / 4);
+        after = (UINT16)((UINT32)VirtqInFlight(vq) * 3 / 4);
     }
     return (BOOLEAN)(VirtqEnableAfter(vq, after) <= after);
 }

@@ -63,6 +63,103 @@ TEST(VirtqSplitBatch, AddPublishGet) // 2.7.13, 2.7.14
     }
 }
 
+TEST(VirtqSplitBatch, SubmitAddsAndPublishesAtOnce) // 2.7.13
+{
+    for (bool event_idx : {false, true}) {
+        QueueRig rig({.size = 16, .event_idx = event_idx});
+        VIRTQ_SPLIT *vq = rig.vq();
+        for (UINT32 round = 0; round < 7000; round++) { // past the end of 16-bit indices
+            Batch batch(rig, 10, 100);
+            UINT16 submitted = 0;
+            ASSERT_EQ(VirtqSplitSubmitBatch(vq, batch.buffers.data(), 10, &submitted),
+                      STATUS_SUCCESS);
+            ASSERT_EQ(submitted, 10);
+            ASSERT_EQ(VirtqSplitInFlight(vq), 10);
+            ASSERT_EQ(vq->num_added, 10);
+            for (UINT16 i = 0; i < 10; i++) {
+                auto chain = rig.device->Pop();
+                ASSERT_TRUE(chain);
+                ASSERT_EQ(chain->segments.size(), batch.lists[i].size()); // in the order given
+                ASSERT_EQ(chain->segments[0].address, batch.lists[i][0].addr);
+                rig.device->Push(chain->head, 0);
+            }
+            ASSERT_FALSE(rig.device->Pop());
+            VirtqSplitKickPrepare(vq);
+            VirtqSplitKickCommit(vq);
+            for (UINT16 i = 0; i < 10; i++) {
+                void *cookie;
+                UINT32 len;
+                ASSERT_EQ(VirtqSplitGetUsed(vq, &cookie, &len), STATUS_SUCCESS);
+                ASSERT_EQ(cookie, Cookie(100 + i));
+            }
+        }
+    }
+}
+
+TEST(VirtqSplitBatch, SubmitPublishesWhatCameBeforeTheFirstRefused) // 2.7.13.1
+{
+    QueueRig rig({.size = 4});
+    Batch batch(rig, 4, 1); // 1 + 2 + 1 + 2 descriptors
+    UINT16 submitted = 99;
+    EXPECT_EQ(VirtqSplitSubmitBatch(rig.vq(), batch.buffers.data(), 4, &submitted),
+              STATUS_INSUFFICIENT_RESOURCES);
+    EXPECT_EQ(submitted, 3);
+    EXPECT_EQ(VirtqSplitInFlight(rig.vq()), 3);
+    for (int i = 0; i < 3; i++) {
+        EXPECT_TRUE(rig.device->Pop());
+    }
+    EXPECT_FALSE(rig.device->Pop());
+    EXPECT_EQ(VirtqSplitSubmitBatch(rig.vq(), batch.buffers.data(), 1, &submitted),
+              STATUS_INSUFFICIENT_RESOURCES);
+    EXPECT_EQ(submitted, 0);
+    EXPECT_FALSE(rig.device->Pop());
+
+    QueueRig other({.size = 8});
+    Batch bad(other, 3, 1);
+    bad.buffers[1].sg_count = 0;
+    EXPECT_EQ(VirtqSplitSubmitBatch(other.vq(), bad.buffers.data(), 3, &submitted),
+              STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(submitted, 1);
+    EXPECT_TRUE(other.device->Pop());
+    EXPECT_FALSE(other.device->Pop());
+}
+
+TEST(VirtqSplitBatch, SubmitCannotBePublishedAgain) // 2.7.13.2
+{
+    QueueRig rig({.size = 8});
+    VIRTQ_SPLIT *vq = rig.vq();
+    Batch batch(rig, 2, 1);
+    UINT16 submitted;
+    ASSERT_EQ(VirtqSplitSubmitBatch(vq, batch.buffers.data(), 2, &submitted), STATUS_SUCCESS);
+    auto chain = rig.device->Pop();
+    ASSERT_TRUE(chain);
+    EXPECT_EQ(VirtqSplitPublishChecked(vq, chain->head), VIRTQ_STATUS_NOT_ADDED);
+    EXPECT_EQ(VirtqSplitInFlight(vq), 2);
+}
+
+TEST(VirtqSplitBatch, SubmitRefusesWhatItCannotUse) {
+    QueueRig rig;
+    VIRTQ_SPLIT *vq = rig.vq();
+    Batch batch(rig, 1, 1);
+    UINT16 n = 9;
+    EXPECT_EQ(VirtqSplitSubmitBatch(vq, batch.buffers.data(), 1, nullptr),
+              STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(VirtqSplitSubmitBatch(nullptr, batch.buffers.data(), 1, &n),
+              STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(n, 0);
+    n = 9;
+    EXPECT_EQ(VirtqSplitSubmitBatch(vq, nullptr, 1, &n), STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(n, 0);
+    EXPECT_EQ(VirtqSplitSubmitBatch(vq, batch.buffers.data(), 0, &n), STATUS_SUCCESS);
+    EXPECT_EQ(n, 0);
+    EXPECT_EQ(vq->num_added, 0);
+    rig.Submit(rig.Segments(0, 1), Cookie(7));
+    void *cookie;
+    ASSERT_EQ(VirtqSplitDetachUnused(vq, &cookie), STATUS_SUCCESS);
+    EXPECT_EQ(VirtqSplitSubmitBatch(vq, batch.buffers.data(), 1, &n), STATUS_INVALID_DEVICE_STATE);
+    EXPECT_EQ(n, 0);
+}
+
 TEST(VirtqSplitBatch, AddStopsAtTheFirstRefused) // 2.7.13.1
 {
     QueueRig rig({.size = 4});

@@ -41,6 +41,8 @@ class Scribble : public ::testing::TestWithParam<Shape> {
         vq->used = nullptr;
         vq->chains = nullptr;
         vq->indirect_pool_va = nullptr;
+        static UINT16 follows; // where used_event is differs; whether it follows must not
+        vq->follow = vq->follow == nullptr ? nullptr : &follows;
         return bytes;
     }
 

@@ -22,7 +22,7 @@ class Driver {
     explicit Driver(const Shape &shape)
         : queue(shape.indirect), batch_(shape.batch), sg_(Segments(shape.segments)),
           buffers_(shape.batch, {sg_.data(), static_cast<UINT16>(sg_.size()), queue.vq}),
-          heads_(shape.batch), done_(shape.batch) {}
+          done_(shape.batch) {}
 
     Queue queue;
     UINT32 kicks = 0;
@@ -31,7 +31,6 @@ class Driver {
     UINT16 batch_;
     std::vector<VIRTQ_SG> sg_;
     std::vector<VIRTQ_BUFFER> buffers_;
-    std::vector<UINT16> heads_;
     std::vector<VIRTQ_COMPLETION> done_;
 };
 
@@ -75,9 +74,7 @@ class LibraryBatch : public Driver {
 
     void Submit() {
         UINT16 count;
-        if (VirtqSplitAddBatch(queue.vq, buffers_.data(), batch_, heads_.data(), &count) !=
-                STATUS_SUCCESS ||
-            VirtqSplitPublishBatch(queue.vq, heads_.data(), batch_) != STATUS_SUCCESS) {
+        if (VirtqSplitSubmitBatch(queue.vq, buffers_.data(), batch_, &count) != STATUS_SUCCESS) {
             std::abort();
         }
         kicks += VirtqSplitKickPrepare(queue.vq);

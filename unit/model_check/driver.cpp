@@ -95,23 +95,25 @@ void (*bodyOf(Call call))() {
 }
 
 // Mutants that no memory primitive can make: the same effect on private state.
+constexpr uint16_t kManyMore = 0x4000;
+
 struct Sabotage {
     uint16_t states[kMaxSize];
     uint32_t writable[kMaxSize];
-    uint16_t inFlight;
 };
 
 void sabotageBefore(Call call, Sabotage &saved) {
     if (call != Call::kGetUsed) {
         return;
     }
-    saved.inFlight = vq()->num_in_flight;
+    if (g_config.mutant == Mutant::kNoInFlightCheck) {
+        vq()->avail_idx = uint16_t(vq()->avail_idx + kManyMore); // so many are in flight
+    }
     for (unsigned i = 0; i < g_config.size; i++) {
         saved.states[i] = vq()->chains[i].state;
         saved.writable[i] = vq()->chains[i].writable;
         if (g_config.mutant == Mutant::kNoInFlightCheck) {
             vq()->chains[i].state = 2; // in flight
-            vq()->num_in_flight = 0x7FFF;
         }
         if (g_config.mutant == Mutant::kNoLengthCheck) {
             vq()->chains[i].writable = 0xFFFFFFFF;
@@ -134,7 +136,7 @@ void sabotageAfter(Call call, const Sabotage &saved) {
         vq()->chains[i].writable = saved.writable[i];
     }
     if (g_config.mutant == Mutant::kNoInFlightCheck) {
-        vq()->num_in_flight = uint16_t(saved.inFlight - (0x7FFF - vq()->num_in_flight));
+        vq()->avail_idx = uint16_t(vq()->avail_idx - kManyMore);
     }
 }
 
