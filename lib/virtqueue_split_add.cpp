@@ -10,9 +10,9 @@
 namespace {
 
 // Flags and next of a descriptor, as the upper half of its second 8 bytes.
-const UINT64 NEXT = (UINT64)VIRTQ_DESC_F_NEXT << 32;
-const UINT64 WRITE = (UINT64)VIRTQ_DESC_F_WRITE << 32;
-const UINT64 ONE_FURTHER = (UINT64)1 << 48;
+#define LINK_NEXT ((UINT64)VIRTQ_DESC_F_NEXT << 32)
+#define LINK_WRITE ((UINT64)VIRTQ_DESC_F_WRITE << 32)
+#define LINK_ONE_FURTHER ((UINT64)1 << 48)
 
 // No bytes, or some past the end of the address space. One comparison tells, but
 // for a segment that ends where the address space does.
@@ -62,7 +62,7 @@ VIRTIO_FORCEINLINE NTSTATUS AddOne(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, void *co
         return STATUS_INVALID_PARAMETER;
     }
     VIRTQ_SPLIT_CHAIN *chain = &vq->chains[head];
-    WriteDescriptor(&vq->desc[head], sg, sg->write ? WRITE : 0);
+    WriteDescriptor(&vq->desc[head], sg, sg->write ? LINK_WRITE : 0);
     chain->cookie = cookie;
     EnterChain(vq, chain, chain->next, head, 1, sg->write ? sg->len : 0, VIRTQ_SPLIT_NO_DESC);
     *head_out = head;
@@ -81,7 +81,7 @@ struct Walk {
 // `write` is a constant of each caller. The links are those of the free list.
 VIRTIO_FORCEINLINE NTSTATUS ChainRun(const VIRTQ_SPLIT *vq, Walk *walk, const VIRTQ_SG **sg,
                                      const VIRTQ_SG *end, BOOLEAN write, UINT64 *total) {
-    const UINT64 flags = NEXT | (write ? WRITE : 0);
+    const UINT64 flags = LINK_NEXT | (write ? LINK_WRITE : 0);
 
     for (; *sg != end && (write ? (*sg)->write : !(*sg)->write); ++*sg) {
         if (VIRTIO_UNLIKELY(walk->index > vq->mask)) {
@@ -186,7 +186,7 @@ VIRTIO_NOINLINE NTSTATUS AddIndirectOne(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, voi
         return STATUS_INVALID_PARAMETER;
     }
     const size_t offset = (size_t)FreeTable(vq, TRUE) * vq->indirect_table_stride;
-    WriteDescriptor(TableAt(vq, offset), sg, sg->write ? WRITE : 0);
+    WriteDescriptor(TableAt(vq, offset), sg, sg->write ? LINK_WRITE : 0);
     return EnterTable(vq, offset, 1, sg->write ? sg->len : 0, TRUE, cookie, head_out);
 }
 
@@ -199,7 +199,7 @@ VIRTIO_FORCEINLINE NTSTATUS TableRun(VIRTQ_DESC **entry, const VIRTQ_SG **sg, co
         }
         *total += (*sg)->len;
         WriteDescriptor((*entry)++, *sg, *link);
-        *link += ONE_FURTHER;
+        *link += LINK_ONE_FURTHER;
     }
     return STATUS_SUCCESS;
 }
@@ -208,7 +208,7 @@ VIRTIO_FORCEINLINE NTSTATUS TableRun(VIRTQ_DESC **entry, const VIRTQ_SG **sg, co
 VIRTIO_FORCEINLINE NTSTATUS FillTable(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
                                       BOOLEAN own, void *cookie, UINT16 *head_out) {
     const VIRTQ_SG *const end = sg + sg_count;
-    UINT64 link = NEXT + ONE_FURTHER;
+    UINT64 link = LINK_NEXT + LINK_ONE_FURTHER;
     UINT64 readable = 0;
     UINT64 writable = 0;
 
@@ -221,7 +221,7 @@ VIRTIO_FORCEINLINE NTSTATUS FillTable(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT1
     if (VIRTIO_UNLIKELY(!NT_SUCCESS(status))) {
         return status;
     }
-    link |= WRITE;
+    link |= LINK_WRITE;
     status = TableRun(&entry, &sg, end, TRUE, &link, &writable);
     if (VIRTIO_UNLIKELY(!NT_SUCCESS(status))) {
         return status;

@@ -52,6 +52,9 @@ VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT, num_added) % 4 == 0 &&
 VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT, free_head) % 4 == 0 &&
                          offsetof(VIRTQ_SPLIT, num_free) == offsetof(VIRTQ_SPLIT, free_head) + 2,
                      virtq_split_free_pair);
+VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT, prepared_idx) % 4 == 0 &&
+                         offsetof(VIRTQ_SPLIT, overrun) == offsetof(VIRTQ_SPLIT, prepared_idx) + 2,
+                     virtq_split_prepared_pair);
 VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT_CHAIN, state) % 4 == 0 &&
                          offsetof(VIRTQ_SPLIT_CHAIN, table) ==
                              offsetof(VIRTQ_SPLIT_CHAIN, state) + 2,

@@ -41,6 +41,11 @@ bool IsLive(UINT16 state) {
     return state == VIRTQ_CHAIN_ADDED || state == VIRTQ_CHAIN_IN_FLIGHT;
 }
 
+UINT16 InFlight(const VIRTQ_SPLIT *vq) {
+    return vq->broken_status == STATUS_SUCCESS ? (UINT16)(vq->avail_idx - vq->last_used_idx)
+                                               : vq->broken_in_flight;
+}
+
 // A bit for each descriptor or table.
 bool TakeBit(UINT16 *set, UINT16 index, UINT16 limit) {
     if (index >= limit || (*set >> index & 1) != 0) {
@@ -55,8 +60,7 @@ bool FreeListIsSound(UINT16 *taken) {
     UINT16 index = g_vq.free_head;
 
     for (UINT16 i = 0; i < g_vq.num_free; i++) {
-        if (i == QSZ || !TakeBit(taken, index, QSZ) || IsLive(g_chains[index].state) ||
-            g_chains[index].table != VIRTQ_SPLIT_NO_DESC) {
+        if (i == QSZ || !TakeBit(taken, index, QSZ) || IsLive(g_chains[index].state)) {
             return false;
         }
         index = g_chains[index].next;
@@ -73,8 +77,7 @@ bool ChainIsSound(UINT16 head, UINT16 *taken) {
     }
     for (UINT16 i = 1; i < g_chains[head].count; i++) {
         index = g_chains[index].next;
-        if (!TakeBit(taken, index, QSZ) || IsLive(g_chains[index].state) ||
-            g_chains[index].table != VIRTQ_SPLIT_NO_DESC) {
+        if (!TakeBit(taken, index, QSZ) || IsLive(g_chains[index].state)) {
             return false;
         }
     }
@@ -123,20 +126,21 @@ bool BooksAreSound() {
             }
         }
     }
-    return taken == (1u << QSZ) - 1 && g_vq.num_in_flight == in_flight &&
+    return taken == (1u << QSZ) - 1 && InFlight(&g_vq) == in_flight &&
            g_vq.indirect_num_free + live_tables == g_vq.indirect_table_count;
 }
 
 bool IsSound() {
     if (g_vq.qsz != QSZ || g_vq.num_free > QSZ || g_vq.detach_next > QSZ || g_vq.own_tables > 1 ||
-        g_vq.event_idx > 1 || (g_vq.rearm && !g_vq.event_idx) || g_vq.indirect_table_count > QSZ ||
+        g_vq.event_idx > 1 || (g_vq.follow != NULL && !g_vq.event_idx) ||
+        (g_vq.follow != NULL && g_vq.follow != &g_avail[2 + QSZ]) || g_vq.mask != QSZ - 1 ||
+        g_vq.indirect_table_count > QSZ || g_vq.indirect_max_desc > QSZ ||
         g_vq.own_tables != (g_vq.indirect_table_count == QSZ) ||
-        g_vq.indirect_table_stride != g_vq.indirect_max_desc * sizeof(VIRTQ_DESC)) {
+        g_vq.indirect_table_stride < g_vq.indirect_max_desc * sizeof(VIRTQ_DESC) ||
+        g_vq.indirect_table_stride % sizeof(VIRTQ_DESC) != 0) {
         return false;
     }
-    if (g_vq.broken_status == STATUS_SUCCESS &&
-        (g_vq.detach_next != 0 ||
-         (UINT16)(g_vq.avail_idx - g_vq.last_used_idx) != g_vq.num_in_flight)) {
+    if (g_vq.broken_status == STATUS_SUCCESS && g_vq.detach_next != 0) {
         return false;
     }
     return BooksAreSound();
@@ -145,7 +149,7 @@ bool IsSound() {
 // The pool ends with its array, so that an entry beyond it is seen.
 void PlacePool() {
     UINT16 tables = g_vq.indirect_table_count;
-    UINT16 most = g_vq.indirect_max_desc;
+    UINT32 most = g_vq.indirect_table_stride / sizeof(VIRTQ_DESC);
 
     Assume(tables <= QSZ && most <= TABLE_MAX);
     g_vq.indirect_pool_va = tables == 0 ? NULL : &g_pool[0] + (QSZ * TABLE_MAX - tables * most);

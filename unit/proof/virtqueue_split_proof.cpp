@@ -28,12 +28,13 @@ VIRTQ_SPLIT *AnyQueueRemembered() {
 bool SameChains() {
     for (UINT16 i = 0; i < QSZ; i++) {
         if (g_chains[i].state != g_before[i].state || g_chains[i].next != g_before[i].next ||
-            g_chains[i].cookie != g_before[i].cookie || g_chains[i].table != g_before[i].table) {
+            (IsLive(g_chains[i].state) && (g_chains[i].cookie != g_before[i].cookie ||
+                                           g_chains[i].table != g_before[i].table))) {
             return false;
         }
     }
     return g_vq.num_free == g_vq_before.num_free && g_vq.free_head == g_vq_before.free_head &&
-           g_vq.num_in_flight == g_vq_before.num_in_flight;
+           InFlight(&g_vq) == InFlight(&g_vq_before);
 }
 
 // ------------------------------------------------------------- giving away
@@ -53,7 +54,7 @@ void ProveDescribed(UINT16 head, VIRTQ_SG *sg, UINT16 count) {
         Prove(g_desc[head].flags == VIRTQ_DESC_F_INDIRECT && count <= g_vq.indirect_max_desc);
         Prove(g_desc[head].len == count * sizeof(VIRTQ_DESC));
         Prove(offset == (UINT64)g_chains[head].table * g_vq.indirect_table_stride);
-        table = g_vq.indirect_pool_va + g_chains[head].table * g_vq.indirect_max_desc;
+        table = g_vq.indirect_pool_va + offset / sizeof(VIRTQ_DESC);
         at = 0;
     }
     UINT64 writable = 0, total = 0;
@@ -136,7 +137,7 @@ extern "C" void ProofPublishBatch() {
         return;
     }
     Reached("published");
-    Prove(g_vq.num_in_flight == g_vq_before.num_in_flight + count);
+    Prove(InFlight(&g_vq) == InFlight(&g_vq_before) + count);
     Prove(g_vq.avail_idx == (UINT16)(g_vq_before.avail_idx + count));
 }
 
@@ -181,7 +182,7 @@ extern "C" void ProofGetUsed() {
     }
     Reached("taken");
     Prove(g_vq_before.broken_status == STATUS_SUCCESS && g_vq.broken_status == STATUS_SUCCESS);
-    Prove(g_vq.num_in_flight == g_vq_before.num_in_flight - 1 && CountCompleted() == 1);
+    Prove(InFlight(&g_vq) == InFlight(&g_vq_before) - 1 && CountCompleted() == 1);
     Prove(CameBack(cookie, len));
 }
 
@@ -199,8 +200,8 @@ extern "C" void ProofGetUsedBatch() {
         return;
     }
     Reached("taken");
-    Prove(count > 0 && count <= cap && count <= g_vq_before.num_in_flight);
-    Prove(CountCompleted() == count && g_vq.num_in_flight == g_vq_before.num_in_flight - count);
+    Prove(count > 0 && count <= cap && count <= InFlight(&g_vq_before));
+    Prove(CountCompleted() == count && InFlight(&g_vq) == InFlight(&g_vq_before) - count);
     for (UINT16 i = 0; i < count; i++) {
         Prove(CameBack(out[start + i].cookie, out[start + i].len));
     }

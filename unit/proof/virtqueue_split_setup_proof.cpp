@@ -30,7 +30,8 @@ void ProveInitialized(VIRTQ_SPLIT *vq, UINT16 tables, UINT16 table_max) {
     Prove(g_vq.broken_status == STATUS_SUCCESS && g_vq.num_free == QSZ && g_vq.misuse_count == 0);
     if (g_vq.indirect_table_count != 0) {
         Reached("with tables");
-        Prove(g_vq.indirect_table_count <= tables && g_vq.indirect_max_desc == table_max);
+        Prove(g_vq.indirect_table_count <= tables &&
+              g_vq.indirect_max_desc == (table_max < QSZ ? table_max : QSZ));
     }
 }
 
