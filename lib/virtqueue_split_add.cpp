@@ -348,7 +348,7 @@ NTSTATUS VirtqSplitSubmitBatch(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffers, UIN
     UINT32 slot = pair >> 16;
     NTSTATUS status = STATUS_SUCCESS;
     for (const VIRTQ_BUFFER *next = buffers; next != end; next++, slot++) {
-        UINT16 head;
+        UINT16 head = 0;
         status = AddNext(vq, next, &head);
         if (VIRTIO_UNLIKELY(!NT_SUCCESS(status))) {
             break;

@@ -40,7 +40,7 @@ MUTANTS = [
      'chain->state != VIRTQ_CHAIN_ADDED && ', '',
      'virtqueue_split.Detach.1'),
     ('chain-beyond-table', 'virtqueue_split_add.cpp',
-     'sg_count <= vq->indirect_max_desc && ', '',
+     ' &&\n        sg_count <= vq->indirect_max_desc) {', ') {',
      'virtqueue_split.AddBuffer.2'),
     ('ring-size-one-short', 'virtqueue_split_setup.cpp',
      '? 6 + sizeof(VIRTQ_USED_ELEM)', '? 4 + sizeof(VIRTQ_USED_ELEM)',
