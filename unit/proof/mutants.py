@@ -5,7 +5,7 @@ Run by `prove.py mutants`. The text stands in the file once, or the run says so.
 """
 MUTANTS = [
     ('used-id-not-bounded', 'virtqueue_split_private.h',
-     'if (VIRTIO_UNLIKELY(*id >= qsz)) {', 'if (VIRTIO_UNLIKELY(*id > qsz)) {',
+     'if (VIRTIO_UNLIKELY(*id > mask)) {', 'if (VIRTIO_UNLIKELY(*id > mask + 1u)) {',
      'virtqueue_split.GetUsed.2'),
     ('not-in-flight-taken', 'virtqueue_split_private.h',
      'chain->state != VIRTQ_CHAIN_IN_FLIGHT)) {\n        return NULL;',
