@@ -124,6 +124,21 @@ TEST(VirtqSplitKick, PublishesBetweenPrepareAndCommitAreNotLost) // 2.7.13.4.1
     EXPECT_EQ(rig.vq()->num_added, 0);
 }
 
+TEST(VirtqSplitKick, NorAreTheyWhenTheirCountWraps) // 2.7.13.4.1
+{
+    for (UINT32 total : {65535u, 65536u, 65537u}) {
+        QueueRig rig({.size = 16, .event_idx = true});
+        EXPECT_FALSE(VirtqSplitKickPrepare(rig.vq()));
+        for (UINT32 i = 0; i < total; i++) {
+            rig.Submit({{0x1000, 8, FALSE}}, nullptr);
+            Drain(rig);
+        }
+        VirtqSplitKickCommit(rig.vq());
+        rig.device->SetAvailEvent(rig.vq()->avail_idx);
+        EXPECT_TRUE(Kick(rig)) << total;
+    }
+}
+
 TEST(VirtqSplitKick, MoreThan65535PublishesAlwaysNotify) // 2.7.10.1 cannot say, so yes
 {
     for (UINT32 total : {65534u, 65535u, 65536u, 65537u, 131072u}) {

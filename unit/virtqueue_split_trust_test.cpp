@@ -211,6 +211,21 @@ TEST_P(Trust, IndexAheadOfWhatIsOutstanding) // 2.7.8, 2.7.14
     }
 }
 
+TEST_P(Trust, IndexAheadByMoreThanTheRingHidesWhatIsInIt) // 2.7.8
+{
+    for (UINT16 ahead : {8, 9}) { // of 8 entries the first is still there, of 9 it isn't
+        UINT16 index = rig.vq()->last_used_idx;
+        NTSTATUS why = ahead == 8 ? VIRTQ_STATUS_USED_ID_RANGE : VIRTQ_STATUS_USED_IDX_AHEAD;
+        rig.device->PutUsed(index, 8, 0);
+        rig.device->PutUsedIdx(static_cast<UINT16>(index + ahead));
+        ExpectRefused(why);
+        ExpectBrokenAndRecoverable(rig, why, {Cookie(1), Cookie(2)});
+        VirtqSplitReset(rig.vq());
+        rig.device->Reset();
+        SetUp();
+    }
+}
+
 TEST_P(Trust, IndexGoesBackwards) // 2.7.8: free-running, never decremented
 {
     rig.device->Push(a, 0);
