@@ -165,6 +165,23 @@ TEST_P(Trust, IdInTheMiddleOfAChain) // 2.7.8: "the descriptor entry's head"
     }
 }
 
+TEST_P(Trust, IdAtTheEndOfALaterChain) // 2.7.8
+{
+    UINT16 c = rig.Submit(rig.Segments(3, 1), Cookie(3));
+    Claim(c + 3u, 0);
+    ExpectRefused(VIRTQ_STATUS_USED_MID_CHAIN);
+    ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_MID_CHAIN, {Cookie(1), Cookie(2), Cookie(3)});
+}
+
+TEST_P(Trust, IdInTheMiddleOfAChainThatIsDone) // 2.7.8: names nothing any more
+{
+    rig.device->Push(a, 0);
+    ASSERT_EQ(Take().cookie, Cookie(1));
+    Claim(a + 1u, 0);
+    ExpectRefused(VIRTQ_STATUS_USED_NOT_ISSUED);
+    ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_NOT_ISSUED, {Cookie(2)});
+}
+
 TEST_P(Trust, CompletedTwice) // 2.7.8
 {
     rig.device->Push(b, 0);
