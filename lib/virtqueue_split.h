@@ -141,8 +141,9 @@ typedef struct _VIRTQ_SPLIT {
     UINT16 event_unfenced; /* private: one was taken since the last full fence */
     UINT16 num_added;      /* published since the last kick; stops at 65535 */
     UINT16 avail_idx;      /* what avail->idx was last set to */
-    UINT16 free_head;      /* private: first free descriptor, or NO_DESC */
-    UINT16 num_free;       /* free descriptors */
+
+    UINT16 free_head; /* private: first free descriptor, or NO_DESC */
+    UINT16 num_free;  /* free descriptors */
 
     /* settable: chains of more segments than this go indirect (8 at Init) */
     UINT16 indirect_threshold;

@@ -41,7 +41,7 @@ static __inline NTSTATUS VirtqMisuse(VIRTQ_SPLIT *vq, NTSTATUS status) {
     return status;
 }
 
-/* The pairs of fields that are changed in one store: VirtioLoadPair16. */
+/* The pairs of fields that are changed in one store: VirtioStorePair16. */
 VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT, last_used_idx) % 4 == 0 &&
                          offsetof(VIRTQ_SPLIT, event_unfenced) ==
                              offsetof(VIRTQ_SPLIT, last_used_idx) + 2,
@@ -49,9 +49,6 @@ VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT, last_used_idx) % 4 == 0 &&
 VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT, num_added) % 4 == 0 &&
                          offsetof(VIRTQ_SPLIT, avail_idx) == offsetof(VIRTQ_SPLIT, num_added) + 2,
                      virtq_split_avail_pair);
-VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT, free_head) % 4 == 0 &&
-                         offsetof(VIRTQ_SPLIT, num_free) == offsetof(VIRTQ_SPLIT, free_head) + 2,
-                     virtq_split_free_pair);
 VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT, prepared_idx) % 4 == 0 &&
                          offsetof(VIRTQ_SPLIT, overrun) == offsetof(VIRTQ_SPLIT, prepared_idx) + 2,
                      virtq_split_prepared_pair);
@@ -59,11 +56,10 @@ VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT_CHAIN, state) % 4 == 0 &&
                          offsetof(VIRTQ_SPLIT_CHAIN, table) ==
                              offsetof(VIRTQ_SPLIT_CHAIN, state) + 2,
                      virtq_split_chain_state_pair);
-VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT_CHAIN, last) ==
-                             offsetof(VIRTQ_SPLIT_CHAIN, writable) + 4 &&
+VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT_CHAIN, last) % 4 == 0 &&
                          offsetof(VIRTQ_SPLIT_CHAIN, count) ==
-                             offsetof(VIRTQ_SPLIT_CHAIN, writable) + 6,
-                     virtq_split_chain_extent_triple);
+                             offsetof(VIRTQ_SPLIT_CHAIN, last) + 2,
+                     virtq_split_chain_extent_pair);
 
 VIRTIO_FORCEINLINE UINT32 VirtqPair(UINT32 low, UINT32 high) {
     return (low & 0xFFFFu) | high << 16;
