@@ -10,6 +10,7 @@
 namespace {
 
 // Flags and next of a descriptor, as the upper half of its second 8 bytes.
+#define LINK_NONE ((UINT64)0)
 #define LINK_NEXT ((UINT64)VIRTQ_DESC_F_NEXT << 32)
 #define LINK_WRITE ((UINT64)VIRTQ_DESC_F_WRITE << 32)
 #define LINK_ONE_FURTHER ((UINT64)1 << 48)
@@ -62,7 +63,7 @@ VIRTIO_FORCEINLINE NTSTATUS AddOne(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, void *co
         return STATUS_INVALID_PARAMETER;
     }
     VIRTQ_SPLIT_CHAIN *chain = &vq->chains[head];
-    WriteDescriptor(&vq->desc[head], sg, sg->write ? LINK_WRITE : 0);
+    WriteDescriptor(&vq->desc[head], sg, sg->write ? LINK_WRITE : LINK_NONE);
     chain->cookie = cookie;
     EnterChain(vq, chain, chain->next, head, 1, sg->write ? sg->len : 0, VIRTQ_SPLIT_NO_DESC);
     *head_out = head;
@@ -81,7 +82,7 @@ struct Walk {
 // `write` is a constant of each caller. The links are those of the free list.
 VIRTIO_FORCEINLINE NTSTATUS ChainRun(const VIRTQ_SPLIT *vq, Walk *walk, const VIRTQ_SG **sg,
                                      const VIRTQ_SG *end, BOOLEAN write, UINT64 *total) {
-    const UINT64 flags = LINK_NEXT | (write ? LINK_WRITE : 0);
+    const UINT64 flags = LINK_NEXT | (write ? LINK_WRITE : LINK_NONE);
 
     for (; *sg != end && (write ? (*sg)->write : !(*sg)->write); ++*sg) {
         if (VIRTIO_UNLIKELY(walk->index > vq->mask)) {
@@ -186,7 +187,7 @@ VIRTIO_NOINLINE NTSTATUS AddIndirectOne(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, voi
         return STATUS_INVALID_PARAMETER;
     }
     const size_t offset = (size_t)FreeTable(vq, TRUE) * vq->indirect_table_stride;
-    WriteDescriptor(TableAt(vq, offset), sg, sg->write ? LINK_WRITE : 0);
+    WriteDescriptor(TableAt(vq, offset), sg, sg->write ? LINK_WRITE : LINK_NONE);
     return EnterTable(vq, offset, 1, sg->write ? sg->len : 0, TRUE, cookie, head_out);
 }
 
