@@ -133,8 +133,8 @@ bool BooksAreSound() {
 bool IsSound() {
     if (g_vq.qsz != QSZ || g_vq.num_free > QSZ || g_vq.detach_next > QSZ || g_vq.own_tables > 1 ||
         g_vq.event_idx > 1 || (g_vq.follow != NULL && !g_vq.event_idx) ||
-        (g_vq.follow != NULL && g_vq.follow != &g_avail[2 + QSZ]) || g_vq.mask != QSZ - 1 ||
-        g_vq.indirect_table_count > QSZ || g_vq.indirect_max_desc > QSZ ||
+        (g_vq.follow != NULL && g_vq.follow != VirtqAvailUsedEvent(g_vq.avail, QSZ)) ||
+        g_vq.mask != QSZ - 1 || g_vq.indirect_table_count > QSZ || g_vq.indirect_max_desc > QSZ ||
         g_vq.own_tables != (g_vq.indirect_table_count == QSZ) ||
         g_vq.indirect_table_stride < g_vq.indirect_max_desc * sizeof(VIRTQ_DESC) ||
         g_vq.indirect_table_stride % sizeof(VIRTQ_DESC) != 0) {
@@ -165,6 +165,7 @@ VIRTQ_SPLIT *AnyQueue() {
     g_vq.avail = (VIRTQ_AVAIL *)(void *)&g_avail[0];
     g_vq.used = (VIRTQ_USED *)(void *)&g_used[0];
     g_vq.chains = &g_chains[0];
+    g_vq.follow = nondet_u16() != 0 ? VirtqAvailUsedEvent(g_vq.avail, QSZ) : NULL;
     PlacePool();
     Assume(IsSound());
     return &g_vq;
