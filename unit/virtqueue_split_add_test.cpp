@@ -164,6 +164,21 @@ TEST(VirtqSplitAdd, TablesAreApartAndInsideThePool) // 2.7.5.3
     }
 }
 
+TEST(VirtqSplitAdd, AFreeListDamagedFurtherOnIsSeen) {
+    // In what the device reads, in what it writes; one behind the end, and far away.
+    for (unsigned readable : {0, 3}) {
+        for (UINT16 damage : {8, 0xFFFF}) {
+            QueueRig rig({.size = 8});
+            UINT16 head = 0, next = rig.vq()->chains[rig.vq()->free_head].next;
+            rig.vq()->chains[next].next = damage;
+            EXPECT_EQ(rig.Add(rig.Segments(readable, 3 - readable), nullptr, &head),
+                      STATUS_IO_DEVICE_ERROR);
+            EXPECT_EQ(VirtqSplitNumFree(rig.vq()), 8);
+            EXPECT_EQ(rig.Add(rig.Segments(1, 1), nullptr, &head), STATUS_SUCCESS);
+        }
+    }
+}
+
 TEST(VirtqSplitAdd, DamagedFreeListIsSeen) {
     // Only a stray write of the driver itself can do this: the list is private.
     QueueRig rig({.size = 8, .indirect = true, .tables = 2, .table_size = 4});
