@@ -164,6 +164,25 @@ TEST(VirtqSplitAdd, TablesAreApartAndInsideThePool) // 2.7.5.3
     }
 }
 
+TEST(VirtqSplitAdd, TablesAreOfNoUseWithoutADescriptor) // 2.7.5.3: one points at the table
+{
+    for (UINT16 tables : {2, 4}) { // shared by all, and each descriptor's own
+        for (unsigned segments : {1, 2}) {
+            QueueRig rig({.size = 4, .indirect = true, .tables = tables, .table_size = 4});
+            for (int i = 0; i < 4; i++) {
+                rig.Submit(rig.Segments(0, 1), Cookie(i));
+            }
+            rig.vq()->indirect_threshold = 0;
+            UINT16 head = 0;
+            EXPECT_EQ(rig.Add(rig.Segments(0, segments), nullptr, &head),
+                      STATUS_INSUFFICIENT_RESOURCES);
+            rig.device->Push(rig.device->Pop()->head, 0);
+            EXPECT_EQ(rig.Get().status, STATUS_SUCCESS);
+            EXPECT_EQ(rig.Add(rig.Segments(0, segments), nullptr, &head), STATUS_SUCCESS);
+        }
+    }
+}
+
 TEST(VirtqSplitAdd, AFreeListDamagedFurtherOnIsSeen) {
     // In what the device reads, in what it writes; one behind the end, and far away.
     for (unsigned readable : {0, 3}) {

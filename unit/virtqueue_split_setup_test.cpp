@@ -293,6 +293,20 @@ TEST_F(Areas, PartsMayTouch) // 2.7
     }
 }
 
+TEST_F(Areas, MayEndWhereTheAddressSpaceDoes) // 2.7
+{
+    auto *vq = reinterpret_cast<VIRTQ_SPLIT *>(state.data());
+    VIRTQ_SPLIT_AREAS areas = {memory.Host(desc, 1),  UINT64(0) - 128,
+                               memory.Host(avail, 1), avail,
+                               memory.Host(used, 1),  used};
+    EXPECT_EQ(VirtqSplitInitAreas(vq, 8, 8, FALSE, FALSE, &areas, nullptr, 0, 0, 0),
+              STATUS_SUCCESS);
+    areas.desc_pa = desc;
+    areas.avail_pa = UINT64(0) - 22;
+    EXPECT_EQ(VirtqSplitInitAreas(vq, 8, 8, FALSE, FALSE, &areas, nullptr, 0, 0, 0),
+              STATUS_SUCCESS);
+}
+
 TEST_F(Areas, SizeIsBoundedByTheDevice) // 4.1.5.1.3
 {
     EXPECT_EQ(Init(desc, avail, used, 8, 8), STATUS_SUCCESS);

@@ -324,6 +324,19 @@ TEST_P(Trust, LengthOfAnIndirectChain) // 2.7.8.2
     ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_LENGTH, {Cookie(1), Cookie(2), Cookie(3)});
 }
 
+TEST(TrustOwnTables, LengthOfWhatIsReadableAloneIsZero) // 2.7.8.2
+{
+    for (unsigned segments : {1, 2}) {
+        QueueRig rig({.size = 4, .indirect = true, .tables = 4, .table_size = 4});
+        rig.vq()->indirect_threshold = 0;
+        UINT16 head = rig.Submit(rig.Segments(segments, 0), Cookie(1));
+        ASSERT_TRUE(rig.device->Pop());
+        rig.device->Push(head, 1);
+        EXPECT_EQ(rig.Get().status, VIRTQ_STATUS_USED_LENGTH);
+        ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_LENGTH, {Cookie(1)});
+    }
+}
+
 TEST_P(Trust, ScribblingChangesNothingPrivate) // 2.7: all that the device can reach, at any time
 {
     std::mt19937 random(7);
