@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // virtqueue_split_add.cpp: what is described to the device, and what is refused.
+#include <sys/mman.h>
+
 #include "model/queue_rig.h"
 
 using namespace vq7::model;
@@ -161,6 +163,78 @@ TEST(VirtqSplitAdd, TablesAreApartAndInsideThePool) // 2.7.5.3
         auto chain = rig.device->Pop();
         ASSERT_TRUE(chain);
         EXPECT_EQ(chain->segments.size(), 3u);
+    }
+}
+
+TEST(VirtqSplitAdd, LengthsInTablesAreThoseGiven) // 2.7.5.3
+{
+    for (UINT16 tables : {2, 4}) {
+        QueueRig rig({.size = 4, .indirect = true, .tables = tables, .table_size = 4});
+        rig.vq()->indirect_threshold = 0;
+        std::vector<VIRTQ_SG> sg;
+        for (UINT32 length : {0x1000u, 0x10u, 0xF0000000u, 0x2000u}) {
+            sg.push_back({0x100000000u * sg.size(), length, static_cast<BOOLEAN>(sg.size() > 1)});
+        }
+        rig.Submit(sg, nullptr);
+        auto chain = rig.device->Pop();
+        ASSERT_TRUE(chain);
+        ExpectSame(*chain, sg);
+    }
+}
+
+#ifndef __i386__                                // has no such pool
+TEST(VirtqSplitAdd, TablesLieBeyond4GiBOfAPool) // 2.7.5.3
+{
+    constexpr UINT16 kSize = 32768, kTable = 16384;
+    constexpr size_t kPool = size_t{kSize} * kTable * sizeof(VIRTQ_DESC), kStride = kTable * 16;
+    void *pool = mmap(nullptr, kPool, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (pool == MAP_FAILED) {
+        GTEST_SKIP() << "no 8 GiB of address space";
+    }
+    for (UINT16 tables : {32767, 32768}) { // shared by all, and each descriptor's own
+        for (unsigned segments : {1, 2}) {
+            QueueRig rig({.size = kSize});
+            VIRTQ_SPLIT *vq = rig.vq();
+            void *ring = rig.Memory().Host(vq->desc_pa, 1);
+            ASSERT_EQ(VirtqSplitInit(vq, kSize, FALSE, TRUE, ring, vq->desc_pa, 64, pool,
+                                     0x100000000000, tables, kTable),
+                      STATUS_SUCCESS);
+            vq->indirect_threshold = 0;
+            constexpr UINT16 kFar = 20000; // so many were taken
+            vq->free_head = vq->indirect_free_head = kFar;
+            UINT16 head = 0;
+            ASSERT_EQ(rig.Add(rig.Segments(0, segments), nullptr, &head), STATUS_SUCCESS);
+            EXPECT_EQ(vq->desc[head].addr, 0x100000000000 + kFar * kStride);
+            EXPECT_EQ(vq->desc[head].len, 16u * segments);
+            auto *table =
+                reinterpret_cast<VIRTQ_DESC *>(static_cast<UINT8 *>(pool) + kFar * kStride);
+            EXPECT_EQ(table[0].len, 64u);
+            table[0].len = 0;
+        }
+    }
+    munmap(pool, kPool);
+}
+#endif
+
+TEST(VirtqSplitAdd, TablesDoNotRunOut) // 2.7.5.3
+{
+    for (UINT16 tables : {2, 4}) {
+        for (unsigned segments : {1, 2}) {
+            QueueRig rig({.size = 4, .indirect = true, .tables = tables, .table_size = 4});
+            rig.vq()->indirect_threshold = 0;
+            for (int round = 0; round < 12; round++) {
+                UINT16 first = rig.Submit(rig.Segments(0, segments), Cookie(1));
+                UINT16 second = rig.Submit(rig.Segments(0, segments), Cookie(2));
+                for (UINT16 head : {first, second}) {
+                    EXPECT_EQ(rig.vq()->desc[head].flags, VIRTQ_DESC_F_INDIRECT);
+                    ASSERT_TRUE(rig.device->Pop());
+                    rig.device->Push(head, 1);
+                }
+                EXPECT_EQ(rig.Get().cookie, Cookie(1));
+                EXPECT_EQ(rig.Get().cookie, Cookie(2));
+            }
+        }
     }
 }
 

@@ -252,14 +252,18 @@ TEST_F(Areas, OneOfTheTwoAddressesIsEnoughToBeMisaligned) // 2.7
 {
     auto *vq = reinterpret_cast<VIRTQ_SPLIT *>(state.data());
     auto *bytes = memory.Host(memory.Allocate(4096, 64), 4096);
-    for (unsigned wrong = 0; wrong <= 6; wrong++) { // 0: none
-        VIRTQ_SPLIT_AREAS areas = {
-            bytes + (wrong == 1 ? 8 : 0),        0x10000u + (wrong == 2 ? 8 : 0),
-            bytes + 1024 + (wrong == 3 ? 1 : 0), 0x20000u + (wrong == 4 ? 1 : 0),
-            bytes + 2048 + (wrong == 5 ? 2 : 0), 0x30000u + (wrong == 6 ? 2 : 0)};
+    struct {
+        unsigned desc_va, desc_pa, avail_va, avail_pa, used_va, used_pa;
+    } rows[] = {{0, 0, 0, 0, 0, 0}, {1, 0, 0, 0, 0, 0}, {8, 0, 0, 0, 0, 0}, {0, 1, 0, 0, 0, 0},
+                {0, 8, 0, 0, 0, 0}, {0, 0, 1, 0, 0, 0}, {0, 0, 0, 1, 0, 0}, {0, 0, 0, 0, 1, 0},
+                {0, 0, 0, 0, 2, 0}, {0, 0, 0, 0, 0, 1}, {0, 0, 0, 0, 0, 2}};
+    for (auto &row : rows) {
+        VIRTQ_SPLIT_AREAS areas = {bytes + row.desc_va,         0x10000u + row.desc_pa,
+                                   bytes + 1024 + row.avail_va, 0x20000u + row.avail_pa,
+                                   bytes + 2048 + row.used_va,  0x30000u + row.used_pa};
         EXPECT_EQ(VirtqSplitInitAreas(vq, 8, 8, FALSE, FALSE, &areas, nullptr, 0, 0, 0),
-                  wrong == 0 ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER)
-            << wrong;
+                  &row == rows ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER)
+            << &row - rows;
     }
 }
 
