@@ -76,7 +76,8 @@ class Suite:
         times = bench.build / "times.json"
         self.link(program, {}, {})
         before = processor_time()
-        must(["env", HISTORIES, *self.memory_limit(), program, "--gtest_brief=1", f"--gtest_output=json:{times}"],
+        must(["env", HISTORIES, *self.memory_limit(), program, "--gtest_brief=1",
+              f"--gtest_output=json:{times}"],
              f"the tests of {family} fail without any mutation")
         self.limit_s = 3 + int(3 * (processor_time() - before))
         self.sort(json.loads(times.read_text()))

@@ -166,6 +166,21 @@ TEST(VirtqSplitAdd, TablesAreApartAndInsideThePool) // 2.7.5.3
     }
 }
 
+TEST(VirtqSplitAdd, BadSegmentsAreSeenWhereverTheyGo) // 2.7.4.2, 2.7.5
+{
+    for (UINT16 tables : {0, 2, 4}) { // none, shared by all, and each descriptor's own
+        for (unsigned bad = 0; bad < 4; bad++) {
+            QueueRig rig({.size = 4, .indirect = tables != 0, .tables = tables, .table_size = 4});
+            rig.vq()->indirect_threshold = 0;
+            auto sg = rig.Segments(2, 2);
+            sg[bad].len = 0;
+            UINT16 head = 0;
+            EXPECT_EQ(rig.Add(sg, nullptr, &head), STATUS_INVALID_PARAMETER);
+            EXPECT_EQ(VirtqSplitNumFree(rig.vq()), 4);
+        }
+    }
+}
+
 TEST(VirtqSplitAdd, LengthsInTablesAreThoseGiven) // 2.7.5.3
 {
     for (UINT16 tables : {2, 4}) {

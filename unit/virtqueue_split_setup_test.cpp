@@ -188,8 +188,13 @@ TEST(VirtqSplitInit, IndirectPool) // 2.7.5.3
     a.pool_shift = 8;
     EXPECT_EQ(InitWith(a), STATUS_INVALID_PARAMETER);
     a = good;
-    a.pool_pa = 0x20004;
+    a.pool_shift = 1;
     EXPECT_EQ(InitWith(a), STATUS_INVALID_PARAMETER);
+    for (UINT64 wrong : {1, 4}) {
+        a = good;
+        a.pool_pa = 0x20000 + wrong;
+        EXPECT_EQ(InitWith(a), STATUS_INVALID_PARAMETER);
+    }
     a = good;
     a.pool_pa = ~UINT64(0) - 15; // room for one descriptor
     EXPECT_EQ(InitWith(a), STATUS_INVALID_PARAMETER);
