@@ -224,13 +224,13 @@ class Workplace:
         shutil.copytree(bench.top / "lib", self.lib)
         self.originals, self.verdicts = {}, {}
 
-    def compile(self, sources, flags, folder=None, lib=None):
+    def compile(self, sources, flags):
         """{object's name: path}, or None when one does not compile."""
         objects = {}
         for source in sources:
-            path = (folder or self.folder) / f"{source.name}.o"
-            done = run([CXX, *flags, "-w", "-I", lib or self.lib, "-I", self.bench.top / "unit",
-                        "-c", source, "-o", path])
+            path = self.folder / f"{source.name}.o"
+            done = run([CXX, *flags, "-w", "-I", self.lib, "-I", self.bench.top / "unit", "-c",
+                        source, "-o", path])
             if done.returncode:
                 return None
             objects[path.name] = path
@@ -278,14 +278,13 @@ class Workplace:
             verdict = self.tests_find(self.bench.suites[family], objects, {})
             if verdict:
                 return verdict
-        if mutant.path.suffix == ".h" and tests:
+        if mutant.path.suffix == ".h" and tests and differs:
             # What a header has inline is also compiled into the tests.
             compiled = self.compile(tests, TEST)
             if compiled is None:
                 return "invalid"
-            differs = differs or self.code(compiled) != self.original_tests(mutant, tests)
             compiled = {n[:-len(".cpp.o")]: p for n, p in compiled.items()}
-            for family in families if differs else []:
+            for family in families:
                 verdict = self.tests_find(self.bench.suites[family], objects, compiled)
                 if verdict:
                     return verdict
@@ -297,7 +296,7 @@ class Workplace:
                 return "order"
             if "virtqueue" in families and self.bench.model.finds(self, units):
                 return "model"
-        if self.code(self.compile(units, LIBRARY + M32)) != self.originals[mutant.path][1]:
+        if self.code(self.compile(units, LIBRARY + M32) or {}) != self.originals[mutant.path][1]:
             differs = True
             if self.bench.m32 and self.bench.m32.finds(self, units):
                 return "m32"
@@ -308,15 +307,6 @@ class Workplace:
             if self.tests_find(self.bench.sanitized()[family], sanitized, {}):
                 return "sanitizer"
         return "survived"
-
-    def original_tests(self, mutant, tests):
-        """The code of the tests that include an unmutated header."""
-        key = (mutant.path, "tests")
-        if key not in self.originals:
-            where = {"folder": self.folder / "original", "lib": self.bench.top / "lib"}
-            where["folder"].mkdir(exist_ok=True)
-            self.originals[key] = self.code(self.compile(tests, TEST, **where))
-        return self.originals[key]
 
     def tests_find(self, suite, units, tests):
         program = self.folder / "tests"
