@@ -113,4 +113,19 @@ TEST(VirtqSplitKickWhenFull, OverridesSuppressionOnce) // 2.7.10
     VirtqSplitSetKickWhenFull(nullptr, TRUE);
 }
 
+TEST(VirtqSplitKickWhenFull, AlsoWhenOnlyALongerOneFindsNoRoom) // 2.7.10
+{
+    QueueRig rig({.size = 4});
+    UINT16 head;
+    rig.device->WantNotifications(false);
+    VirtqSplitSetKickWhenFull(rig.vq(), TRUE);
+    rig.Submit(rig.Segments(3, 0), nullptr);
+    EXPECT_FALSE(VirtqSplitKickPrepare(rig.vq()));
+    VirtqSplitKickCommit(rig.vq());
+    EXPECT_EQ(rig.Add(rig.Segments(2, 0), nullptr, &head), STATUS_INSUFFICIENT_RESOURCES);
+    EXPECT_TRUE(VirtqSplitKickPrepare(rig.vq()));
+    VirtqSplitKickCommit(rig.vq());
+    EXPECT_FALSE(VirtqSplitKickPrepare(rig.vq()));
+}
+
 } // namespace
