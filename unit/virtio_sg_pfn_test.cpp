@@ -5,6 +5,7 @@
 // header, then one page frame number a page.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <random>
 #include <vector>

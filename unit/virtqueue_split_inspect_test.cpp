@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // virtqueue_split_inspect.cpp: accessors and the dump.
+#include <algorithm>
 #include <iomanip>
 #include <map>
 #include <sstream>

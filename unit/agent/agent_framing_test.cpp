@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // docs/console-protocol.md: "At the prompt", "Framed lines", "Recovery".
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "../../guest_driver/agent/core/crc32.h"

@@ -2,6 +2,7 @@
 //
 // docs/console-protocol.md: "Workloads". The expected operations are computed
 // here a second time, from the document.
+#include <algorithm>
 #include <cstring>
 
 #include <gtest/gtest.h>

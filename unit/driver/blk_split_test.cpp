@@ -4,6 +4,7 @@
 // within the device's limits, cut where the caller wants it cut.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <vector>
 

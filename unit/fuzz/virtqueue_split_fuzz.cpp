@@ -5,6 +5,8 @@
 // the header's promises (virtqueue_split_model.h): its status, cookies, lengths,
 // counts, what it wrote to the ring. The device may write any shared byte between
 // two calls; the model does not look at what it wrote, so neither may the library.
+#include <algorithm>
+
 #include "virtqueue_split_arguments.h"
 #include "virtqueue_split_buffers.h"
 #include "virtqueue_split_results.h"

@@ -3,6 +3,7 @@
 // The contract: where the registers of both interfaces are (4.1.4).
 #include "contract.h"
 
+#include <algorithm>
 #include <map>
 
 namespace qtest {

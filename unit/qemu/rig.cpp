@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "rig.h"
 
+#include <algorithm>
 #include <map>
 
 #include <poll.h>

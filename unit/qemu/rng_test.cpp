@@ -4,6 +4,7 @@
 // chooses (Virtio 1.2, 5.4).
 #include "matrix.h"
 
+#include <algorithm>
 #include <set>
 
 using namespace qtest;
