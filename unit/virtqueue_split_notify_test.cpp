@@ -124,6 +124,27 @@ TEST(VirtqSplitKick, PublishesBetweenPrepareAndCommitAreNotLost) // 2.7.13.4.1
     EXPECT_EQ(rig.vq()->num_added, 0);
 }
 
+TEST(VirtqSplitKick, ACommitWithoutPrepareSettlesNothing) // 2.7.13.4.1
+{
+    QueueRig rig({.size = 16, .event_idx = true});
+    VirtqSplitKickCommit(rig.vq());
+    EXPECT_FALSE(VirtqSplitKickPrepare(rig.vq())); // nothing was published
+    for (int i = 0; i < 65537; i++) {              // more than can be counted, and then a reset
+        rig.Submit({{0x1000, 8, FALSE}}, nullptr);
+        Drain(rig);
+    }
+    ASSERT_EQ(VirtqSplitResetChecked(rig.vq()), STATUS_SUCCESS);
+    rig.device->Reset();
+    VirtqSplitKickCommit(rig.vq());
+    EXPECT_FALSE(VirtqSplitKickPrepare(rig.vq()));
+    ASSERT_EQ(VirtqSplitResetChecked(rig.vq()), STATUS_SUCCESS);
+    rig.device->Reset();
+    rig.device->SetAvailEvent(0);
+    rig.Submit(rig.Segments(1, 0), nullptr);
+    VirtqSplitKickCommit(rig.vq());
+    EXPECT_TRUE(Kick(rig));
+}
+
 TEST(VirtqSplitKick, NorAreTheyWhenTheirCountWraps) // 2.7.13.4.1
 {
     for (UINT32 total : {65535u, 65536u, 65537u}) {
