@@ -257,20 +257,18 @@ VIRTIO_FORCEINLINE NTSTATUS AddIndirect(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UIN
                          : AddIndirectOwn(vq, sg, sg_count, cookie, head_out);
 }
 
-// What does not simply go into the ring, and has no table: no room, or too long.
-VIRTIO_NOINLINE NTSTATUS AddElsewhere(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
-                                      void *cookie, UINT16 *head_out) {
+// More segments than there are free descriptors, few or many as they be: a table
+// takes them, if there is one that they fit into.
+VIRTIO_NOINLINE NTSTATUS AddWithoutRoom(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
+                                        void *cookie, UINT16 *head_out) {
     if (sg_count > vq->qsz) {
         return STATUS_INVALID_BUFFER_SIZE;
     }
     if (vq->indirect_num_free != 0 && sg_count <= vq->indirect_max_desc) {
         return AddIndirect(vq, sg, sg_count, cookie, head_out);
     }
-    if (sg_count > vq->num_free) {
-        vq->was_full = TRUE;
-        return STATUS_INSUFFICIENT_RESOURCES;
-    }
-    return AddDirect(vq, sg, sg_count, cookie, head_out);
+    vq->was_full = TRUE;
+    return STATUS_INSUFFICIENT_RESOURCES;
 }
 
 VIRTIO_FORCEINLINE NTSTATUS Add(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count, void *cookie,
@@ -283,7 +281,7 @@ VIRTIO_FORCEINLINE NTSTATUS Add(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_c
         return AddOne(vq, sg, cookie, head_out);
     }
     if (VIRTIO_UNLIKELY(sg_count > vq->num_free)) {
-        return AddElsewhere(vq, sg, sg_count, cookie, head_out);
+        return AddWithoutRoom(vq, sg, sg_count, cookie, head_out);
     }
     return AddDirect(vq, sg, sg_count, cookie, head_out);
 }
