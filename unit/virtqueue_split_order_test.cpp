@@ -79,6 +79,29 @@ TEST_P(Order, PublishWritesTheEntryAndThenReleasesTheIndex) // 2.7.13.2, 2.7.13.
                      At(Kind::kRelease, rig.device->AvailIdxAt())}));
 }
 
+TEST_P(Order, SubmitReleasesTheIndexOnceForAll) // 2.7.13.2, 2.7.13.3.1
+{
+    const auto sg = rig.Segments(0, 1);
+    const VIRTQ_BUFFER buffers[] = {{sg.data(), 1, nullptr}, {sg.data(), 1, nullptr}};
+    UINT16 submitted;
+    EXPECT_EQ(Of([&] { (void)VirtqSplitSubmitBatch(vq, buffers, 2, &submitted); }),
+              (Trace{At(Kind::kStore, rig.device->AvailRingAt(0)),
+                     At(Kind::kStore, rig.device->AvailRingAt(1)),
+                     At(Kind::kRelease, rig.device->AvailIdxAt())}));
+    EXPECT_EQ(Of([&] { (void)VirtqSplitSubmitBatch(vq, buffers, 0, &submitted); }), Trace{});
+}
+
+// Nothing was taken yet, so used_event was not moved.
+TEST_P(Order, AFreshQueueIsEmptyWithoutAFence) // 2.7.7
+{
+    EXPECT_EQ(Of([&] { (void)VirtqSplitHasUsed(vq); }), Trace{UsedIdx()});
+    rig.Submit(rig.Segments(0, 1), nullptr);
+    Finish();
+    (void)rig.Get();
+    ASSERT_EQ(VirtqSplitResetChecked(vq), STATUS_SUCCESS);
+    EXPECT_EQ(Of([&] { (void)VirtqSplitHasUsed(vq); }), Trace{UsedIdx()});
+}
+
 TEST_P(Order, KickLooksOnceAndBehindOneFullFence) // 2.7.13.4.1
 {
     EXPECT_EQ(Of([&] { (void)VirtqSplitKickPrepare(vq); }), Trace{}); // nothing published

@@ -77,6 +77,8 @@ TEST(VirtqSplitInit, PlacesThePartsAndClearsThem) // 2.7.2
 TEST(VirtqSplitInit, WritesNothingOutsideItsMemory) // 2.7.2
 {
     for (UINT16 size : {1, 2, 64}) {
+        EXPECT_EQ(VirtqSplitStateSize(size),
+                  offsetof(VIRTQ_SPLIT, storage) + size * sizeof(VIRTQ_SPLIT_CHAIN));
         std::vector<UINT8> state(VirtqSplitStateSize(size) + 32, 0x5A);
         size_t ring_size = VirtqSplitRingMemSize(size, 16, TRUE);
         auto *ring = static_cast<UINT8 *>(std::aligned_alloc(16, (ring_size + 47) / 16 * 16));

@@ -113,6 +113,23 @@ TEST(VirtqSplitKickWhenFull, OverridesSuppressionOnce) // 2.7.10
     VirtqSplitSetKickWhenFull(nullptr, TRUE);
 }
 
+TEST(VirtqSplitKickWhenFull, NotBeforeAnythingFoundNoRoom) // 2.7.10
+{
+    QueueRig rig({.size = 4});
+    VirtqSplitSetKickWhenFull(rig.vq(), TRUE);
+    EXPECT_FALSE(VirtqSplitKickPrepare(rig.vq()));
+    VirtqSplitKickCommit(rig.vq());
+
+    UINT16 head;
+    EXPECT_EQ(rig.Add(rig.Segments(4, 1), nullptr, &head), STATUS_INVALID_BUFFER_SIZE);
+    ASSERT_EQ(rig.Add(rig.Segments(3, 1), nullptr, &head), STATUS_SUCCESS);
+    EXPECT_EQ(rig.Add(rig.Segments(1, 0), nullptr, &head), STATUS_INSUFFICIENT_RESOURCES);
+    void *cookie;
+    ASSERT_EQ(VirtqSplitDetachUnused(rig.vq(), &cookie), STATUS_SUCCESS);
+    ASSERT_EQ(VirtqSplitResetChecked(rig.vq()), STATUS_SUCCESS);
+    EXPECT_FALSE(VirtqSplitKickPrepare(rig.vq())); // forgotten with the rest
+}
+
 TEST(VirtqSplitKickWhenFull, AlsoWhenOnlyALongerOneFindsNoRoom) // 2.7.10
 {
     QueueRig rig({.size = 4});
