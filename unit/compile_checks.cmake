@@ -129,6 +129,7 @@ if(VQ7_DDK_x86_64)
     -D__INTRINSIC_DEFINED_InterlockedBitTestAndSet
     -D__INTRINSIC_DEFINED_InterlockedBitTestAndReset
     -D_WIN32_WINNT=0x0601 -DNTDDI_VERSION=0x06010000
+    -D_CLANG_DISABLE_CRT_DEPRECATION_WARNINGS  # of 3DNow, which mingw-w64's headers include
     -isystem ${VQ7_DDK_x86_64} -isystem ${VQ7_DDK_x86_64}/..
     -I${PROJECT_SOURCE_DIR}/guest_driver/kmdf -I${PROJECT_SOURCE_DIR}/guest_driver/driver
     -I${VQ7_LIB_DIR} ${VQ7_DRIVER_SOURCES})

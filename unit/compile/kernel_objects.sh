@@ -13,6 +13,7 @@ clangxx=$1 nm=$2 cpu=$3 ddk=$4 lib=$5 work=$6
 rm -rf "$work"
 mkdir -p "$work"
 flags="--target=$cpu-w64-mingw32 -std=c++98 -O2 -Wall -Wextra -Werror -ffreestanding
+ -D_CLANG_DISABLE_CRT_DEPRECATION_WARNINGS
  -fno-exceptions -fno-rtti -fno-threadsafe-statics -fno-stack-protector
  -D__INTRINSIC_DEFINED_InterlockedBitTestAndSet
  -D__INTRINSIC_DEFINED_InterlockedBitTestAndReset"
@@ -21,9 +22,10 @@ if [ "$cpu" = i686 ]; then
     flags="$flags -mno-sse -mno-mmx -mno-80387 -msoft-float"
     prefix=_
 fi
+# Clang finds mingw-w64's folders by itself only where a gcc of that target is, too.
 for source in "$lib"/virt*.cpp; do
     # shellcheck disable=SC2086 # the flags are a list
-    "$clangxx" $flags -isystem "$ddk" -I"$lib" -c "$source" -o "$work/$(basename "$source").o"
+    "$clangxx" $flags -isystem "$ddk" -isystem "$ddk/.." -I"$lib" -c "$source" -o "$work/$(basename "$source").o"
 done
 "$nm" --defined-only --extern-only --format=just-symbols "$work"/*.o |
     sed '/:$/d;/^$/d' | sort -u >"$work/defined"
