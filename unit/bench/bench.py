@@ -23,7 +23,9 @@ NAME = re.compile(r"(?P<threads>\w+ threads?)/(?P<calls>call a \w+)/(?P<side>flo
 
 
 def measure(program, repetitions, only=None):
-    """{row: {"floor": ns a buffer, "library": ...}}, medians of the repetitions.
+    """{row: {"floor": ns a buffer, "library": ...}}, of the repetitions the least
+    for one thread, since all that disturbs it makes it slower, the median for two,
+    which a lucky moment can make faster, too.
 
     The rows are interleaved at random, so that a busy moment of the machine
     does not fall on one side only."""
@@ -46,7 +48,8 @@ def measure(program, repetitions, only=None):
         clock = "real_time" if "manual_time" in entry["run_name"] else "cpu_time"
         times.setdefault(row, {}).setdefault(match["side"], []).append(
             entry[clock] / int(match["batch"]))
-    return {row: {side: statistics.median(values) for side, values in sides.items()}
+    return {row: {side: min(values) if row.startswith("one") else statistics.median(values)
+                  for side, values in sides.items()}
             for row, sides in times.items()}
 
 
