@@ -51,15 +51,14 @@ VOID VirtqSplitPublish(VIRTQ_SPLIT *vq, UINT16 head) {
 
 // ----------------------------------------------------------------- kicking
 
-BOOLEAN VirtqSplitKickPrepare(VIRTQ_SPLIT *vq) {
-    if (VIRTIO_UNLIKELY(vq == NULL || vq->broken_status != STATUS_SUCCESS)) {
-        return FALSE;
-    }
-    const UINT32 pair = VirtioLoadPair16(&vq->num_added);
+namespace {
+
+// Whether the device wants to hear of what was published since the last kick.
+VIRTIO_FORCEINLINE BOOLEAN WantsKick(const VIRTQ_SPLIT *vq, UINT32 pair) {
     const UINT16 num_added = (UINT16)pair;
     const UINT16 avail_idx = (UINT16)(pair >> 16);
     const BOOLEAN full = (BOOLEAN)(vq->was_full && vq->kick_when_full);
-    VirtioStorePair16(&vq->prepared_idx, VirtqPair(avail_idx, FALSE));
+
     if (VIRTIO_UNLIKELY(num_added == 0) && !full) {
         return FALSE;
     }
@@ -76,6 +75,28 @@ BOOLEAN VirtqSplitKickPrepare(VIRTQ_SPLIT *vq) {
         return VirtqNeedEvent(event, avail_idx, (UINT16)(avail_idx - num_added));
     }
     return (BOOLEAN)((VirtioReadU16(&vq->used->flags) & VIRTQ_USED_F_NO_NOTIFY) == 0);
+}
+
+} // namespace
+
+BOOLEAN VirtqSplitKickPrepare(VIRTQ_SPLIT *vq) {
+    if (VIRTIO_UNLIKELY(vq == NULL || vq->broken_status != STATUS_SUCCESS)) {
+        return FALSE;
+    }
+    const UINT32 pair = VirtioLoadPair16(&vq->num_added);
+    VirtioStorePair16(&vq->prepared_idx, pair >> 16);
+    return WantsKick(vq, pair);
+}
+
+BOOLEAN VirtqSplitKick(VIRTQ_SPLIT *vq) {
+    if (VIRTIO_UNLIKELY(vq == NULL || vq->broken_status != STATUS_SUCCESS)) {
+        return FALSE;
+    }
+    const UINT32 pair = VirtioLoadPair16(&vq->num_added);
+    const BOOLEAN kick = WantsKick(vq, pair);
+    vq->was_full = FALSE;
+    VirtioStorePair16(&vq->num_added, pair & 0xFFFF0000u);
+    return kick;
 }
 
 VOID VirtqSplitKickCommit(VIRTQ_SPLIT *vq) {

@@ -12,8 +12,7 @@
  *   VirtqSplitInit, or VirtqSplitInitAreas
  *   VirtqSplitAddBuffer           describe a buffer; gives its head
  *   VirtqSplitPublish             hand it to the device
- *   VirtqSplitKickPrepare         TRUE: write the device's notify register
- *   VirtqSplitKickCommit
+ *   VirtqSplitKick                TRUE: write the device's notify register
  *   VirtqSplitGetUsed             until it says STATUS_NOT_FOUND
  *   ... device reset ...
  *   VirtqSplitDetachUnused        until it says STATUS_NOT_FOUND
@@ -116,7 +115,7 @@ typedef struct _VIRTQ_SPLIT_CHAIN {
     UINT16 last;       /* of a head: last descriptor of the chain */
     UINT16 count;      /* of a head: descriptors in the chain */
     UINT16 state;      /* of a head: VIRTQ_CHAIN_* of virtqueue_split_private.h */
-    UINT16 table;      /* of a head in use: its indirect table, or NO_DESC */
+    UINT16 table;      /* of a head in use: its table (or VIRTQ_OWN_TABLE), or NO_DESC */
     UINT16 next;       /* next in the free list, or in its chain */
     UINT16 table_next; /* of the table of this number: next free one */
 } VIRTQ_SPLIT_CHAIN;
@@ -152,7 +151,7 @@ typedef struct _VIRTQ_SPLIT {
     UINT16 indirect_max_desc;    /* of a table; no more than qsz are ever used */
     UINT16 indirect_table_count; /* at most qsz are ever needed */
     UINT16 indirect_free_head;
-    UINT16 indirect_num_free;
+    UINT16 indirect_num_free; /* of the free list; with own_tables always all */
 
     UINT16 mask;         /* qsz - 1 */
     UINT16 prepared_idx; /* pair: avail_idx at the last KickPrepare, and */
@@ -327,7 +326,7 @@ NTSTATUS VirtqSplitPublishChecked(VIRTQ_SPLIT *vq, UINT16 head);
 NTSTATUS VirtqSplitPublishBatch(VIRTQ_SPLIT *vq, const UINT16 *heads, UINT16 count);
 
 /*
- * VirtqSplitAddBatch and VirtqSplitPublishBatch in one: adds buffers one after
+ * VirtqSplitAddBatch and VirtqSplitPublishBatch in one, and cheaper: adds buffers one after
  * the other until one is refused, and publishes those that were added with one
  * store to avail->idx. *submitted_out says how many. The status is that of the
  * first one refused (VirtqSplitAddBuffer), or STATUS_SUCCESS.
@@ -352,7 +351,14 @@ BOOLEAN VirtqSplitKickPrepare(VIRTQ_SPLIT *vq);
 VOID VirtqSplitKickCommit(VIRTQ_SPLIT *vq);
 
 /*
- * Whether KickPrepare says TRUE, suppression or not, after a buffer found no
+ * VirtqSplitKickPrepare and VirtqSplitKickCommit in one, and cheaper: for a
+ * caller that writes the notify register whenever the answer is TRUE, at once or
+ * after giving up its lock. What is published after the call counts for the next.
+ */
+BOOLEAN VirtqSplitKick(VIRTQ_SPLIT *vq);
+
+/*
+ * Whether a kick says TRUE, suppression or not, after a buffer found no
  * room: for devices that are slow to look. Off at Init.
  */
 VOID VirtqSplitSetKickWhenFull(VIRTQ_SPLIT *vq, BOOLEAN on);

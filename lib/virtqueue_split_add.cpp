@@ -34,15 +34,16 @@ VIRTIO_FORCEINLINE VOID EndChain(VIRTQ_DESC *desc, const VIRTQ_SG *last) {
 // Enters a chain of `count` descriptors, from the head of the free list to
 // `last`, into the books; `free_head` is the first one behind it.
 VIRTIO_FORCEINLINE VOID EnterChain(VIRTQ_SPLIT *vq, VIRTQ_SPLIT_CHAIN *chain, UINT16 free_head,
-                                   UINT16 last, UINT16 count, UINT32 writable, UINT16 table) {
+                                   UINT16 last, UINT16 count, UINT32 writable, UINT16 table,
+                                   UINT16 state) {
     vq->free_head = free_head;
     vq->num_free = (UINT16)(vq->num_free - count);
     chain->writable = writable;
     VirtioStorePair16(&chain->last, VirtqPair(last, count));
-    VirtioStorePair16(&chain->state, VirtqPair(VIRTQ_CHAIN_ADDED, table));
+    VirtioStorePair16(&chain->state, VirtqPair(state, table));
 }
 
-// There is no free descriptor at the head of the list.
+// There is no free descriptor at the head of the list, or no table for it.
 VIRTIO_NOINLINE NTSTATUS NoDescriptor(VIRTQ_SPLIT *vq) {
     if (vq->num_free != 0) {
         return STATUS_IO_DEVICE_ERROR;
@@ -53,7 +54,7 @@ VIRTIO_NOINLINE NTSTATUS NoDescriptor(VIRTQ_SPLIT *vq) {
 
 // One segment, one ring descriptor.
 VIRTIO_FORCEINLINE NTSTATUS AddOne(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, void *cookie,
-                                   UINT16 *head_out) {
+                                   UINT16 *head_out, UINT16 state) {
     const UINT16 head = vq->free_head;
 
     if (VIRTIO_UNLIKELY(head > vq->mask)) {
@@ -65,7 +66,8 @@ VIRTIO_FORCEINLINE NTSTATUS AddOne(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, void *co
     VIRTQ_SPLIT_CHAIN *chain = &vq->chains[head];
     WriteDescriptor(&vq->desc[head], sg, sg->write ? LINK_WRITE : LINK_NONE);
     chain->cookie = cookie;
-    EnterChain(vq, chain, chain->next, head, 1, sg->write ? sg->len : 0, VIRTQ_SPLIT_NO_DESC);
+    EnterChain(vq, chain, chain->next, head, 1, sg->write ? sg->len : 0, VIRTQ_SPLIT_NO_DESC,
+               state);
     *head_out = head;
     return STATUS_SUCCESS;
 }
@@ -103,7 +105,7 @@ VIRTIO_FORCEINLINE NTSTATUS ChainRun(const VIRTQ_SPLIT *vq, Walk *walk, const VI
 // writes (2.7.4.2). What the end needs is stored early, in the record of a
 // descriptor that is still free, or read again: the loops want the registers.
 VIRTIO_NOINLINE NTSTATUS AddDirect(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
-                                   void *cookie, UINT16 *head_out) {
+                                   void *cookie, UINT16 *head_out, UINT16 state) {
     const VIRTQ_SG *const end = sg + sg_count;
     Walk walk = {vq->chains, vq->desc, vq->free_head, vq->free_head};
     UINT64 readable = 0;
@@ -132,7 +134,7 @@ VIRTIO_NOINLINE NTSTATUS AddDirect(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 s
     const UINT16 head = vq->free_head;
     VIRTQ_SPLIT_CHAIN *const chain = &walk.chains[head];
     EnterChain(vq, chain, (UINT16)walk.index, (UINT16)walk.last, chain->count, (UINT32)writable,
-               VIRTQ_SPLIT_NO_DESC);
+               VIRTQ_SPLIT_NO_DESC, state);
     *head_out = head;
     return STATUS_SUCCESS;
 }
@@ -148,47 +150,50 @@ VIRTIO_FORCEINLINE BOOLEAN HasTable(const VIRTQ_SPLIT *vq, BOOLEAN own) {
                      (own || vq->indirect_free_head < vq->indirect_table_count));
 }
 
-VIRTIO_NOINLINE NTSTATUS NoTable(VIRTQ_SPLIT *vq) {
-    return vq->free_head <= vq->mask ? STATUS_IO_DEVICE_ERROR : NoDescriptor(vq);
-}
-
 VIRTIO_FORCEINLINE VIRTQ_DESC *TableAt(const VIRTQ_SPLIT *vq, size_t offset) {
     return (VIRTQ_DESC *)(void *)((UINT8 *)vq->indirect_pool_va + offset);
 }
 
-// One ring descriptor, which points at the table (2.7.5.3).
-VIRTIO_FORCEINLINE NTSTATUS EnterTable(VIRTQ_SPLIT *vq, size_t offset, UINT16 sg_count,
-                                       UINT32 writable, BOOLEAN own, void *cookie,
-                                       UINT16 *head_out) {
+// The ring descriptor that points at the table (2.7.5.3); it is still free.
+VIRTIO_FORCEINLINE VOID PointAtTable(VIRTQ_SPLIT *vq, size_t offset, UINT16 sg_count,
+                                     void *cookie) {
     const UINT16 head = vq->free_head;
-    const UINT16 table = FreeTable(vq, own);
-    VIRTQ_SPLIT_CHAIN *const chain = &vq->chains[head];
     VIRTQ_DESC *const desc = &vq->desc[head];
 
     desc->addr = vq->indirect_pool_pa + offset;
     VirtioStoreTriple(&desc->len, VirtqTriple((UINT32)sg_count * (UINT32)sizeof(VIRTQ_DESC),
                                               VIRTQ_DESC_F_INDIRECT, 0));
-    vq->indirect_num_free--;
+    vq->chains[head].cookie = cookie;
+}
+
+VIRTIO_FORCEINLINE NTSTATUS EnterTable(VIRTQ_SPLIT *vq, UINT32 writable, BOOLEAN own,
+                                       UINT16 *head_out, UINT16 state) {
+    const UINT16 head = vq->free_head;
+    VIRTQ_SPLIT_CHAIN *const chain = &vq->chains[head];
+    UINT16 table = VIRTQ_OWN_TABLE;
+
     if (!own) {
+        table = vq->indirect_free_head;
+        vq->indirect_num_free--;
         vq->indirect_free_head = vq->chains[table].table_next;
     }
-    chain->cookie = cookie;
-    EnterChain(vq, chain, chain->next, head, 1, writable, table);
+    EnterChain(vq, chain, chain->next, head, 1, writable, table, state);
     *head_out = head;
     return STATUS_SUCCESS;
 }
 
 VIRTIO_NOINLINE NTSTATUS AddIndirectOne(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, void *cookie,
-                                        UINT16 *head_out) {
+                                        UINT16 *head_out, UINT16 state) {
     if (VIRTIO_UNLIKELY(!HasTable(vq, TRUE))) {
-        return NoTable(vq);
+        return NoDescriptor(vq);
     }
     if (VIRTIO_UNLIKELY(IsBadSegment(sg))) {
         return STATUS_INVALID_PARAMETER;
     }
     const size_t offset = (size_t)FreeTable(vq, TRUE) * vq->indirect_table_stride;
     WriteDescriptor(TableAt(vq, offset), sg, sg->write ? LINK_WRITE : LINK_NONE);
-    return EnterTable(vq, offset, 1, sg->write ? sg->len : 0, TRUE, cookie, head_out);
+    PointAtTable(vq, offset, 1, cookie);
+    return EnterTable(vq, sg->write ? sg->len : 0, TRUE, head_out, state);
 }
 
 // Table entries for the segments up to the first one of the other direction.
@@ -207,17 +212,18 @@ VIRTIO_FORCEINLINE NTSTATUS TableRun(VIRTQ_DESC **entry, const VIRTQ_SG **sg, co
 
 // Segments as entries of a table, one after the other.
 VIRTIO_FORCEINLINE NTSTATUS FillTable(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
-                                      BOOLEAN own, void *cookie, UINT16 *head_out) {
+                                      BOOLEAN own, void *cookie, UINT16 *head_out, UINT16 state) {
     const VIRTQ_SG *const end = sg + sg_count;
     UINT64 link = LINK_NEXT + LINK_ONE_FURTHER;
     UINT64 readable = 0;
     UINT64 writable = 0;
 
     if (VIRTIO_UNLIKELY(!HasTable(vq, own))) {
-        return NoTable(vq);
+        return NoDescriptor(vq);
     }
     const size_t offset = (size_t)FreeTable(vq, own) * vq->indirect_table_stride;
     VIRTQ_DESC *entry = TableAt(vq, offset);
+    PointAtTable(vq, offset, sg_count, cookie);
     NTSTATUS status = TableRun(&entry, &sg, end, FALSE, &link, &readable);
     if (VIRTIO_UNLIKELY(!NT_SUCCESS(status))) {
         return status;
@@ -234,67 +240,65 @@ VIRTIO_FORCEINLINE NTSTATUS FillTable(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT1
         return STATUS_INVALID_BUFFER_SIZE;
     }
     EndChain(entry - 1, end - 1);
-    return EnterTable(vq, offset, sg_count, (UINT32)writable, own, cookie, head_out);
+    return EnterTable(vq, (UINT32)writable, own, head_out, state);
 }
 
 VIRTIO_NOINLINE NTSTATUS AddIndirectOwn(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
-                                        void *cookie, UINT16 *head_out) {
-    return FillTable(vq, sg, sg_count, TRUE, cookie, head_out);
+                                        void *cookie, UINT16 *head_out, UINT16 state) {
+    return FillTable(vq, sg, sg_count, TRUE, cookie, head_out, state);
 }
 
 VIRTIO_NOINLINE NTSTATUS AddIndirectPool(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
-                                         void *cookie, UINT16 *head_out) {
-    return FillTable(vq, sg, sg_count, FALSE, cookie, head_out);
+                                         void *cookie, UINT16 *head_out, UINT16 state) {
+    return FillTable(vq, sg, sg_count, FALSE, cookie, head_out, state);
 }
 
 // A chain of no more than indirect_max_desc segments, while there is a table.
 VIRTIO_FORCEINLINE NTSTATUS AddIndirect(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
-                                        void *cookie, UINT16 *head_out) {
+                                        void *cookie, UINT16 *head_out, UINT16 state) {
     if (!vq->own_tables) {
-        return AddIndirectPool(vq, sg, sg_count, cookie, head_out);
+        return AddIndirectPool(vq, sg, sg_count, cookie, head_out, state);
     }
-    return sg_count == 1 ? AddIndirectOne(vq, sg, cookie, head_out)
-                         : AddIndirectOwn(vq, sg, sg_count, cookie, head_out);
+    return sg_count == 1 ? AddIndirectOne(vq, sg, cookie, head_out, state)
+                         : AddIndirectOwn(vq, sg, sg_count, cookie, head_out, state);
 }
 
 // More segments than there are free descriptors, few or many as they be: a table
 // takes them, if there is one that they fit into.
 VIRTIO_NOINLINE NTSTATUS AddWithoutRoom(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
-                                        void *cookie, UINT16 *head_out) {
+                                        void *cookie, UINT16 *head_out, UINT16 state) {
     if (sg_count > vq->qsz) {
         return STATUS_INVALID_BUFFER_SIZE;
     }
     if (vq->indirect_num_free != 0 && sg_count <= vq->indirect_max_desc) {
-        return AddIndirect(vq, sg, sg_count, cookie, head_out);
+        return AddIndirect(vq, sg, sg_count, cookie, head_out, state);
     }
     vq->was_full = TRUE;
     return STATUS_INSUFFICIENT_RESOURCES;
 }
 
 VIRTIO_FORCEINLINE NTSTATUS Add(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count, void *cookie,
-                                UINT16 *head_out) {
+                                UINT16 *head_out, UINT16 state) {
     if (sg_count > vq->indirect_threshold && vq->indirect_num_free != 0 &&
         sg_count <= vq->indirect_max_desc) {
-        return AddIndirect(vq, sg, sg_count, cookie, head_out);
+        return AddIndirect(vq, sg, sg_count, cookie, head_out, state);
     }
     if (sg_count == 1) {
-        return AddOne(vq, sg, cookie, head_out);
+        return AddOne(vq, sg, cookie, head_out, state);
     }
     if (VIRTIO_UNLIKELY(sg_count > vq->num_free)) {
-        return AddWithoutRoom(vq, sg, sg_count, cookie, head_out);
+        return AddWithoutRoom(vq, sg, sg_count, cookie, head_out, state);
     }
-    return AddDirect(vq, sg, sg_count, cookie, head_out);
+    return AddDirect(vq, sg, sg_count, cookie, head_out, state);
 }
 
 // One of a batch.
-VIRTIO_FORCEINLINE NTSTATUS AddNext(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffer, UINT16 *head_out) {
+VIRTIO_FORCEINLINE NTSTATUS AddNext(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffer, UINT16 *head_out,
+                                    UINT16 state) {
     if (VIRTIO_UNLIKELY(buffer->sg == NULL || buffer->sg_count == 0)) {
         return STATUS_INVALID_PARAMETER;
     }
-    if (VIRTIO_UNLIKELY(vq->broken_status != STATUS_SUCCESS)) {
-        return STATUS_INVALID_DEVICE_STATE;
-    }
-    return Add(vq, buffer->sg, buffer->sg_count, buffer->cookie, head_out);
+    return Add(vq, buffer->sg, buffer->sg_count, buffer->cookie, head_out, state);
 }
 
 } // namespace
@@ -307,7 +311,7 @@ NTSTATUS VirtqSplitAddBuffer(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_coun
     if (VIRTIO_UNLIKELY(vq->broken_status != STATUS_SUCCESS)) {
         return STATUS_INVALID_DEVICE_STATE;
     }
-    return Add(vq, sg, sg_count, cookie, head_out);
+    return Add(vq, sg, sg_count, cookie, head_out, VIRTQ_CHAIN_ADDED);
 }
 
 NTSTATUS VirtqSplitAddBatch(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffers, UINT16 count,
@@ -322,8 +326,11 @@ NTSTATUS VirtqSplitAddBatch(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffers, UINT16
     if (buffers == NULL || heads_out == NULL || (vq == NULL && count != 0)) {
         return STATUS_INVALID_PARAMETER;
     }
+    if (count != 0 && VIRTIO_UNLIKELY(vq->broken_status != STATUS_SUCCESS)) {
+        return STATUS_INVALID_DEVICE_STATE;
+    }
     for (; added < count; added++) {
-        status = AddNext(vq, &buffers[added], &heads_out[added]);
+        status = AddNext(vq, &buffers[added], &heads_out[added], VIRTQ_CHAIN_ADDED);
         if (VIRTIO_UNLIKELY(!NT_SUCCESS(status))) {
             break;
         }
@@ -331,6 +338,54 @@ NTSTATUS VirtqSplitAddBatch(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffers, UINT16
     *added_out = added;
     return status;
 }
+
+namespace {
+
+// A head that was just added goes to a place of the avail ring.
+VIRTIO_FORCEINLINE VOID Place(VIRTQ_SPLIT *vq, UINT16 *ring, UINT32 slot, UINT16 head) {
+    VirtioWriteU16(&ring[slot & vq->mask], head);
+}
+
+// As SubmitMany, without what a loop costs.
+VIRTIO_FORCEINLINE NTSTATUS SubmitOne(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffer,
+                                      UINT16 *submitted_out) {
+    UINT16 head;
+    const NTSTATUS status = AddNext(vq, buffer, &head, VIRTQ_CHAIN_IN_FLIGHT);
+    if (VIRTIO_UNLIKELY(!NT_SUCCESS(status))) {
+        return status;
+    }
+    VIRTQ_AVAIL *const avail = vq->avail;
+    const UINT32 pair = VirtioLoadPair16(&vq->num_added);
+    Place(vq, VirtqAvailRing(avail), pair >> 16, head);
+    VirtqAdvanceAvail(vq, avail, pair, 1);
+    *submitted_out = 1;
+    return STATUS_SUCCESS;
+}
+
+VIRTIO_NOINLINE NTSTATUS SubmitMany(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffers, UINT16 count,
+                                    UINT16 *submitted_out) {
+    const VIRTQ_BUFFER *const end = buffers + count;
+    const UINT32 pair = VirtioLoadPair16(&vq->num_added);
+    UINT16 *const ring = VirtqAvailRing(vq->avail);
+    UINT32 slot = pair >> 16;
+    NTSTATUS status = STATUS_SUCCESS;
+    for (const VIRTQ_BUFFER *next = buffers; next != end; next++, slot++) {
+        UINT16 head = 0;
+        status = AddNext(vq, next, &head, VIRTQ_CHAIN_IN_FLIGHT);
+        if (VIRTIO_UNLIKELY(!NT_SUCCESS(status))) {
+            break;
+        }
+        Place(vq, ring, slot, head);
+    }
+    const UINT32 submitted = slot - (pair >> 16);
+    if (submitted != 0) {
+        VirtqAdvanceAvail(vq, vq->avail, pair, submitted);
+        *submitted_out = (UINT16)submitted;
+    }
+    return status;
+}
+
+} // namespace
 
 NTSTATUS VirtqSplitSubmitBatch(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffers, UINT16 count,
                                UINT16 *submitted_out) {
@@ -341,24 +396,9 @@ NTSTATUS VirtqSplitSubmitBatch(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffers, UIN
     if (VIRTIO_UNLIKELY(vq == NULL || buffers == NULL)) {
         return STATUS_INVALID_PARAMETER;
     }
-    const VIRTQ_BUFFER *const end = buffers + count;
-    const UINT32 pair = VirtioLoadPair16(&vq->num_added);
-    UINT16 *const ring = VirtqAvailRing(vq->avail);
-    UINT32 slot = pair >> 16;
-    NTSTATUS status = STATUS_SUCCESS;
-    for (const VIRTQ_BUFFER *next = buffers; next != end; next++, slot++) {
-        UINT16 head = 0;
-        status = AddNext(vq, next, &head);
-        if (VIRTIO_UNLIKELY(!NT_SUCCESS(status))) {
-            break;
-        }
-        vq->chains[head].state = VIRTQ_CHAIN_IN_FLIGHT;
-        VirtioWriteU16(&ring[slot & vq->mask], head);
+    if (VIRTIO_UNLIKELY(vq->broken_status != STATUS_SUCCESS)) {
+        return STATUS_INVALID_DEVICE_STATE;
     }
-    const UINT32 submitted = slot - (pair >> 16);
-    if (submitted != 0) {
-        VirtqAdvanceAvail(vq, vq->avail, pair, submitted);
-        *submitted_out = (UINT16)submitted;
-    }
-    return status;
+    return count == 1 ? SubmitOne(vq, buffers, submitted_out)
+                      : SubmitMany(vq, buffers, count, submitted_out);
 }

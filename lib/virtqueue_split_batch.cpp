@@ -39,26 +39,34 @@ NTSTATUS VirtqSplitPublishBatch(VIRTQ_SPLIT *vq, const UINT16 *heads, UINT16 cou
 
 namespace {
 
-// Nothing of what waits can be taken: why not.
+// The first of what waits, `id`, can't be taken: why not.
 VIRTIO_NOINLINE NTSTATUS Refuse(VIRTQ_SPLIT *vq, UINT16 waiting, UINT32 id) {
     const NTSTATUS error = VirtqUsedError(vq, waiting, id);
     VirtqBreak(vq, error, waiting);
     return error;
 }
 
-// Takes up to `most` (> 0) used entries, until one is refused: how many. What
-// changes with each is kept in locals, and the queue told at the end.
-VIRTIO_FORCEINLINE UINT32 TakeUsed(VIRTQ_SPLIT *vq, VIRTQ_COMPLETION *out, UINT32 most,
-                                   UINT32 *last_id) {
+// More are there than are in flight; the first of them says what it comes from.
+VIRTIO_NOINLINE NTSTATUS RefuseAhead(VIRTQ_SPLIT *vq, UINT16 waiting) {
+    UINT32 id, len;
+    (void)VirtqJudgeUsed(vq, vq->last_used_idx, &id, &len);
+    return Refuse(vq, waiting, id);
+}
+
+// Takes up to `most` (> 0) used entries, until one is refused. What changes with
+// each is kept in locals, and the queue told at the end.
+VIRTIO_NOINLINE NTSTATUS TakeMany(VIRTQ_SPLIT *vq, VIRTQ_COMPLETION *out, UINT32 most,
+                                  UINT16 *count_out) {
     VIRTQ_SPLIT_CHAIN *const chains = vq->chains;
     const UINT32 used_idx = vq->last_used_idx;
     UINT16 free_head = vq->free_head;
     UINT32 freed = 0;
     UINT32 count = 0;
+    UINT32 id;
 
     do {
         UINT32 len;
-        VIRTQ_SPLIT_CHAIN *chain = VirtqJudgeUsed(vq, (UINT16)(used_idx + count), last_id, &len);
+        VIRTQ_SPLIT_CHAIN *chain = VirtqJudgeUsed(vq, (UINT16)(used_idx + count), &id, &len);
         if (VIRTIO_UNLIKELY(chain == NULL)) {
             break;
         }
@@ -66,50 +74,69 @@ VIRTIO_FORCEINLINE UINT32 TakeUsed(VIRTQ_SPLIT *vq, VIRTQ_COMPLETION *out, UINT3
         out[count].len = len;
         chain->state = VIRTQ_CHAIN_DONE;
         chains[chain->last].next = free_head;
-        free_head = (UINT16)*last_id;
+        free_head = (UINT16)id;
         freed += chain->count;
         VirtqFreeTable(vq, chain->table);
     } while (++count < most);
     if (VIRTIO_UNLIKELY(count == 0)) {
-        return 0;
+        return Refuse(vq, 1, id);
     }
     vq->free_head = free_head;
     vq->num_free = (UINT16)(vq->num_free + freed);
     VirtqAdvanceUsed(vq, (UINT16)(used_idx + count));
-    return count;
+    *count_out = (UINT16)count;
+    return STATUS_SUCCESS;
+}
+
+// As TakeMany of one, without what a loop costs.
+VIRTIO_FORCEINLINE NTSTATUS TakeOne(VIRTQ_SPLIT *vq, VIRTQ_COMPLETION *out, UINT16 *count_out) {
+    const UINT16 used_idx = vq->last_used_idx;
+    UINT32 id, len;
+    VIRTQ_SPLIT_CHAIN *chain = VirtqJudgeUsed(vq, used_idx, &id, &len);
+
+    if (VIRTIO_UNLIKELY(chain == NULL)) {
+        return Refuse(vq, 1, id);
+    }
+    out->cookie = chain->cookie;
+    out->len = len;
+    VirtqFreeChain(vq, chain, (UINT16)id, VIRTQ_CHAIN_DONE);
+    VirtqAdvanceUsed(vq, (UINT16)(used_idx + 1));
+    *count_out = 1;
+    return STATUS_SUCCESS;
+}
+
+VIRTIO_FORCEINLINE NTSTATUS Take(VIRTQ_SPLIT *vq, VIRTQ_COMPLETION *out, UINT16 cap, UINT16 waiting,
+                                 UINT16 *count_out) {
+    if (VIRTIO_UNLIKELY(waiting > VirtqInFlight(vq))) {
+        return RefuseAhead(vq, waiting);
+    }
+    return waiting == 1 || cap == 1 ? TakeOne(vq, out, count_out)
+                                    : TakeMany(vq, out, waiting < cap ? waiting : cap, count_out);
+}
+
+VIRTIO_NOINLINE NTSTATUS TakeAfterNone(VIRTQ_SPLIT *vq, VIRTQ_COMPLETION *out, UINT16 cap,
+                                       UINT16 *count_out) {
+    const UINT16 waiting = VirtqWaitingBehindFence(vq);
+    return waiting == 0 ? STATUS_NOT_FOUND : Take(vq, out, cap, waiting, count_out);
 }
 
 } // namespace
 
 NTSTATUS VirtqSplitGetUsedBatch(VIRTQ_SPLIT *vq, VIRTQ_COMPLETION *out, UINT16 cap,
                                 UINT16 *count_out) {
-    if (count_out == NULL) {
+    if (VIRTIO_UNLIKELY(count_out == NULL)) {
         return STATUS_INVALID_PARAMETER;
     }
     *count_out = 0;
-    if (vq == NULL || out == NULL || cap == 0) {
+    if (VIRTIO_UNLIKELY(vq == NULL || out == NULL || cap == 0)) {
         return STATUS_INVALID_PARAMETER;
     }
     if (VIRTIO_UNLIKELY(vq->broken_status != STATUS_SUCCESS)) {
         return STATUS_INVALID_DEVICE_STATE;
     }
-    UINT16 waiting = VirtqWaiting(vq);
-    if (waiting == 0) {
-        waiting = VirtqWaitingBehindFence(vq);
-        if (waiting == 0) {
-            return STATUS_NOT_FOUND;
-        }
+    const UINT16 waiting = VirtqWaiting(vq);
+    if (VIRTIO_UNLIKELY(waiting == 0)) {
+        return TakeAfterNone(vq, out, cap, count_out);
     }
-    UINT32 id;
-    if (VIRTIO_UNLIKELY(waiting > VirtqInFlight(vq))) {
-        UINT32 len;
-        (void)VirtqJudgeUsed(vq, vq->last_used_idx, &id, &len);
-        return Refuse(vq, waiting, id);
-    }
-    const UINT32 taken = TakeUsed(vq, out, waiting < cap ? waiting : cap, &id);
-    if (VIRTIO_UNLIKELY(taken == 0)) {
-        return Refuse(vq, 1, id);
-    }
-    *count_out = (UINT16)taken;
-    return STATUS_SUCCESS;
+    return Take(vq, out, cap, waiting, count_out);
 }

@@ -103,7 +103,9 @@ VOID DumpChain(const VIRTQ_SPLIT *vq, UINT16 head, Line &line) {
     line.Text("  head ").Dec(head);
     line.Text(chain->state == VIRTQ_CHAIN_ADDED ? " added" : " in flight");
     line.Text(" count ").Dec(chain->count).Text(" writable ").Dec(chain->writable);
-    if (chain->table != VIRTQ_SPLIT_NO_DESC) {
+    if (chain->table == VIRTQ_OWN_TABLE) {
+        line.Text(" table of its own");
+    } else if (chain->table != VIRTQ_SPLIT_NO_DESC) {
         line.Text(" table ").Dec(chain->table);
     }
     line.Text(" cookie ").Hex((size_t)chain->cookie, 2 * (int)sizeof(void *));
@@ -134,7 +136,12 @@ VOID DumpHeader(const VIRTQ_SPLIT *vq, Line &line, void (*logfn)(const char *, v
     DumpShared(vq, line);
     line.Send(logfn, ctx);
     line.Text("  indirect tables: ").Dec(vq->indirect_table_count);
-    line.Text(" of ").Dec(vq->indirect_max_desc).Text(", free ").Dec(vq->indirect_num_free);
+    line.Text(" of ").Dec(vq->indirect_max_desc);
+    if (vq->own_tables) {
+        line.Text(", one for each descriptor");
+    } else {
+        line.Text(", free ").Dec(vq->indirect_num_free);
+    }
     line.Text(", above ").Dec(vq->indirect_threshold).Text(" segments");
     line.Send(logfn, ctx);
     line.Text("  broken: ").Hex((UINT32)vq->broken_status, 8);

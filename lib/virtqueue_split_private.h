@@ -27,6 +27,9 @@
 #define VIRTQ_CHAIN_IN_FLIGHT 2 /* a head that the device has */
 #define VIRTQ_CHAIN_DONE 3      /* was a head, and completed; says nothing more */
 
+/* VIRTQ_SPLIT_CHAIN::table of a head whose table is the one of its number. */
+#define VIRTQ_OWN_TABLE 0xFFFE
+
 /* Slot of a free-running index; the size is a power of two. */
 static __inline UINT16 VirtqSlot(const VIRTQ_SPLIT *vq, UINT16 idx) {
     return (UINT16)(idx & vq->mask);
@@ -99,14 +102,12 @@ VIRTIO_FORCEINLINE UINT16 VirtqWaiting(const VIRTQ_SPLIT *vq) {
     return (UINT16)(VirtioLoadAcquireU16(&vq->used->idx) - vq->last_used_idx); /* pair C */
 }
 
-/* The table of a chain that is freed, back to the free list. */
+/* The table of a chain that is freed, back to the free list, if it is of there. */
 VIRTIO_FORCEINLINE VOID VirtqFreeTable(VIRTQ_SPLIT *vq, UINT16 table) {
-    if (table != VIRTQ_SPLIT_NO_DESC) {
+    if (table < VIRTQ_OWN_TABLE) {
         vq->indirect_num_free++;
-        if (!vq->own_tables) {
-            vq->chains[table].table_next = vq->indirect_free_head;
-            vq->indirect_free_head = table;
-        }
+        vq->chains[table].table_next = vq->indirect_free_head;
+        vq->indirect_free_head = table;
     }
 }
 

@@ -43,8 +43,7 @@ TEST(VirtqSplitBatch, AddPublishGet) // 2.7.13, 2.7.14
                 ASSERT_EQ(chain->head, batch.heads[i]); // in the order given
                 rig.device->Push(chain->head, chain->Writable() != 0 ? i : 0);
             }
-            VirtqSplitKickPrepare(vq);
-            VirtqSplitKickCommit(vq);
+            rig.Kick();
             VIRTQ_COMPLETION out[7];
             UINT16 count = 0;
             ASSERT_EQ(VirtqSplitGetUsedBatch(vq, out, 7, &count), STATUS_SUCCESS);

@@ -30,7 +30,7 @@ class History {
     void Run(int steps) {
         for (int step = 0; step < steps; step++) {
             SCOPED_TRACE("step " + std::to_string(step));
-            switch (random_() % 14) {
+            switch (random_() % 15) {
             case 0:
             case 1:
             case 2:
@@ -42,6 +42,9 @@ class History {
                 break;
             case 5:
                 PublishBatch();
+                break;
+            case 13:
+                SubmitSome();
                 break;
             case 6:
                 Kick();
@@ -71,6 +74,8 @@ class History {
     }
 
   private:
+    static constexpr VIRTQ_BUFFER kNone = {};
+
     struct Buffer {
         void *cookie;
         std::vector<VIRTQ_SG> sg;
@@ -95,12 +100,15 @@ class History {
         return random_() % n == 0;
     }
 
+    bool IsIndirect(UINT16 head) {
+        return (rig_.Memory().Load16(rig_.device->DescAt(head) + 12) & VIRTQ_DESC_F_INDIRECT) != 0;
+    }
+
     void AddSome() {
         unsigned n = 1 + random_() % std::min<unsigned>(options_.size, 6);
         unsigned readable = random_() % (n + 1);
         Buffer buffer{Cookie(next_cookie_++), rig_.Segments(readable, n - readable), 0};
         UINT16 free_before = rig_.vq()->num_free;
-        UINT16 tables_before = rig_.vq()->indirect_num_free;
         UINT16 head = 0;
         NTSTATUS status = rig_.Add(buffer.sg, buffer.cookie, &head);
         if (status == STATUS_INSUFFICIENT_RESOURCES) {
@@ -110,7 +118,7 @@ class History {
         }
         ASSERT_EQ(status, STATUS_SUCCESS);
         buffer.descriptors = free_before - rig_.vq()->num_free;
-        EXPECT_EQ(buffer.descriptors, tables_before == rig_.vq()->indirect_num_free ? n : 1);
+        EXPECT_EQ(buffer.descriptors, IsIndirect(head) ? 1 : n);
         EXPECT_TRUE(added_.emplace(head, buffer).second);
         EXPECT_EQ(published_.count(head), 0u) << "a head that is in flight";
     }
@@ -145,6 +153,39 @@ class History {
         }
     }
 
+    // Adds and publishes; the heads are in the avail ring.
+    void SubmitSome() {
+        std::vector<Buffer> made;
+        std::vector<VIRTQ_BUFFER> buffers;
+        for (unsigned i = random_() % 4; i > 0; i--) {
+            unsigned n = 1 + random_() % std::min<unsigned>(options_.size, 3);
+            unsigned readable = random_() % (n + 1);
+            made.push_back({Cookie(next_cookie_++), rig_.Segments(readable, n - readable), 0});
+        }
+        for (Buffer &buffer : made) {
+            buffers.push_back(
+                {buffer.sg.data(), static_cast<UINT16>(buffer.sg.size()), buffer.cookie});
+        }
+        UINT16 next = rig_.device->AvailIdx();
+        const UINT16 free_before = rig_.vq()->num_free;
+        UINT16 submitted = 0;
+        NTSTATUS status =
+            VirtqSplitSubmitBatch(rig_.vq(), buffers.empty() ? &kNone : buffers.data(),
+                                  static_cast<UINT16>(buffers.size()), &submitted);
+        ASSERT_EQ(status,
+                  submitted == buffers.size() ? STATUS_SUCCESS : STATUS_INSUFFICIENT_RESOURCES);
+        ASSERT_EQ(rig_.device->AvailIdx(), static_cast<UINT16>(next + submitted));
+        unsigned used = 0;
+        for (UINT16 i = 0; i < submitted; i++, next++) {
+            UINT16 head = rig_.Memory().Load16(rig_.device->AvailRingAt(next % options_.size));
+            made[i].descriptors = IsIndirect(head) ? 1u : static_cast<unsigned>(made[i].sg.size());
+            used += made[i].descriptors;
+            EXPECT_TRUE(added_.emplace(head, made[i]).second);
+            Published(head);
+        }
+        EXPECT_EQ(rig_.vq()->num_free, free_before - used);
+    }
+
     void Kick() {
         bool wanted;
         UINT16 now = rig_.device->AvailIdx();
@@ -159,8 +200,7 @@ class History {
         } else {
             wanted = unkicked_ != 0 && (rig_.Memory().Load16(rig_.device->UsedFlagsAt()) & 1) == 0;
         }
-        EXPECT_EQ(VirtqSplitKickPrepare(rig_.vq()) != FALSE, wanted);
-        VirtqSplitKickCommit(rig_.vq());
+        EXPECT_EQ(rig_.Kick(), wanted);
         unkicked_ = 0;
     }
 

@@ -120,6 +120,14 @@ TEST(VirtqSplitDump, LineByLine) {
     }
     EXPECT_EQ(Dump(vq), expected);
 
+    QueueRig own({.size = 2, .indirect = true, .tables = 2, .table_size = 2});
+    own.vq()->indirect_threshold = 0;
+    own.Submit(own.Segments(0, 1), nullptr);
+    expected = Dump(own.vq());
+    EXPECT_EQ(expected[4], "  indirect tables: 2 of 2, one for each descriptor, above 0 segments");
+    EXPECT_EQ(expected[6],
+              "  head 0 in flight count 1 writable 64 table of its own cookie " + hex(0, pointer));
+
     QueueRig plain({.size = 1});
     expected = Dump(plain.vq());
     EXPECT_EQ(expected[0], "virtqueue size 1");

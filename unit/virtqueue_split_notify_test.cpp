@@ -9,12 +9,6 @@ using namespace vq7::model;
 
 namespace {
 
-bool Kick(QueueRig &rig) {
-    bool kick = VirtqSplitKickPrepare(rig.vq()) != FALSE;
-    VirtqSplitKickCommit(rig.vq());
-    return kick;
-}
-
 // Finishes everything, so that the queue never fills.
 void Drain(QueueRig &rig) {
     while (auto chain = rig.device->Pop()) {
@@ -44,33 +38,34 @@ TEST(VirtqSplitKick, NothingPublishedNothingToSay) // 2.7.13.4
 {
     for (bool event_idx : {false, true}) {
         QueueRig rig({.event_idx = event_idx});
-        EXPECT_FALSE(Kick(rig));
+        EXPECT_FALSE(rig.Kick());
         UINT16 head;
         ASSERT_EQ(rig.Add(rig.Segments(1, 0), nullptr, &head), STATUS_SUCCESS);
-        EXPECT_FALSE(Kick(rig)); // added is not published
+        EXPECT_FALSE(rig.Kick()); // added is not published
     }
     EXPECT_FALSE(VirtqSplitKickPrepare(nullptr));
     VirtqSplitKickCommit(nullptr);
+    EXPECT_FALSE(VirtqSplitKick(nullptr));
 }
 
 TEST(VirtqSplitKick, WithoutEventIdxTheFlagDecides) // 2.7.10
 {
     QueueRig rig;
     rig.Submit(rig.Segments(1, 0), nullptr);
-    EXPECT_TRUE(Kick(rig));
-    EXPECT_FALSE(Kick(rig)); // settled
+    EXPECT_TRUE(rig.Kick());
+    EXPECT_FALSE(rig.Kick()); // settled
     rig.device->WantNotifications(false);
     rig.Submit(rig.Segments(1, 0), nullptr);
-    EXPECT_FALSE(Kick(rig));
+    EXPECT_FALSE(rig.Kick());
     rig.device->WantNotifications(true);
-    EXPECT_FALSE(Kick(rig)); // that one is the device's to find
+    EXPECT_FALSE(rig.Kick()); // that one is the device's to find
     rig.Submit(rig.Segments(1, 0), nullptr);
-    EXPECT_TRUE(Kick(rig));
+    EXPECT_TRUE(rig.Kick());
     // Only bit 0 counts: "drivers MUST ignore" others (2.7.10.1), and avail_event.
     rig.Memory().Store16(rig.device->UsedFlagsAt(), 0xFFFE);
     rig.device->SetAvailEvent(0x4000);
     rig.Submit(rig.Segments(1, 0), nullptr);
-    EXPECT_TRUE(Kick(rig));
+    EXPECT_TRUE(rig.Kick());
 }
 
 TEST(VirtqSplitKick, WithEventIdxTheEventDecides) // 2.7.10.1
@@ -78,17 +73,17 @@ TEST(VirtqSplitKick, WithEventIdxTheEventDecides) // 2.7.10.1
     QueueRig rig({.event_idx = true});
     rig.device->SetAvailEvent(0);
     rig.Submit(rig.Segments(1, 0), nullptr); // 0 -> 1 passes 0
-    EXPECT_TRUE(Kick(rig));
+    EXPECT_TRUE(rig.Kick());
     rig.device->SetAvailEvent(2);
     rig.Submit(rig.Segments(1, 0), nullptr); // 1 -> 2
-    EXPECT_FALSE(Kick(rig));
+    EXPECT_FALSE(rig.Kick());
     rig.Submit(rig.Segments(1, 0), nullptr); // 2 -> 3 passes 2
-    EXPECT_TRUE(Kick(rig));
+    EXPECT_TRUE(rig.Kick());
     // used->flags is not looked at with EVENT_IDX (2.7.10.1).
     rig.Memory().Store16(rig.device->UsedFlagsAt(), 1);
     rig.device->SetAvailEvent(3);
     rig.Submit(rig.Segments(1, 0), nullptr);
-    EXPECT_TRUE(Kick(rig));
+    EXPECT_TRUE(rig.Kick());
 }
 
 TEST(VirtqSplitKick, ManyPublishesAreOneStep) // 2.7.10.1
@@ -102,7 +97,7 @@ TEST(VirtqSplitKick, ManyPublishesAreOneStep) // 2.7.10.1
                 rig.Submit(rig.Segments(1, 0), nullptr);
             }
             EXPECT_EQ(rig.vq()->num_added, 5);
-            EXPECT_EQ(Kick(rig), event >= 0 && event < 5) << event;
+            EXPECT_EQ(rig.Kick(), event >= 0 && event < 5) << event;
             EXPECT_EQ(rig.vq()->num_added, 0);
         }
     }
@@ -118,7 +113,7 @@ TEST(VirtqSplitKick, PublishesBetweenPrepareAndCommitAreNotLost) // 2.7.13.4.1
     rig.Submit(rig.Segments(1, 0), nullptr);
     VirtqSplitKickCommit(rig.vq());
     EXPECT_EQ(rig.vq()->num_added, 1);
-    EXPECT_TRUE(Kick(rig));
+    EXPECT_TRUE(rig.Kick());
     EXPECT_EQ(rig.vq()->num_added, 0);
     VirtqSplitKickCommit(rig.vq());
     EXPECT_EQ(rig.vq()->num_added, 0);
@@ -142,7 +137,7 @@ TEST(VirtqSplitKick, ACommitWithoutPrepareSettlesNothing) // 2.7.13.4.1
     rig.device->SetAvailEvent(0);
     rig.Submit(rig.Segments(1, 0), nullptr);
     VirtqSplitKickCommit(rig.vq());
-    EXPECT_TRUE(Kick(rig));
+    EXPECT_TRUE(rig.Kick());
 }
 
 TEST(VirtqSplitKick, NorAreTheyWhenTheirCountWraps) // 2.7.13.4.1
@@ -156,7 +151,7 @@ TEST(VirtqSplitKick, NorAreTheyWhenTheirCountWraps) // 2.7.13.4.1
         }
         VirtqSplitKickCommit(rig.vq());
         rig.device->SetAvailEvent(rig.vq()->avail_idx);
-        EXPECT_TRUE(Kick(rig)) << total;
+        EXPECT_TRUE(rig.Kick()) << total;
     }
 }
 
@@ -171,7 +166,7 @@ TEST(VirtqSplitKick, MoreThan65535PublishesAlwaysNotify) // 2.7.10.1 cannot say,
         // The one event that the formula never takes for passed.
         rig.device->SetAvailEvent(rig.vq()->avail_idx);
         EXPECT_EQ(rig.vq()->num_added, total > 65535 ? 65535 : total);
-        EXPECT_EQ(Kick(rig), total >= 65535) << total;
+        EXPECT_EQ(rig.Kick(), total >= 65535) << total;
         EXPECT_EQ(rig.vq()->num_added, 0);
     }
 }
@@ -199,9 +194,9 @@ TEST(VirtqSplitKick, MoreThan65535NotifyWithTheFlagSetToo) // 2.7.10: it may be 
             VirtqSplitKickCommit(rig.vq());
         }
         EXPECT_EQ(rig.vq()->num_added, 65535);
-        EXPECT_TRUE(Kick(rig));
+        EXPECT_TRUE(rig.Kick());
         EXPECT_EQ(rig.vq()->num_added, 0);
-        EXPECT_FALSE(Kick(rig));
+        EXPECT_FALSE(rig.Kick());
     }
 }
 
@@ -218,7 +213,7 @@ TEST(VirtqSplitKick, NotifiesExactlyWhenTheDeviceAsked) // 2.7.10.1
             rig.Submit({{0x1000, 8, FALSE}}, nullptr);
         }
         bool passed = static_cast<UINT16>(event - settled) < n;
-        ASSERT_EQ(Kick(rig), passed);
+        ASSERT_EQ(rig.Kick(), passed);
         settled = static_cast<UINT16>(settled + n);
         ASSERT_EQ(rig.device->AvailIdx(), settled);
         Drain(rig);

@@ -104,6 +104,7 @@ TEST_P(Order, AFreshQueueIsEmptyWithoutAFence) // 2.7.7
 TEST_P(Order, KickLooksOnceAndBehindOneFullFence) // 2.7.13.4.1
 {
     EXPECT_EQ(Of([&] { (void)VirtqSplitKickPrepare(vq); }), Trace{}); // nothing published
+    EXPECT_EQ(Of([&] { (void)VirtqSplitKick(vq); }), Trace{});
     for (int publishes : {1, 4}) {
         for (int i = 0; i < publishes; i++) {
             rig.Submit(rig.Segments(0, 1), nullptr);
@@ -112,6 +113,9 @@ TEST_P(Order, KickLooksOnceAndBehindOneFullFence) // 2.7.13.4.1
         EXPECT_EQ(Of([&] { (void)VirtqSplitKickPrepare(vq); }),
                   (Trace{kFullFence, At(Kind::kLoad, wish)}));
         EXPECT_EQ(Of([&] { VirtqSplitKickCommit(vq); }), Trace{});
+        rig.Submit(rig.Segments(0, 1), nullptr);
+        EXPECT_EQ(Of([&] { (void)VirtqSplitKick(vq); }),
+                  (Trace{kFullFence, At(Kind::kLoad, wish)}));
     }
 }
 
@@ -198,12 +202,16 @@ TEST_P(Order, ABrokenQueueTouchesNothing) // 2.7.8
     EXPECT_EQ(Of([&] {
                   UINT16 head, count;
                   VIRTQ_COMPLETION out;
+                  const VIRTQ_SG sg = {0x1000, 8, TRUE};
+                  const VIRTQ_BUFFER buffer = {&sg, 1, nullptr};
                   void *cookie;
                   (void)VirtqSplitHasUsed(vq);
                   (void)rig.Get();
                   (void)VirtqSplitGetUsedBatch(vq, &out, 1, &count);
                   (void)VirtqSplitKickPrepare(vq);
                   VirtqSplitKickCommit(vq);
+                  (void)VirtqSplitKick(vq);
+                  (void)VirtqSplitSubmitBatch(vq, &buffer, 1, &count);
                   (void)VirtqSplitEnableInterrupts(vq);
                   (void)VirtqSplitEnableInterruptsDelayed(vq);
                   (void)VirtqSplitPoll(vq, VirtqSplitPrepareWait(vq));

@@ -32,6 +32,7 @@ void ExpectBrokenAndRecoverable(QueueRig &rig, NTSTATUS why, std::set<void *> ou
     EXPECT_EQ(VirtqSplitBrokenStatus(vq), why);
     EXPECT_FALSE(VirtqSplitHasUsed(vq));
     EXPECT_FALSE(VirtqSplitKickPrepare(vq));
+    EXPECT_FALSE(VirtqSplitKick(vq));
     EXPECT_TRUE(VirtqSplitEnableInterrupts(vq));
     EXPECT_EQ(rig.Get().status, STATUS_INVALID_DEVICE_STATE);
     UINT16 head;

@@ -95,17 +95,13 @@ TEST(VirtqSplitKickWhenFull, OverridesSuppressionOnce) // 2.7.10
         };
         rig.device->WantNotifications(false);
         fill();
-        EXPECT_FALSE(VirtqSplitKickPrepare(vq)); // off at Init
-        VirtqSplitKickCommit(vq);
+        EXPECT_FALSE(rig.Kick()); // off at Init
         VirtqSplitSetKickWhenFull(vq, TRUE);
-        EXPECT_FALSE(VirtqSplitKickPrepare(vq)); // full, but that was before
-        VirtqSplitKickCommit(vq);
+        EXPECT_FALSE(rig.Kick()); // full, but that was before
         fill();
         EXPECT_EQ(vq->num_added, 0);
-        EXPECT_TRUE(VirtqSplitKickPrepare(vq)); // found no room: even with nothing new
-        VirtqSplitKickCommit(vq);
-        EXPECT_FALSE(VirtqSplitKickPrepare(vq)); // once
-        VirtqSplitKickCommit(vq);
+        EXPECT_TRUE(rig.Kick());  // found no room: even with nothing new
+        EXPECT_FALSE(rig.Kick()); // once
         VirtqSplitSetKickWhenFull(vq, FALSE);
         fill();
         EXPECT_FALSE(VirtqSplitKickPrepare(vq));
@@ -117,8 +113,7 @@ TEST(VirtqSplitKickWhenFull, NotBeforeAnythingFoundNoRoom) // 2.7.10
 {
     QueueRig rig({.size = 4});
     VirtqSplitSetKickWhenFull(rig.vq(), TRUE);
-    EXPECT_FALSE(VirtqSplitKickPrepare(rig.vq()));
-    VirtqSplitKickCommit(rig.vq());
+    EXPECT_FALSE(rig.Kick());
 
     UINT16 head;
     EXPECT_EQ(rig.Add(rig.Segments(4, 1), nullptr, &head), STATUS_INVALID_BUFFER_SIZE);
@@ -137,11 +132,9 @@ TEST(VirtqSplitKickWhenFull, AlsoWhenOnlyALongerOneFindsNoRoom) // 2.7.10
     rig.device->WantNotifications(false);
     VirtqSplitSetKickWhenFull(rig.vq(), TRUE);
     rig.Submit(rig.Segments(3, 0), nullptr);
-    EXPECT_FALSE(VirtqSplitKickPrepare(rig.vq()));
-    VirtqSplitKickCommit(rig.vq());
+    EXPECT_FALSE(rig.Kick());
     EXPECT_EQ(rig.Add(rig.Segments(2, 0), nullptr, &head), STATUS_INSUFFICIENT_RESOURCES);
-    EXPECT_TRUE(VirtqSplitKickPrepare(rig.vq()));
-    VirtqSplitKickCommit(rig.vq());
+    EXPECT_TRUE(rig.Kick());
     EXPECT_FALSE(VirtqSplitKickPrepare(rig.vq()));
 }
 

@@ -189,11 +189,10 @@ VOID Vq7QueueKick(VQ7_QUEUE *queue) {
     if (!queue->running || queue->vq->num_added == 0) {
         return;
     }
-    if (VirtqSplitKickPrepare(queue->vq)) {
+    if (VirtqSplitKick(queue->vq)) {
         VirtioPciNotify(&queue->device->pci, queue->index);
         queue->stats.notifications++;
     } else {
         queue->stats.suppressed++;
     }
-    VirtqSplitKickCommit(queue->vq);
 }

@@ -18,17 +18,11 @@ import subprocess
 import sys
 
 WORSE = 1.10
-NAME = re.compile(r"(?P<threads>\w+ threads?)/(?P<calls>call a \w+)/(?P<side>floor|library)/"
+NAME = re.compile(r"(?P<threads>\w+ threads?)/(?P<calls>call a \w+)/(?P<side>floor|library|both)/"
                   r"batch:(?P<batch>\d+)/segments:(?P<segments>\d+)/indirect:(?P<indirect>[01])")
 
 
-def measure(program, repetitions, only=None):
-    """{row: {"floor": ns a buffer, "library": ...}}, of the repetitions the least
-    for one thread, since all that disturbs it makes it slower, the median for two,
-    which a lucky moment can make faster, too.
-
-    The rows are interleaved at random, so that a busy moment of the machine
-    does not fall on one side only."""
+def run(program, repetitions, only):
     command = [program, "--benchmark_format=json", "--benchmark_min_time=0.005",
                f"--benchmark_repetitions={repetitions}",
                "--benchmark_enable_random_interleaving=true"]
@@ -38,23 +32,45 @@ def measure(program, repetitions, only=None):
     if done.returncode != 0:
         print(f"bench: {program} ended with status {done.returncode}", file=sys.stderr)
         raise SystemExit(2)
-    times = {}
-    for entry in json.loads(done.stdout)["benchmarks"]:
-        match = NAME.match(entry["run_name"])
-        if entry["run_type"] != "iteration" or not match:
-            continue
-        row = (f"{match['threads']}, {match['calls']}, batch {match['batch']}, "
-               f"{match['segments']} seg, {'indirect' if match['indirect'] == '1' else 'direct'}")
-        clock = "real_time" if "manual_time" in entry["run_name"] else "cpu_time"
-        times.setdefault(row, {}).setdefault(match["side"], []).append(
-            entry[clock] / int(match["batch"]))
-    return {row: {side: min(values) if row.startswith("one") else statistics.median(values)
-                  for side, values in sides.items()}
-            for row, sides in times.items()}
+    return json.loads(done.stdout)["benchmarks"]
+
+
+def measure(program, rounds, only=None):
+    """{row: {"library": ns a buffer, "floor": ..., "ratio": ...}}
+
+    One thread: the least of all repetitions of each side, since all that disturbs
+    one makes it slower; the rows are interleaved at random, and each round is a
+    process of its own, since where memory happens to be is worth several percent.
+    Two threads: the program compares the two sides moment by moment; the median."""
+    seen = {}
+    for _ in range(rounds):
+        for entry in run(program, 3, only):
+            match = NAME.match(entry["run_name"])
+            if entry["run_type"] != "iteration" or not match:
+                continue
+            row = (f"{match['threads']}, {match['calls']}, batch {match['batch']}, "
+                   f"{match['segments']} seg, "
+                   f"{'indirect' if match['indirect'] == '1' else 'direct'}")
+            kept = seen.setdefault(row, {})
+            if match["side"] == "both":
+                for name in ("library", "floor"):
+                    kept.setdefault(name, []).append(entry[f"{name}_ns"])
+                kept.setdefault("ratio", []).append(entry["ratio"])
+            else:
+                kept.setdefault(match["side"], []).append(
+                    entry["cpu_time"] / int(match["batch"]))
+    return {row: summary(kept) for row, kept in seen.items()}
+
+
+def summary(kept):
+    if "ratio" in kept:
+        return {name: statistics.median(values) for name, values in kept.items()}
+    library, floor = min(kept["library"]), min(kept["floor"])
+    return {"library": library, "floor": floor, "ratio": library / floor}
 
 
 def ratio(sides):
-    return sides["library"] / sides["floor"]
+    return sides["ratio"]
 
 
 def print_table(rows, baseline=None):
@@ -81,12 +97,12 @@ def worse_rows(rows, baseline):
             if row in baseline and ratio(rows[row]) > WORSE * ratio(baseline[row])]
 
 
-def compare(program, repetitions, baseline):
-    rows = measure(program, repetitions)
+def compare(program, rounds, baseline):
+    rows = measure(program, rounds)
     suspects = worse_rows(rows, baseline)
     if suspects:
         # Long enough, this time, that a busy machine is not taken for a slow library.
-        rows.update(measure(program, 3 * repetitions, filters_of(suspects)))
+        rows.update(measure(program, 3 * rounds, filters_of(suspects)))
     print_table(rows, baseline)
     gone = sorted(set(baseline) - set(rows))
     for row in gone:
@@ -104,15 +120,17 @@ def main():
     parser.add_argument("program")
     parser.add_argument("--save", type=pathlib.Path, help="run: where the numbers go")
     parser.add_argument("--baseline", type=pathlib.Path, help="compare: from an earlier --save")
-    parser.add_argument("--repetitions", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=6, help="processes to run")
     args = parser.parse_args()
     if args.what == "compare":
         try:
             baseline = json.loads(args.baseline.read_text())
+            if not all("ratio" in sides for sides in baseline.values()):
+                raise ValueError("made by another version of this program")
         except (OSError, ValueError, AttributeError) as error:
             parser.error(f"no usable baseline ({error}): `make bench` makes one")
-        return compare(args.program, args.repetitions, baseline)
-    rows = measure(args.program, args.repetitions)
+        return compare(args.program, args.rounds, baseline)
+    rows = measure(args.program, args.rounds)
     print_table(rows)
     if args.save:
         args.save.parent.mkdir(parents=True, exist_ok=True)

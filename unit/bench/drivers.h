@@ -47,8 +47,7 @@ class LibraryCalls : public Driver {
             }
             VirtqSplitPublish(queue.vq, head);
         }
-        kicks += VirtqSplitKickPrepare(queue.vq);
-        VirtqSplitKickCommit(queue.vq);
+        kicks += VirtqSplitKick(queue.vq);
     }
 
     UINT16 Take(UINT16 most) {
@@ -77,8 +76,7 @@ class LibraryBatch : public Driver {
         if (VirtqSplitSubmitBatch(queue.vq, buffers_.data(), batch_, &count) != STATUS_SUCCESS) {
             std::abort();
         }
-        kicks += VirtqSplitKickPrepare(queue.vq);
-        VirtqSplitKickCommit(queue.vq);
+        kicks += VirtqSplitKick(queue.vq);
     }
 
     UINT16 Take(UINT16 most) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <thread>
+#include <vector>
 
 #include <pthread.h>
 #include <sched.h>
@@ -62,10 +63,16 @@ struct alignas(128) StopFlag {
     std::atomic<bool> set{false};
 };
 
-void DeviceThread(Device &device, const StopFlag &stop) {
+// The device whose turn it is, in a cache line of its own: see StopFlag.
+struct alignas(128) Turn {
+    std::atomic<Device *> device;
+};
+
+void DeviceThread(const Turn &turn, const StopFlag &stop) {
     PinTo(1);
     Backoff backoff;
     while (!stop.set.load(std::memory_order_relaxed)) {
+        Device &device = *turn.device.load(std::memory_order_acquire);
         UINT16 old = device.next;
         if (device.Work()) {
             device.Interrupt(old);
@@ -75,41 +82,64 @@ void DeviceThread(Device &device, const StopFlag &stop) {
     }
 }
 
-// A batch goes out, and the next one when all of it is back. Wall time of a run
-// of batches; of many runs the first decile, since whoever else wants a CPU stops
-// one of the two threads for milliseconds now and then.
-template <class Driver> void TwoThreads(benchmark::State &state) {
-    constexpr int kRuns = 201;
+// A batch goes out, and the next one when all of it is back: seconds a batch.
+template <class Driver> double TimeBatches(Driver &driver, UINT16 batch, int batches) {
+    Backoff backoff;
+    auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < batches; i++) {
+        driver.Submit();
+        UINT16 left = batch;
+        while ((left = static_cast<UINT16>(left - driver.Take(left))) != 0) {
+            backoff.Wait();
+        }
+    }
+    std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    return taken.count() / batches;
+}
+
+double Median(std::vector<double> values) {
+    auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+    std::nth_element(values.begin(), middle, values.end());
+    return *middle;
+}
+
+// Wall time. What a buffer costs between two CPUs depends on where the machine has
+// put them, and changes several times over from one second to the next; so short
+// runs of both sides take turns, and what is compared is the two of a pair.
+template <class Library, class Floor> void TwoThreads(benchmark::State &state) {
+    constexpr int kPairs = 101;
     const Shape shape = ShapeOf(state);
     const int batches = 512 / shape.batch;
-    auto driver = std::make_unique<Driver>(shape);
-    Device device(driver->queue);
+    auto library = std::make_unique<Library>(shape);
+    auto floor = std::make_unique<Floor>(shape);
+    Device library_device(library->queue), floor_device(floor->queue);
+    Turn turn{&library_device};
     StopFlag stop;
-    std::vector<double> runs(kRuns);
+    std::vector<double> of_library, of_floor, ratios;
     cpu_set_t before;
     (void)pthread_getaffinity_np(pthread_self(), sizeof before, &before);
     PinTo(0);
-    std::thread thread(DeviceThread, std::ref(device), std::cref(stop));
-    Backoff backoff;
+    std::thread thread(DeviceThread, std::cref(turn), std::cref(stop));
     for (auto _ : state) {
-        for (double &run : runs) {
-            auto start = std::chrono::steady_clock::now();
-            for (int i = 0; i < batches; i++) {
-                driver->Submit();
-                UINT16 left = shape.batch;
-                while ((left = static_cast<UINT16>(left - driver->Take(left))) != 0) {
-                    backoff.Wait();
+        for (int pair = 0; pair < kPairs; pair++) {
+            for (bool is_library : {pair % 2 == 0, pair % 2 != 0}) {
+                turn.device.store(is_library ? &library_device : &floor_device);
+                if (is_library) {
+                    of_library.push_back(TimeBatches(*library, shape.batch, batches));
+                } else {
+                    of_floor.push_back(TimeBatches(*floor, shape.batch, batches));
                 }
             }
-            run = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+            ratios.push_back(of_library.back() / of_floor.back());
         }
-        std::nth_element(runs.begin(), runs.begin() + kRuns / 10, runs.end());
-        state.SetIterationTime(runs[kRuns / 10] / batches);
+        state.SetIterationTime(Median(of_library));
     }
     stop.set = true;
     thread.join();
     (void)pthread_setaffinity_np(pthread_self(), sizeof before, &before);
-    state.SetItemsProcessed(state.iterations() * shape.batch);
+    state.counters["library_ns"] = Median(of_library) * 1e9 / shape.batch;
+    state.counters["floor_ns"] = Median(of_floor) * 1e9 / shape.batch;
+    state.counters["ratio"] = Median(ratios);
 }
 
 void Rows(benchmark::internal::Benchmark *b) {
@@ -127,16 +157,17 @@ void RowsOfTwo(benchmark::internal::Benchmark *b) {
     b->UseManualTime()->Iterations(1);
 }
 
-// unit/bench/bench.py pairs them by name: <threads>/<calls or batch>/<side>.
-#define ROWS(name, run, driver, rows) BENCHMARK(run<driver>)->Name(name)->Apply(rows)
-ROWS("one thread/call a buffer/floor", OneThread, FloorCalls, Rows);
-ROWS("one thread/call a buffer/library", OneThread, LibraryCalls, Rows);
-ROWS("one thread/call a batch/floor", OneThread, FloorBatch, Rows);
-ROWS("one thread/call a batch/library", OneThread, LibraryBatch, Rows);
-ROWS("two threads/call a buffer/floor", TwoThreads, FloorCalls, RowsOfTwo);
-ROWS("two threads/call a buffer/library", TwoThreads, LibraryCalls, RowsOfTwo);
-ROWS("two threads/call a batch/floor", TwoThreads, FloorBatch, RowsOfTwo);
-ROWS("two threads/call a batch/library", TwoThreads, LibraryBatch, RowsOfTwo);
+// unit/bench/bench.py reads them by name: <threads>/<calls or batch>/<side>.
+BENCHMARK(OneThread<FloorCalls>)->Name("one thread/call a buffer/floor")->Apply(Rows);
+BENCHMARK(OneThread<LibraryCalls>)->Name("one thread/call a buffer/library")->Apply(Rows);
+BENCHMARK(OneThread<FloorBatch>)->Name("one thread/call a batch/floor")->Apply(Rows);
+BENCHMARK(OneThread<LibraryBatch>)->Name("one thread/call a batch/library")->Apply(Rows);
+BENCHMARK(TwoThreads<LibraryCalls, FloorCalls>)
+    ->Name("two threads/call a buffer/both")
+    ->Apply(RowsOfTwo);
+BENCHMARK(TwoThreads<LibraryBatch, FloorBatch>)
+    ->Name("two threads/call a batch/both")
+    ->Apply(RowsOfTwo);
 
 } // namespace
 

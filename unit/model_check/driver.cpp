@@ -46,6 +46,10 @@ void publish() {
         }
         buffers[i] = VIRTQ_BUFFER{sg[i], uint16_t(segmentsOf(b)), cookieOf(b)};
     }
+    if (g_config.program == Program::kSubmit) {
+        g_status = VirtqSplitSubmitBatch(vq(), buffers, uint16_t(g_count), &added);
+        return;
+    }
     if (g_config.program == Program::kBatch) {
         g_status = VirtqSplitAddBatch(vq(), buffers, uint16_t(g_count), heads, &added);
         if (NT_SUCCESS(g_status)) {
@@ -73,6 +77,8 @@ void (*bodyOf(Call call))() {
         return [] { g_yes = VirtqSplitKickPrepare(vq()); };
     case Call::kKickCommit:
         return [] { VirtqSplitKickCommit(vq()); };
+    case Call::kKick:
+        return [] { g_yes = VirtqSplitKick(vq()); };
     case Call::kHasUsed:
         return [] { g_yes = VirtqSplitHasUsed(vq()); };
     case Call::kGetUsed:
@@ -211,9 +217,9 @@ void afterSubmit(State &s, Call call) {
             d.buffers[d.submitted++] = BufferState::kPublished;
             d.needKick = 1;
         }
-    } else if (call == Call::kKickPrepare) {
+    } else if (call != Call::kKickCommit) {
         d.needKick = 0;
-        d.submit = Submit::kCommit;
+        d.submit = call == Call::kKick ? Submit::kIdle : Submit::kCommit;
         if (g_yes) {
             s.kick = 1;
             MC_TRACE("driver  kicks the device");
@@ -234,7 +240,7 @@ Drain afterTake(State &s) {
     for (unsigned i = 0; i < g_outCount; i++) {
         complete(s, g_out[i]);
     }
-    if (g_config.program == Program::kGetUsed || g_config.program == Program::kBatch) {
+    if (g_config.program == Program::kGetUsed || isOfBatches(g_config.program)) {
         return NT_SUCCESS(g_status) ? Drain::kTake : Drain::kAsleep;
     }
     if (!NT_SUCCESS(g_status) && !g_config.adversary) {
@@ -287,7 +293,7 @@ void finishCall(State &s) {
     d.call = Call::kNone;
     d.done = d.loadCount = d.count = 0;
     memset(d.loads, 0, sizeof(d.loads));
-    if (call <= Call::kKickCommit) {
+    if (call <= Call::kKick) {
         afterSubmit(s, call);
     } else {
         afterDrain(s, call);
@@ -331,7 +337,7 @@ void emitCall(const State &s, Call call, unsigned count, const Emit &emit) {
 void submitSteps(const State &s, const Emit &emit) {
     const DriverState &d = s.driver;
     const VIRTQ_SPLIT *queue = reinterpret_cast<const VIRTQ_SPLIT *>(d.privateBytes);
-    unsigned batch = g_config.program == Program::kBatch ? 2 : 1;
+    unsigned batch = isOfBatches(g_config.program) ? 2 : 1;
     unsigned room = queue->num_free;
 
     for (unsigned count = 1; count <= batch; count++) {
@@ -345,7 +351,8 @@ void submitSteps(const State &s, const Emit &emit) {
     if (d.submit == Submit::kCommit) {
         emitCall(s, Call::kKickCommit, 0, emit);
     } else if (d.needKick) {
-        emitCall(s, Call::kKickPrepare, 0, emit);
+        emitCall(s, g_config.program == Program::kSubmit ? Call::kKick : Call::kKickPrepare, 0,
+                 emit);
     }
 }
 
@@ -356,7 +363,7 @@ Call drainCall(Drain pc) {
     case Drain::kLook:
         return Call::kHasUsed;
     case Drain::kTake:
-        return g_config.program == Program::kBatch ? Call::kGetUsedBatch : Call::kGetUsed;
+        return isOfBatches(g_config.program) ? Call::kGetUsedBatch : Call::kGetUsed;
     case Drain::kEnable:
         return g_config.program == Program::kDelayed ? Call::kEnableDelayed
                : g_config.program == Program::kWait  ? Call::kPrepareWait
@@ -372,6 +379,7 @@ Drain firstDrain() {
         return Drain::kLook;
     case Program::kGetUsed:
     case Program::kBatch:
+    case Program::kSubmit:
         return Drain::kTake;
     default:
         return Drain::kDisable;

@@ -202,9 +202,12 @@ void fence() {
     done();
 }
 
+bool inKick() {
+    return inCall(Call::kKickPrepare) || inCall(Call::kKick);
+}
+
 bool isFenceLeftOut() {
-    return ((isMutant(Mutant::kKickNoFence) || isMutant(Mutant::kKickFenceLate)) &&
-            inCall(Call::kKickPrepare)) ||
+    return ((isMutant(Mutant::kKickNoFence) || isMutant(Mutant::kKickFenceLate)) && inKick()) ||
            ((isMutant(Mutant::kEnableNoFence) || isMutant(Mutant::kEnableFenceEarly)) &&
             inEnable()) ||
            (isMutant(Mutant::kDrainNoFence) && inLook());
@@ -328,7 +331,7 @@ static UINT32 loadOnce(const volatile void *address, BOOLEAN acquire) {
 
 extern "C" UINT32 ModelLoad(const volatile void *address, UINT32, BOOLEAN acquire) {
     UINT32 value = loadOnce(address, acquire);
-    if (isMutant(Mutant::kKickFenceLate) && inCall(Call::kKickPrepare)) {
+    if (isMutant(Mutant::kKickFenceLate) && inKick()) {
         fence();
     }
     return value;

@@ -52,6 +52,7 @@ const char *callName(Call call) {
                                         "Publish",
                                         "KickPrepare",
                                         "KickCommit",
+                                        "Kick",
                                         "HasUsed",
                                         "GetUsed",
                                         "GetUsedBatch",

@@ -18,9 +18,10 @@
 // nobody else can see it.
 //
 // The driver's program: a thread that adds, publishes (one or, with "batch",
-// two at once; one descriptor or, with chains, every other one two) and kicks,
-// also publishing between KickPrepare and KickCommit; and a DPC that drains in
-// one of six documented ways. Calls of the two come in any order. The device
+// "submit", two at once; one descriptor or, with chains, every other one two) and kicks,
+// also publishing between KickPrepare and KickCommit ("submit": add, publish and
+// kick by VirtqSplitSubmitBatch and VirtqSplitKick); and a DPC that drains in
+// one of six documented ways ("submit" as "batch"). Calls of the two come in any order. The device
 // sleeps and wakes by kicks alone, finishes in any order, and batches its
 // interrupts as it likes. Free-running indices begin at 65535 and so wrap.
 //
@@ -62,7 +63,8 @@ using namespace mc;
 namespace {
 
 const char *const kModels[] = {"sc", "tso", "pso", "weak"};
-const char *const kPrograms[] = {"has-used", "get-used", "dpc", "batch", "delayed", "wait"};
+const char *const kPrograms[] = {"has-used", "get-used", "dpc",   "batch",
+                                 "delayed",  "wait",     "submit"};
 const char *const kMutants[] = {"none",
                                 "kick-no-fence",
                                 "kick-fence-late",

@@ -59,6 +59,7 @@ enum class Call : uint8_t {
     kPublish,
     kKickPrepare,
     kKickCommit,
+    kKick,
     kHasUsed,
     kGetUsed,
     kGetUsedBatch,
@@ -133,7 +134,12 @@ struct State {
     DriverState driver;
 };
 
-enum class Program : uint8_t { kHasUsed, kGetUsed, kDpc, kBatch, kDelayed, kWait };
+enum class Program : uint8_t { kHasUsed, kGetUsed, kDpc, kBatch, kDelayed, kWait, kSubmit };
+
+// Programs that hand over up to two buffers at once, and take as many.
+inline bool isOfBatches(Program p) {
+    return p == Program::kBatch || p == Program::kSubmit;
+}
 
 enum class Mutant : uint8_t {
     kNone,

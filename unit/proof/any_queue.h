@@ -118,10 +118,13 @@ bool BooksAreSound() {
             return false;
         }
         in_flight = (UINT16)(in_flight + (g_chains[head].state == VIRTQ_CHAIN_IN_FLIGHT ? 1 : 0));
-        if (g_chains[head].table != VIRTQ_SPLIT_NO_DESC) {
+        if (g_chains[head].table != VIRTQ_SPLIT_NO_DESC && g_vq.own_tables) {
+            if (g_chains[head].table != VIRTQ_OWN_TABLE) {
+                return false;
+            }
+        } else if (g_chains[head].table != VIRTQ_SPLIT_NO_DESC) {
             live_tables++;
-            if (!TakeBit(&tables, g_chains[head].table, g_vq.indirect_table_count) ||
-                (g_vq.own_tables && g_chains[head].table != head)) {
+            if (!TakeBit(&tables, g_chains[head].table, g_vq.indirect_table_count)) {
                 return false;
             }
         }

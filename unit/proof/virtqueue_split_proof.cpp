@@ -53,7 +53,8 @@ void ProveDescribed(UINT16 head, VIRTQ_SG *sg, UINT16 count) {
         UINT64 offset = g_desc[head].addr - g_vq.indirect_pool_pa;
         Prove(g_desc[head].flags == VIRTQ_DESC_F_INDIRECT && count <= g_vq.indirect_max_desc);
         Prove(g_desc[head].len == count * sizeof(VIRTQ_DESC));
-        Prove(offset == (UINT64)g_chains[head].table * g_vq.indirect_table_stride);
+        Prove(offset ==
+              (UINT64)(g_vq.own_tables ? head : g_chains[head].table) * g_vq.indirect_table_stride);
         table = g_vq.indirect_pool_va + offset / sizeof(VIRTQ_DESC);
         at = 0;
     }
@@ -254,6 +255,11 @@ extern "C" void ProofNotify() {
         VirtqSplitEnableInterruptsDelayed(vq);
     } else if (what == 5) {
         VirtqSplitPoll(vq, VirtqSplitPrepareWait(vq));
+    } else if (what == 6) {
+        if (VirtqSplitKick(vq)) {
+            Reached("kick at once");
+        }
+        Prove(g_vq.num_added == 0 || g_vq.broken_status != STATUS_SUCCESS);
     } else {
         VirtqSplitSetKickWhenFull(vq, nondet_u8());
         VirtqSplitKickCommit(vq);
