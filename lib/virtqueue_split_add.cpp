@@ -349,7 +349,7 @@ VIRTIO_FORCEINLINE VOID Place(VIRTQ_SPLIT *vq, UINT16 *ring, UINT32 slot, UINT16
 // As SubmitMany, without what a loop costs.
 VIRTIO_FORCEINLINE NTSTATUS SubmitOne(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffer,
                                       UINT16 *submitted_out) {
-    UINT16 head;
+    UINT16 head = 0;
     const NTSTATUS status = AddNext(vq, buffer, &head, VIRTQ_CHAIN_IN_FLIGHT);
     if (VIRTIO_UNLIKELY(!NT_SUCCESS(status))) {
         return status;
