@@ -135,7 +135,7 @@ typedef struct _VIRTIO_PCI_DEVICE {
  * BarLength only; no device register is touched.
  *
  *   msix   whether MSI-X is enabled in the device's capability: it moves the
- *          legacy device configuration (4.1.4.8) and allows vectors.
+ *          legacy device configuration (4.1.4.10) and allows vectors.
  *
  * STATUS_SUCCESS
  * STATUS_INVALID_PARAMETER      a null argument or unknown mode

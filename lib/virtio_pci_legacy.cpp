@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The legacy virtio-pci transport: registers at the start of BAR0, 32-bit
-// features, one page frame number a queue (Virtio 1.2, 4.1.4.8, 4.1.5.1.3.1).
+// features, one page frame number a queue (Virtio 1.2, 4.1.4.10, 4.1.5.1.3.1).
 
 #include "virtio_pci_private.h"
 

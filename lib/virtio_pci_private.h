@@ -54,7 +54,7 @@
 #define VIRTIO_PCI_COMMON_QUEUE_DEVICE 48
 #define VIRTIO_PCI_COMMON_LENGTH 56
 
-/* Legacy registers at the start of BAR0 (4.1.4.8). */
+/* Legacy registers at the start of BAR0 (4.1.4.10). */
 #define VIRTIO_PCI_LEGACY_BAR 0
 #define VIRTIO_PCI_LEGACY_DEVICE_FEATURES 0
 #define VIRTIO_PCI_LEGACY_DRIVER_FEATURES 4

@@ -22,7 +22,8 @@ struct CapsTest : testing::Test {
     }
 };
 
-TEST_F(CapsTest, FindsTheStructuresInAWellFormedList) {
+TEST_F(CapsTest, FindsTheStructuresInAWellFormedList) // 4.1.4
+{
     ASSERT_EQ(init(), STATUS_SUCCESS);
     EXPECT_TRUE(dev.modern);
     EXPECT_EQ(dev.device_type, 2);
@@ -33,7 +34,8 @@ TEST_F(CapsTest, FindsTheStructuresInAWellFormedList) {
     EXPECT_EQ(dev.notify_off_multiplier, 4u);
 }
 
-TEST_F(CapsTest, OtherCapabilitiesAreSteppedOver) {
+TEST_F(CapsTest, OtherCapabilitiesAreSteppedOver) // 4.1.4
+{
     // MSI-X (0x11) in the middle, with bytes that would be a bad virtio cap.
     d.cfg[0x51] = 0xA0;
     memset(&d.cfg[0xA0], 0xFF, 12);
@@ -44,7 +46,8 @@ TEST_F(CapsTest, OtherCapabilitiesAreSteppedOver) {
     EXPECT_EQ(init(), STATUS_SUCCESS);
 }
 
-TEST_F(CapsTest, TheOrderOfTheStructuresDoesNotMatter) {
+TEST_F(CapsTest, TheOrderOfTheStructuresDoesNotMatter) // 4.1.4.1
+{
     d.cfg[0x34] = 0x70; // notify first
     d.cfg[0x71] = 0x40;
     d.cfg[0x61] = 0x84;
@@ -53,14 +56,16 @@ TEST_F(CapsTest, TheOrderOfTheStructuresDoesNotMatter) {
     EXPECT_EQ(dev.notify_off_multiplier, 4u);
 }
 
-TEST_F(CapsTest, TheLastBarMayHoldStructures) {
+TEST_F(CapsTest, TheLastBarMayHoldStructures) // 4.1.4: bar is 0 to 5
+{
     d.barLength[5] = 0x1000;
     d.cfg[0x44] = 5;
     ASSERT_EQ(init(), STATUS_SUCCESS);
     EXPECT_EQ(dev.common.bar, 5);
 }
 
-TEST_F(CapsTest, ReservedPointerBitsAreMasked) {
+TEST_F(CapsTest, ReservedPointerBitsAreMasked) // PCI 3.0, 6.7
+{
     d.cfg[0x34] |= 3;
     d.cfg[0x41] |= 3;
     EXPECT_EQ(init(), STATUS_SUCCESS);
@@ -85,43 +90,50 @@ TEST_F(CapsTest, TheFirstUsableOneOfATypeIsTaken) // 4.1.4.1: order of preferenc
     EXPECT_EQ(dev.common.bar, 2);
 }
 
-TEST_F(CapsTest, AStructureInABarThatIsNotMappedLeavesTheNextOne) {
+TEST_F(CapsTest, AStructureInABarThatIsNotMappedLeavesTheNextOne) // 4.1.4.1
+{
     d.putCap(0xA0, 0x40, 1, 1, 0, 0x38); // BAR 1: length 0
     d.cfg[0x34] = 0xA0;
     ASSERT_EQ(init(), STATUS_SUCCESS);
     EXPECT_EQ(dev.common.bar, 4);
 }
 
-TEST_F(CapsTest, NoListAtAll) {
+TEST_F(CapsTest, NoListAtAll) // PCI 3.0, 6.7
+{
     d.putCfg(6, 0, 2);
     EXPECT_EQ(init(), STATUS_NOT_FOUND);
     d.putCfg(6, 0xFFEF, 2); // every bit but the one that says so
     EXPECT_EQ(init(), STATUS_NOT_FOUND);
 }
 
-TEST_F(CapsTest, AnEmptyList) {
+TEST_F(CapsTest, AnEmptyList) // PCI 3.0, 6.7
+{
     d.cfg[0x34] = 0;
     EXPECT_EQ(init(), STATUS_NOT_FOUND);
 }
 
-TEST_F(CapsTest, ALoopEnds) {
+TEST_F(CapsTest, ALoopEnds) // PCI 3.0, 6.7
+{
     d.cfg[0x71] = 0x40;
     EXPECT_EQ(init(), STATUS_DEVICE_CONFIGURATION_ERROR);
 }
 
-TEST_F(CapsTest, ACapabilityThatPointsToItself) {
+TEST_F(CapsTest, ACapabilityThatPointsToItself) // PCI 3.0, 6.7
+{
     d.cfg[0x41] = 0x40;
     EXPECT_EQ(init(), STATUS_DEVICE_CONFIGURATION_ERROR);
 }
 
-TEST_F(CapsTest, ALoopEndsAfterAsManyStepsAsThereIsRoomFor) {
+TEST_F(CapsTest, ALoopEndsAfterAsManyStepsAsThereIsRoomFor) // PCI 3.0, 6.7
+{
     d.cfg[0x41] = 0x40;
     d.cfg[0x40] = 0x11; // not even a virtio capability
     EXPECT_EQ(init(), STATUS_DEVICE_CONFIGURATION_ERROR);
     EXPECT_EQ(d.cfgReads[0x41], 48u); // (256 - 64) / 4
 }
 
-TEST_F(CapsTest, TheLongestListThatFitsIsWalkedToItsEnd) {
+TEST_F(CapsTest, TheLongestListThatFitsIsWalkedToItsEnd) // PCI 3.0, 6.7
+{
     memset(&d.cfg[0x40], 0, 192);
     for (int at = 0x40; at < 0x100; at += 4) {
         d.cfg[at] = 0x11;
@@ -130,18 +142,21 @@ TEST_F(CapsTest, TheLongestListThatFitsIsWalkedToItsEnd) {
     EXPECT_EQ(init(), STATUS_NOT_FOUND);
 }
 
-TEST_F(CapsTest, TheSmallestStructures) {
+TEST_F(CapsTest, TheSmallestStructures) // 4.1.4.3, 4.1.4.4, 4.1.4.5
+{
     d.putCfg(0x50 + 8, 0x1003, 4); // ISR: one byte, anywhere
     d.putCfg(0x60 + 12, 1, 4);     // device configuration: one byte
     EXPECT_EQ(init(), STATUS_SUCCESS);
 }
 
-TEST_F(CapsTest, APointerIntoTheHeader) {
+TEST_F(CapsTest, APointerIntoTheHeader) // PCI 3.0, 6.7
+{
     d.cfg[0x51] = 0x20;
     EXPECT_EQ(init(), STATUS_DEVICE_CONFIGURATION_ERROR);
 }
 
-TEST_F(CapsTest, ACapabilityThatRunsPastTheEndOfTheSpace) {
+TEST_F(CapsTest, ACapabilityThatRunsPastTheEndOfTheSpace) // 4.1.4
+{
     d.putCap(0xF0, 0x40, 1, 4, 0, 0x38, 20); // 0xF0 + 20 > 0x100
     d.cfg[0x34] = 0xF0;
     EXPECT_EQ(init(), STATUS_DEVICE_CONFIGURATION_ERROR);
@@ -149,18 +164,21 @@ TEST_F(CapsTest, ACapabilityThatRunsPastTheEndOfTheSpace) {
     EXPECT_EQ(init(), STATUS_DEVICE_CONFIGURATION_ERROR);
 }
 
-TEST_F(CapsTest, ACapabilityThatEndsExactlyAtTheEndOfTheSpace) {
+TEST_F(CapsTest, ACapabilityThatEndsExactlyAtTheEndOfTheSpace) // 4.1.4
+{
     d.putCap(0xF0, 0x40, 1, 4, 0, 0x38);
     d.cfg[0x34] = 0xF0;
     EXPECT_EQ(init(), STATUS_SUCCESS);
 }
 
-TEST_F(CapsTest, ShortCapLength) {
+TEST_F(CapsTest, ShortCapLength) // 4.1.4: cap_len
+{
     d.cfg[0x42] = 15;
     EXPECT_EQ(init(), STATUS_DEVICE_CONFIGURATION_ERROR);
 }
 
-TEST_F(CapsTest, NotifyCapabilityWithoutItsMultiplier) {
+TEST_F(CapsTest, NotifyCapabilityWithoutItsMultiplier) // 4.1.4.4
+{
     for (uint8_t length : {16, 19}) {
         d.cfg[0x72] = length;
         EXPECT_EQ(init(), STATUS_DEVICE_CONFIGURATION_ERROR);
@@ -190,7 +208,8 @@ struct BadRegion {
     uint32_t offset, length;
 };
 struct Region : CapsTest, testing::WithParamInterface<BadRegion> {};
-TEST_P(Region, IsRefused) {
+TEST_P(Region, IsRefused) // 4.1.4
+{
     const BadRegion &b = GetParam();
     d.putCfg(b.cap + 8, b.offset, 4);
     d.putCfg(b.cap + 12, b.length, 4);
@@ -213,13 +232,15 @@ INSTANTIATE_TEST_SUITE_P(
         BadRegion{"misaligned_notify", 0x70, 0x3001, 4}),
     [](const auto &i) { return i.param.name; });
 
-TEST_F(CapsTest, ARegionThatEndsExactlyAtTheEndOfItsBar) {
+TEST_F(CapsTest, ARegionThatEndsExactlyAtTheEndOfItsBar) // 4.1.4
+{
     d.putCfg(0x70 + 8, 0x3FFE, 4);
     d.putCfg(0x70 + 12, 2, 4);
     EXPECT_EQ(init(), STATUS_SUCCESS);
 }
 
-TEST_F(CapsTest, AHugeBarStillBoundsOffsetsTo32Bits) {
+TEST_F(CapsTest, AHugeBarStillBoundsOffsetsTo32Bits) // 4.1.4
+{
     d.barLength[4] = uint64_t(1) << 40;
     d.putCfg(0x70 + 8, 0xFFFFF000, 4);
     d.putCfg(0x70 + 12, 0x1001, 4);

@@ -38,7 +38,8 @@ TEST_P(Config, FieldsAreReadByTheirWidth) // 4.1.3.1
     }
 }
 
-TEST_P(Config, OutsideItsRegionIsRefused) {
+TEST_P(Config, OutsideItsRegionIsRefused) // 4.1.4.6
+{
     Started s(make());
     UINT32 length = s.dev.config.length;
     UINT8 out[16] = {9};
@@ -101,7 +102,8 @@ TEST(VirtioPciReadConfig, LegacyComparesEveryByte) // 2.5.4
     }
 }
 
-TEST_P(Config, OneThatNeverHoldsStillIsAnError) {
+TEST_P(Config, OneThatNeverHoldsStillIsAnError) // 2.5.1
+{
     Started s(make());
     int reads = 0;
     s.d.onConfigRead = [&] {
@@ -118,7 +120,8 @@ TEST_P(Config, OneThatNeverHoldsStillIsAnError) {
     EXPECT_GT(reads, 127);
 }
 
-TEST_P(Config, IsWritten) {
+TEST_P(Config, IsWritten) // 2.5, 4.1.3.1
+{
     Started s(make());
     UINT32 value = 0x01020304;
     s.d.log.clear();

@@ -67,7 +67,8 @@ TEST_F(QueueTest, ModernNotifyAddressIsOffsetTimesMultiplier) // 4.1.4.4
     EXPECT_EQ(d.notifies[0].second, 2);
 }
 
-TEST_F(QueueTest, NotifyOfAQueueThatIsNotSetUpWritesNothing) {
+TEST_F(QueueTest, NotifyOfAQueueThatIsNotSetUpWritesNothing) // 4.1.5.2
+{
     d = PciDevice::modern();
     ASSERT_EQ(VirtioPciInit(&dev, model::io(), &d, VirtioPciModeAuto, FALSE), STATUS_SUCCESS);
     VirtioPciNotify(&dev, 0);
@@ -143,7 +144,8 @@ TEST_F(QueueTest, ModernRefusesBadSizesAndAddresses) // 2.7, 4.1.5.1.3
     EXPECT_EQ(VirtioPciQueueSetup(&dev, 3, 64, Desc, Avail, Used, None), STATUS_NOT_FOUND);
 }
 
-TEST_F(QueueTest, AQueueIsSetUpOnce) {
+TEST_F(QueueTest, AQueueIsSetUpOnce) // 4.1.5.1.3
+{
     start(PciDevice::modern());
     ASSERT_EQ(VirtioPciQueueSetup(&dev, 0, 64, Desc, Avail, Used, None), STATUS_SUCCESS);
     EXPECT_EQ(VirtioPciQueueSetup(&dev, 0, 64, Desc, Avail, Used, None), STATUS_DEVICE_BUSY);
@@ -152,7 +154,8 @@ TEST_F(QueueTest, AQueueIsSetUpOnce) {
     EXPECT_EQ(VirtioPciQueueSetup(&dev, 0, 256, Desc, Avail, Used, None), STATUS_DEVICE_BUSY);
 }
 
-TEST_F(QueueTest, ASizeTheDeviceDoesNotTakeIsAnError) {
+TEST_F(QueueTest, ASizeTheDeviceDoesNotTakeIsAnError) // 4.1.5.1.3
+{
     start(PciDevice::modern());
     d.refuseSize = true;
     EXPECT_EQ(VirtioPciQueueSetup(&dev, 0, 64, Desc, Avail, Used, None),
@@ -181,7 +184,8 @@ TEST_F(QueueTest, MaximumSizes) // 2.7: at most 32768; legacy a power of two
     EXPECT_EQ(VirtioPciQueueMaxSize(&dev, 0, &size), STATUS_NOT_FOUND);
 }
 
-TEST_F(QueueTest, ARingOfOne) {
+TEST_F(QueueTest, ARingOfOne) // 2.7: the least power of two
+{
     start(PciDevice::modern());
     EXPECT_EQ(VirtioPciQueueSetup(&dev, 0, 1, Desc, Avail, Used, None), STATUS_SUCCESS);
 }
@@ -198,7 +202,8 @@ TEST_F(QueueTest, LegacyNotifiesInItsOwnBar) // also after a modern interface wi
     EXPECT_EQ(d.log.back().offset, 16u);
 }
 
-TEST_F(QueueTest, LegacyQueueCounts) {
+TEST_F(QueueTest, LegacyQueueCounts) // 4.1.5.1.3.1
+{
     start(PciDevice::legacy(), false, 1);
     EXPECT_EQ(dev.num_queues, 1);
     start(PciDevice::legacy(), false, 0);
@@ -215,7 +220,8 @@ TEST_F(QueueTest, LegacyLayoutOfARingWhoseAvailPartEndsJustInItsLastPage) // 2.7
               STATUS_SUCCESS);
 }
 
-TEST_F(QueueTest, TheLastQueueIsNotifiedLikeTheFirst) {
+TEST_F(QueueTest, TheLastQueueIsNotifiedLikeTheFirst) // 4.1.5.2
+{
     start(PciDevice::modern(), false, VIRTIO_PCI_MAX_QUEUES);
     ASSERT_EQ(VirtioPciQueueSetup(&dev, 63, 64, Desc, Avail, Used, None), STATUS_SUCCESS);
     VirtioPciNotify(&dev, 63);
@@ -223,7 +229,8 @@ TEST_F(QueueTest, TheLastQueueIsNotifiedLikeTheFirst) {
     EXPECT_EQ(d.notifies[0].second, 63);
 }
 
-TEST_F(QueueTest, TooManyQueuesAreBounded) {
+TEST_F(QueueTest, TooManyQueuesAreBounded) // 4.1.4.3: num_queues
+{
     start(PciDevice::modern(), false, VIRTIO_PCI_MAX_QUEUES + 1);
     EXPECT_EQ(dev.num_queues, VIRTIO_PCI_MAX_QUEUES);
     start(PciDevice::modern(), false, 0xFFFF);
@@ -244,7 +251,7 @@ TEST_F(QueueTest, LegacySetup) // 4.1.5.1.3.1
     EXPECT_EQ(d.notifies[0].second, 1);
 }
 
-TEST_F(QueueTest, LegacyWithoutMsixHasNoVectorRegister) // 4.1.4.8: configuration is there
+TEST_F(QueueTest, LegacyWithoutMsixHasNoVectorRegister) // 4.1.4.10: configuration is there
 {
     start(PciDevice::legacy());
     d.log.clear();
@@ -255,7 +262,8 @@ TEST_F(QueueTest, LegacyWithoutMsixHasNoVectorRegister) // 4.1.4.8: configuratio
     }
 }
 
-TEST_F(QueueTest, LegacyCountsOverGaps) {
+TEST_F(QueueTest, LegacyCountsOverGaps) // 4.1.5.1.3: size 0, no queue
+{
     start(PciDevice::legacy(), false, 5);
     d.queues[1].maxSize = 0;
     d.queues[4].maxSize = 0;
@@ -314,7 +322,8 @@ TEST_P(Vectors, ARefusedVectorIsAnError) // 4.1.5.1.2.1
     EXPECT_EQ(d.queues[1].pfn, 0u);
 }
 
-TEST_P(Vectors, NeedMsix) {
+TEST_P(Vectors, NeedMsix) // 4.1.5.1.2
+{
     start(make(), false);
     d.log.clear();
     EXPECT_EQ(VirtioPciSetConfigVector(&dev, 0), STATUS_INVALID_PARAMETER);
@@ -328,7 +337,7 @@ TEST_P(Vectors, NeedMsix) {
     }
 }
 
-TEST_F(QueueTest, LegacyConfigurationMovesWithMsix) // 4.1.4.8
+TEST_F(QueueTest, LegacyConfigurationMovesWithMsix) // 4.1.4.10
 {
     start(PciDevice::legacy(), true);
     d.config[0] = 0x5A;

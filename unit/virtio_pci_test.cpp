@@ -45,7 +45,8 @@ TEST(VirtioPciInit, ModeChoosesTheTransport) // 4.1.2.1, 4.1.2.3
     }
 }
 
-TEST(VirtioPciInit, RefusesWhatIsNotVirtio) {
+TEST(VirtioPciInit, RefusesWhatIsNotVirtio) // 4.1.2
+{
     VIRTIO_PCI_DEVICE dev;
     for (auto id : {0x0FFF, 0x1080}) {
         PciDevice d = PciDevice::transitional();
@@ -115,7 +116,8 @@ TEST(VirtioPciInit, AnIncompleteModernInterfaceLeavesNothingToTheLegacyOne) // 4
     }
 }
 
-TEST(VirtioPciInit, TheSmallestLegacyBars) {
+TEST(VirtioPciInit, TheSmallestLegacyBars) // 4.1.4.10
+{
     VIRTIO_PCI_DEVICE dev;
     UINT8 byte;
     PciDevice d = PciDevice::legacy();
@@ -127,7 +129,8 @@ TEST(VirtioPciInit, TheSmallestLegacyBars) {
     EXPECT_EQ(VirtioPciReadConfig(&dev, 0, &byte, 1), STATUS_SUCCESS);
 }
 
-TEST(VirtioPciInit, LegacyNeedsRevisionZeroAndItsRegisters) {
+TEST(VirtioPciInit, LegacyNeedsRevisionZeroAndItsRegisters) // 4.1.2.3
+{
     VIRTIO_PCI_DEVICE dev;
     PciDevice revision = PciDevice::legacy();
     revision.cfg[8] = 1;
@@ -137,7 +140,8 @@ TEST(VirtioPciInit, LegacyNeedsRevisionZeroAndItsRegisters) {
     EXPECT_EQ(initWith(unmapped, VirtioPciModeLegacy, &dev), STATUS_NOT_FOUND);
 }
 
-TEST(VirtioPciInit, ALegacyBarBeyond32BitsIsUsedUpToThere) {
+TEST(VirtioPciInit, ALegacyBarBeyond32BitsIsUsedUpToThere) // 4.1.4.10
+{
     VIRTIO_PCI_DEVICE dev;
     PciDevice d = PciDevice::legacy();
     d.barLength[0] = uint64_t(1) << 33;
@@ -156,7 +160,8 @@ TEST(VirtioPciInit, AModernDeviceIdHasNoLegacyInterface) // 4.1.2.1
     EXPECT_EQ(initWith(d, VirtioPciModeLegacy, &dev), STATUS_NOT_FOUND);
 }
 
-TEST(VirtioPciInit, CallsBeforeSuccessAreRefused) {
+TEST(VirtioPciInit, CallsBeforeSuccessAreRefused) // 3.1.1: the order of steps
+{
     PciDevice d = PciDevice::legacy();
     VIRTIO_PCI_DEVICE dev;
     ASSERT_EQ(initWith(d, VirtioPciModeModern, &dev), STATUS_NOT_FOUND);
@@ -177,7 +182,8 @@ TEST_P(Both, ResetWaitsForStatusZero) // 4.1.4.3.2
     EXPECT_EQ(s.d.stalled, 5000u);
 }
 
-TEST_P(Both, ResetGivesUpAfterItsTime) {
+TEST_P(Both, ResetGivesUpAfterItsTime) // 4.1.4.3.2
+{
     Started s(make());
     s.d.status = 0x0F;
     s.d.resetReads = 1 << 20;
@@ -185,7 +191,8 @@ TEST_P(Both, ResetGivesUpAfterItsTime) {
     EXPECT_EQ(s.d.stalled, 50000u);
 }
 
-TEST_P(Both, ResetOfARemovedDeviceSaysSo) {
+TEST_P(Both, ResetOfARemovedDeviceSaysSo) // 4.1.4.3.2
+{
     Started s(make());
     s.d.gone = true;
     EXPECT_EQ(VirtioPciReset(&s.dev, 1000), STATUS_DEVICE_DOES_NOT_EXIST);
@@ -220,7 +227,8 @@ TEST_P(Both, EachStatusIsOneBitMore) // 2.1
     EXPECT_EQ(s.d.status, 0x04);
 }
 
-TEST_P(Both, NegotiateFailsWithoutARequiredFeature) {
+TEST_P(Both, NegotiateFailsWithoutARequiredFeature) // 2.2.1, 3.1.1
+{
     Started s(make());
     EXPECT_EQ(VirtioPciNegotiate(&s.dev, 0, 1 << 5), STATUS_NOT_SUPPORTED);
     EXPECT_EQ(s.d.status & 0x88, 0x80); // FAILED, no FEATURES_OK
@@ -260,7 +268,8 @@ TEST(VirtioPciNegotiate, FeaturesOkIsReadAgain) // 3.1.1 step 6
     EXPECT_EQ(s.dev.driver_features, 0u);
 }
 
-TEST(VirtioPciNegotiate, LegacyTakes32BitsOnly) {
+TEST(VirtioPciNegotiate, LegacyTakes32BitsOnly) // 4.1.4.10
+{
     Started s(PciDevice::legacy());
     s.d.features = EventIdx;
     ASSERT_EQ(VirtioPciNegotiate(&s.dev, ~UINT64(0), 0), STATUS_SUCCESS);

@@ -4,7 +4,7 @@
 //
 // Not in EvtDeviceD0Entry: the interrupts are connected after it, and MSI-X is
 // sure to be enabled only then; until then a legacy device has its
-// configuration where the vector registers will be (Virtio 1.2, 4.1.4.8).
+// configuration where the vector registers will be (Virtio 1.2, 4.1.4.10).
 // Not in EvtDeviceD0Exit: an interrupt line that stays up with nobody to take it
 // down would hang whoever shares it.
 #include "driver.h"

@@ -123,7 +123,7 @@ class PciFunction {
         return found;
     }
 
-    // 4.1.4.8: everything from the start of BAR0.
+    // 4.1.4.10: everything from the start of BAR0.
     Layout Legacy(bool msix) const {
         Layout found;
         std::uint32_t first = msix ? 24 : 20;
