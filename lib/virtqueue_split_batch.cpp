@@ -29,7 +29,7 @@ NTSTATUS VirtqSplitPublishBatch(VIRTQ_SPLIT *vq, const UINT16 *heads, UINT16 cou
             return VirtqMisuse(vq, VIRTQ_STATUS_NOT_ADDED);
         }
         chains[head].state = VIRTQ_CHAIN_IN_FLIGHT;
-        VirtioWriteU16(&ring[(UINT16)(avail_idx + i) & (qsz - 1)], head);
+        VirtioWriteU16(&ring[(avail_idx + i) & (qsz - 1)], head);
     }
     if (count != 0) {
         VirtqAdvanceAvail(vq, vq->avail, pair, count);

@@ -225,6 +225,53 @@ TEST(VirtqSplitBatch, BadEntryBehindGoodOnesComesNextTime) // 2.7.8
     EXPECT_EQ(cookie, Cookie(2));
 }
 
+TEST(VirtqSplitBatch, ManyTakenAtOnceGiveBackTheirTables) // 2.7.5.3, 2.7.14
+{
+    QueueRig rig({.size = 8, .indirect = true, .tables = 3, .table_size = 4});
+    VIRTQ_SPLIT *vq = rig.vq();
+    vq->indirect_threshold = 1;
+    for (int round = 0; round < 3; round++) {
+        for (UINT32 i = 0; i < 3; i++) {
+            rig.Submit(rig.Segments(1, 3), Cookie(i)); // a fourth of them needs a table
+            auto chain = rig.device->Pop();
+            ASSERT_TRUE(chain);
+            rig.device->Push(chain->head, i);
+        }
+        ASSERT_EQ(vq->num_free, 5);
+        VIRTQ_COMPLETION out[4];
+        UINT16 count;
+        ASSERT_EQ(VirtqSplitGetUsedBatch(vq, out, 4, &count), STATUS_SUCCESS);
+        ASSERT_EQ(count, 3);
+        ASSERT_EQ(out[2].cookie, Cookie(2));
+    }
+}
+
+TEST(VirtqSplitBatch, OneOfManyTakenAtOnceAgain) // 2.7.8
+{
+    QueueRig rig({.size = 8});
+    UINT16 heads[3];
+    for (UINT32 i = 0; i < 3; i++) {
+        heads[i] = rig.Submit(rig.Segments(0, 1), Cookie(i));
+    }
+    rig.device->Push(heads[0], 0);
+    rig.device->Push(heads[1], 0);
+    VIRTQ_COMPLETION out[4];
+    UINT16 count;
+    ASSERT_EQ(VirtqSplitGetUsedBatch(rig.vq(), out, 4, &count), STATUS_SUCCESS);
+    ASSERT_EQ(count, 2);
+    rig.device->Push(heads[1], 0);
+    EXPECT_EQ(VirtqSplitGetUsedBatch(rig.vq(), out, 4, &count), VIRTQ_STATUS_USED_TWICE);
+}
+
+TEST(VirtqSplitBatch, HeadsThatNeverWereAreRefused) // 2.7.13.2
+{
+    for (UINT16 head : {8, 9, 0x7FFF, 0xFFFF}) {
+        QueueRig rig({.size = 8});
+        EXPECT_EQ(VirtqSplitPublishBatch(rig.vq(), &head, 1), VIRTQ_STATUS_NOT_ADDED);
+        EXPECT_EQ(VirtqSplitPublishChecked(rig.vq(), head), VIRTQ_STATUS_NOT_ADDED);
+    }
+}
+
 TEST(VirtqSplitBatch, BadParameters) {
     QueueRig rig;
     Batch batch(rig, 1, 1);

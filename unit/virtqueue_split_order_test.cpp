@@ -101,6 +101,19 @@ TEST_P(Order, AFreshQueueIsEmptyWithoutAFence) // 2.7.7
     EXPECT_EQ(Of([&] { (void)VirtqSplitHasUsed(vq); }), Trace{UsedIdx()});
 }
 
+TEST_P(Order, NothingToHandOverTouchesNothing) // 2.7.13.3
+{
+    EXPECT_EQ(Of([&] {
+                  const UINT16 head = 0;
+                  const VIRTQ_BUFFER buffer = {};
+                  UINT16 count;
+                  (void)VirtqSplitPublishBatch(vq, &head, 0);
+                  (void)VirtqSplitSubmitBatch(vq, &buffer, 0, &count);
+                  (void)VirtqSplitSubmitBatch(vq, &buffer, 1, &count); // refused
+              }),
+              Trace{});
+}
+
 TEST_P(Order, KickLooksOnceAndBehindOneFullFence) // 2.7.13.4.1
 {
     EXPECT_EQ(Of([&] { (void)VirtqSplitKickPrepare(vq); }), Trace{}); // nothing published

@@ -12,16 +12,18 @@ using namespace vq7::model;
 
 namespace {
 
-// One buffer, by either call.
-Used Get(QueueRig &rig, bool batch) {
-    if (!batch) {
+enum class Way { kSingle, kBatch, kMany };
+
+// The next buffer. kMany asks for more; but does not get any behind a bad one.
+Used Get(QueueRig &rig, Way way) {
+    if (way == Way::kSingle) {
         return rig.Get();
     }
-    VIRTQ_COMPLETION out = {&out, 0xDEAD};
+    VIRTQ_COMPLETION out[4] = {{&out, 0xDEAD}};
     UINT16 count = 0xBEEF;
-    NTSTATUS status = VirtqSplitGetUsedBatch(rig.vq(), &out, 1, &count);
+    NTSTATUS status = VirtqSplitGetUsedBatch(rig.vq(), out, way == Way::kMany ? 4 : 1, &count);
     EXPECT_EQ(count, status == STATUS_SUCCESS ? 1 : 0);
-    return {status, out.cookie, out.len};
+    return {status, out[0].cookie, out[0].len};
 }
 
 // After the error: nothing goes any more, every buffer comes back once, and
@@ -39,7 +41,7 @@ void ExpectBrokenAndRecoverable(QueueRig &rig, NTSTATUS why, std::set<void *> ou
     EXPECT_EQ(rig.Add(rig.Segments(0, 1), nullptr, &head), STATUS_INVALID_DEVICE_STATE);
     EXPECT_EQ(VirtqSplitPublishChecked(vq, 0), STATUS_INVALID_DEVICE_STATE);
     EXPECT_EQ(VirtqSplitPublishBatch(vq, &head, 0), STATUS_INVALID_DEVICE_STATE);
-    EXPECT_EQ(Get(rig, true).status, STATUS_INVALID_DEVICE_STATE);
+    EXPECT_EQ(Get(rig, Way::kBatch).status, STATUS_INVALID_DEVICE_STATE);
     if (!outstanding.empty()) {
         EXPECT_EQ(VirtqSplitResetChecked(vq), VIRTQ_STATUS_BUFFERS_LEFT);
         EXPECT_EQ(VirtqSplitBrokenStatus(vq), why);
@@ -62,8 +64,9 @@ void ExpectBrokenAndRecoverable(QueueRig &rig, NTSTATUS why, std::set<void *> ou
     }
 }
 
-// With and without EVENT_IDX; taken back one by one and in batches.
-class Trust : public ::testing::TestWithParam<std::tuple<bool, bool>> {
+// With and without EVENT_IDX; taken back one by one, and in batches of one and of
+// many, where another entry waits behind the bad one if the queue has another buffer.
+class Trust : public ::testing::TestWithParam<std::tuple<bool, Way>> {
   protected:
     QueueRig rig{{.size = 8,
                   .event_idx = std::get<0>(GetParam()),
@@ -73,14 +76,14 @@ class Trust : public ::testing::TestWithParam<std::tuple<bool, bool>> {
     UINT16 a = 0, b = 0;
 
     Used Take() {
-        return Get(rig, std::get<1>(GetParam()));
+        return Get(rig, ways_ == Way::kMany ? Way::kBatch : ways_);
     }
 
     void ExpectRefused(NTSTATUS why) {
         EXPECT_TRUE(VirtqSplitHasUsed(rig.vq()));
-        Used used = Take();
+        Used used = Get(rig, ways_);
         EXPECT_EQ(used.status, why);
-        if (!std::get<1>(GetParam())) {
+        if (ways_ == Way::kSingle) {
             EXPECT_EQ(used.cookie, nullptr);
             EXPECT_EQ(used.length, 0u);
         }
@@ -96,16 +99,25 @@ class Trust : public ::testing::TestWithParam<std::tuple<bool, bool>> {
 
     void Claim(UINT32 id, UINT32 length) {
         UINT16 index = rig.vq()->last_used_idx;
+        UINT16 count = ways_ == Way::kMany && VirtqSplitInFlight(rig.vq()) > 1 ? 2 : 1;
         rig.device->PutUsed(index, id, length);
-        rig.device->PutUsedIdx(static_cast<UINT16>(index + 1));
+        rig.device->PutUsed(static_cast<UINT16>(index + count - 1), count == 1 ? id : b,
+                            count == 1 ? length : 0);
+        rig.device->PutUsedIdx(static_cast<UINT16>(index + count));
     }
+
+    const Way ways_ = std::get<1>(GetParam());
 };
 
-INSTANTIATE_TEST_SUITE_P(All, Trust, ::testing::Combine(::testing::Bool(), ::testing::Bool()),
-                         [](const auto &info) {
-                             return std::string(std::get<0>(info.param) ? "EventIdx" : "Flags") +
-                                    (std::get<1>(info.param) ? "Batch" : "Single");
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    All, Trust,
+    ::testing::Combine(::testing::Bool(), ::testing::Values(Way::kSingle, Way::kBatch, Way::kMany)),
+    [](const auto &info) {
+        return std::string(std::get<0>(info.param) ? "EventIdx" : "Flags") +
+               (std::get<1>(info.param) == Way::kSingle  ? "Single"
+                : std::get<1>(info.param) == Way::kBatch ? "Batch"
+                                                         : "Many");
+    });
 
 TEST_P(Trust, StatusesAreDistinct) // 2.7.8
 {

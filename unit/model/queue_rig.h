@@ -37,7 +37,7 @@ class QueueRig {
   public:
     explicit QueueRig(const QueueOptions &options = {})
         : options_(options), memory_(MemoryFor(options)),
-          state_(VirtqSplitStateSize(options.size) / sizeof(std::max_align_t) + 1) {
+          state_(VirtqSplitStateSize(options.size) / sizeof(std::uint64_t)) {
         const std::size_t size = options.size;
         std::uint64_t desc, avail, used;
         if (options.separate_areas) {
@@ -150,7 +150,7 @@ class QueueRig {
 
     QueueOptions options_;
     GuestMemory memory_;
-    std::vector<std::max_align_t> state_;
+    std::vector<std::uint64_t> state_; // not a byte more than it needs
     bool kicks_in_halves_ = false;
     std::uint64_t pool_ = 0;
     unsigned buffers_ = 0;
