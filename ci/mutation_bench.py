@@ -294,19 +294,20 @@ class Workplace:
         if differs or mutant.operator == "order":
             if "virtqueue" in families and self.bench.order.finds(self, units):
                 return "order"
-            if "virtqueue" in families and self.bench.model.finds(self, units):
-                return "model"
         if self.code(self.compile(units, LIBRARY + M32) or {}) != self.originals[mutant.path][1]:
             differs = True
             if self.bench.m32 and self.bench.m32.finds(self, units):
                 return "m32"
-        if not differs:
-            return "survived" if mutant.operator == "order" else "same"
-        sanitized = self.compile(units, STRICT)
-        for family in families:
-            if self.tests_find(self.bench.sanitized()[family], sanitized, {}):
-                return "sanitizer"
-        return "survived"
+        if differs:
+            sanitized = self.compile(units, STRICT)
+            for family in families:
+                if self.tests_find(self.bench.sanitized()[family], sanitized, {}):
+                    return "sanitizer"
+        if differs or mutant.operator == "order":
+            if "virtqueue" in families and self.bench.model.finds(self, units):
+                return "model"
+            return "survived"
+        return "same"
 
     def tests_find(self, suite, units, tests):
         program = self.folder / "tests"
