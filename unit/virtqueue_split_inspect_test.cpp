@@ -123,10 +123,13 @@ TEST(VirtqSplitDump, LineByLine) {
     QueueRig own({.size = 2, .indirect = true, .tables = 2, .table_size = 2});
     own.vq()->indirect_threshold = 0;
     own.Submit(own.Segments(0, 1), nullptr);
+    own.vq()->indirect_threshold = 8;
+    own.Submit(own.Segments(0, 1), nullptr);
     expected = Dump(own.vq());
-    EXPECT_EQ(expected[4], "  indirect tables: 2 of 2, one for each descriptor, above 0 segments");
+    EXPECT_EQ(expected[4], "  indirect tables: 2 of 2, one for each descriptor, above 8 segments");
     EXPECT_EQ(expected[6],
               "  head 0 in flight count 1 writable 64 table of its own cookie " + hex(0, pointer));
+    EXPECT_EQ(expected[7], "  head 1 in flight count 1 writable 64 cookie " + hex(0, pointer));
 
     QueueRig plain({.size = 1});
     expected = Dump(plain.vq());
