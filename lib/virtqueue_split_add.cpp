@@ -323,10 +323,10 @@ NTSTATUS VirtqSplitAddBatch(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffers, UINT16
         return STATUS_INVALID_PARAMETER;
     }
     *added_out = 0;
-    if (buffers == NULL || heads_out == NULL || (vq == NULL && count != 0)) {
+    if (vq == NULL || buffers == NULL || heads_out == NULL) {
         return STATUS_INVALID_PARAMETER;
     }
-    if (count != 0 && VIRTIO_UNLIKELY(vq->broken_status != STATUS_SUCCESS)) {
+    if (VIRTIO_UNLIKELY(vq->broken_status != STATUS_SUCCESS)) {
         return STATUS_INVALID_DEVICE_STATE;
     }
     for (; added < count; added++) {

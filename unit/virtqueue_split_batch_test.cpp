@@ -282,6 +282,8 @@ TEST(VirtqSplitBatch, BadParameters) {
               STATUS_INVALID_PARAMETER);
     EXPECT_EQ(n, 0);
     EXPECT_EQ(VirtqSplitAddBatch(vq, nullptr, 1, batch.heads.data(), &n), STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(VirtqSplitAddBatch(vq, batch.buffers.data(), 0, batch.heads.data(), &n),
+              STATUS_SUCCESS);
     EXPECT_EQ(VirtqSplitAddBatch(vq, batch.buffers.data(), 1, nullptr, &n),
               STATUS_INVALID_PARAMETER);
     EXPECT_EQ(VirtqSplitAddBatch(vq, batch.buffers.data(), 1, batch.heads.data(), nullptr),
@@ -319,10 +321,17 @@ TEST(VirtqSplitBatch, ABrokenQueueTakesNone) // 2.7.8
     UINT16 head;
     ASSERT_EQ(rig.Add(rig.Segments(0, 1), nullptr, &head), STATUS_SUCCESS);
     ASSERT_EQ(VirtqSplitDetachUnused(rig.vq(), &cookie), STATUS_SUCCESS);
-    UINT16 added = 9;
-    EXPECT_EQ(VirtqSplitAddBatch(rig.vq(), batch.buffers.data(), 2, batch.heads.data(), &added),
-              STATUS_INVALID_DEVICE_STATE);
-    EXPECT_EQ(added, 0);
+    for (UINT16 count : {0, 1, 2}) {
+        UINT16 added = 9;
+        EXPECT_EQ(
+            VirtqSplitAddBatch(rig.vq(), batch.buffers.data(), count, batch.heads.data(), &added),
+            STATUS_INVALID_DEVICE_STATE);
+        EXPECT_EQ(added, 0);
+        added = 9;
+        EXPECT_EQ(VirtqSplitSubmitBatch(rig.vq(), batch.buffers.data(), count, &added),
+                  STATUS_INVALID_DEVICE_STATE);
+        EXPECT_EQ(added, 0);
+    }
 }
 
 } // namespace
