@@ -246,6 +246,25 @@ TEST(VirtqSplitBatch, ManyTakenAtOnceGiveBackTheirTables) // 2.7.5.3, 2.7.14
     }
 }
 
+TEST(VirtqSplitBatch, AsManyAreTakenAsThereIsRoomFor) // 2.7.14
+{
+    for (UINT16 waiting : {1, 2, 3, 4}) {
+        for (UINT16 cap : {1, 2, 3, 4}) {
+            QueueRig rig({.size = 4});
+            for (UINT32 i = 0; i < waiting; i++) {
+                rig.device->Push(rig.Submit(rig.Segments(0, 1), Cookie(i)), 0);
+            }
+            VIRTQ_COMPLETION out[5] = {};
+            UINT16 count;
+            ASSERT_EQ(VirtqSplitGetUsedBatch(rig.vq(), out, cap, &count), STATUS_SUCCESS);
+            EXPECT_EQ(count, std::min(waiting, cap));
+            EXPECT_EQ(out[count - 1].cookie, Cookie(count - 1u));
+            EXPECT_EQ(out[count].cookie, nullptr);
+            EXPECT_EQ(VirtqSplitInFlight(rig.vq()), waiting - count);
+        }
+    }
+}
+
 TEST(VirtqSplitBatch, OneOfManyTakenAtOnceAgain) // 2.7.8
 {
     QueueRig rig({.size = 8});
