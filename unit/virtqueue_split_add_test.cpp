@@ -287,6 +287,19 @@ TEST(VirtqSplitAdd, AFreeListDamagedFurtherOnIsSeen) {
     }
 }
 
+TEST(VirtqSplitAdd, APoolIsLeftAloneWhereIndirectWasNotNegotiated) // 2.7.5.3.1
+{
+    QueueRig rig({.size = 8, .indirect = false, .tables = 8, .table_size = 4});
+    rig.vq()->indirect_threshold = 0;
+    for (unsigned segments : {1u, 2u, 3u}) {
+        rig.Submit(rig.Segments(0, segments), nullptr);
+        auto chain = rig.device->Pop();
+        ASSERT_TRUE(chain);
+        EXPECT_EQ(chain->segments.size(), segments);
+    }
+    EXPECT_EQ(rig.vq()->num_free, 8 - 1 - 2 - 3);
+}
+
 TEST(VirtqSplitAdd, DamagedFreeListIsSeen) {
     // Only a stray write of the driver itself can do this: the list is private.
     QueueRig rig({.size = 8, .indirect = true, .tables = 2, .table_size = 4});

@@ -170,6 +170,8 @@ TEST(VirtqSplitInit, RefusesAddressesThatWrap) // 2.7
     UINT64 highest = (~UINT64(0) - (size - 1)) & ~UINT64(15);
     EXPECT_EQ(InitWith({.pa = highest, .align = 16}), STATUS_SUCCESS);
     EXPECT_EQ(InitWith({.pa = highest + 16, .align = 16}), STATUS_INVALID_PARAMETER);
+    // Between two of its parts, each of which alone would be in order.
+    EXPECT_EQ(InitWith({.pa = ~UINT64(4095), .align = 4096}), STATUS_INVALID_PARAMETER);
     std::vector<UINT8> state(VirtqSplitStateSize(8));
     EXPECT_EQ(VirtqSplitInit(reinterpret_cast<VIRTQ_SPLIT *>(state.data()), 8, FALSE, FALSE,
                              (void *)~(uintptr_t)15, 0x1000, 16, nullptr, 0, 0, 0),

@@ -310,6 +310,9 @@ TEST_P(Trust, LengthsOfALegacyDeviceAreCut) // 2.7.8.2, legacy interface
     EXPECT_FALSE(VirtqSplitIsBroken(rig.vq()));
     VirtqSplitSetCutUsedLength(rig.vq(), FALSE);
     VirtqSplitSetCutUsedLength(nullptr, TRUE);
+    b = rig.Submit(rig.Segments(0, 1), Cookie(3));
+    Claim(b, 65);
+    ExpectRefused(VIRTQ_STATUS_USED_LENGTH);
 }
 
 TEST_P(Trust, LengthOfAReadOnlyChainIsZero) // 2.7.8.2
