@@ -28,6 +28,14 @@ struct Records {
         return n;
     }
 
+    // Puts `n` records in before the one at `to`, as far as there is room.
+    void Put(std::size_t to, const std::uint8_t *records, std::size_t n) {
+        if (to < room) {
+            n = Open(to, n);
+            std::memcpy(At(to), records, n * format.record);
+        }
+    }
+
     void Erase(std::size_t i, std::size_t n) {
         std::memmove(At(i), At(i + n), (count - i - n) * format.record);
         count -= n;
@@ -46,11 +54,7 @@ void Insert(Records &r, Random &random) {
     std::uint8_t fresh[8 * 16];
     std::size_t n = r.format.fill_records(random, fresh, 8);
     std::size_t i = random.Below(3) == 0 ? r.count : Pick(random, r.count + 1);
-    if (i >= r.room) {
-        return;
-    }
-    n = r.Open(i, n);
-    std::memcpy(r.At(i), fresh, n * r.format.record);
+    r.Put(i, fresh, n);
 }
 
 void Delete(Records &r, Random &random) {
@@ -64,11 +68,7 @@ void Duplicate(Records &r, Random &random) {
     std::size_t n = RangeLength(random, r.count - from);
     std::memcpy(copy, r.At(from), n * r.format.record);
     std::size_t to = random.Below(2) == 0 ? from + n : Pick(random, r.count + 1);
-    if (to >= r.room) {
-        return;
-    }
-    n = r.Open(to, n);
-    std::memcpy(r.At(to), copy, n * r.format.record);
+    r.Put(to, copy, n);
 }
 
 void Swap(Records &r, Random &random) {

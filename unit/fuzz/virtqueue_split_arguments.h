@@ -22,6 +22,9 @@ inline void CheckNullArguments(VIRTQ_SPLIT *vq) {
     bool right = VirtqSplitAddBuffer(nullptr, &sg, 1, nullptr, &number) == refused &&
                  VirtqSplitAddBatch(vq, nullptr, 1, &number, &number) == refused &&
                  VirtqSplitAddBatch(vq, &buffer, 1, &number, nullptr) == refused &&
+                 VirtqSplitSubmitBatch(nullptr, &buffer, 1, &number) == refused &&
+                 VirtqSplitSubmitBatch(vq, nullptr, 1, &number) == refused &&
+                 VirtqSplitSubmitBatch(vq, &buffer, 1, nullptr) == refused &&
                  VirtqSplitPublishChecked(nullptr, 0) == refused &&
                  VirtqSplitPublishBatch(nullptr, &number, 1) == refused &&
                  VirtqSplitGetUsed(nullptr, &cookie, &len) == refused &&
@@ -32,7 +35,8 @@ inline void CheckNullArguments(VIRTQ_SPLIT *vq) {
                  VirtqSplitDetachUnused(vq, nullptr) == refused &&
                  VirtqSplitDetachUnused(nullptr, &cookie) == refused &&
                  VirtqSplitResetChecked(nullptr) == refused && !VirtqSplitKickPrepare(nullptr) &&
-                 !VirtqSplitHasUsed(nullptr) && VirtqSplitQueueSize(nullptr) == 0 &&
+                 !VirtqSplitKick(nullptr) && !VirtqSplitHasUsed(nullptr) &&
+                 VirtqSplitQueueSize(nullptr) == 0 &&
                  VirtqSplitMaxChain(vq) == VirtqSplitQueueSize(vq);
     Require(right, "null arguments are refused");
     unsigned lines = 0;

@@ -46,4 +46,35 @@ inline void Spoil(VIRTQ_SG *sg, UINT16 count, unsigned at, unsigned fault) {
     }
 }
 
+constexpr UINT16 kMaxBuffers = 6;
+
+// The buffers of kAddBatch and kSubmit, at the end of their array like the segments.
+class Batch {
+  public:
+    Batch(const Operation &o, Driver &driver) : count(o.a % kMaxBuffers) {
+        const unsigned odd = o.c % 8, fault = o.c >> 3 & 7;
+        for (UINT16 i = 0; i < count; i++) {
+            UINT16 n = static_cast<UINT16>(1 + (o.b + i) % 3u);
+            VIRTQ_SG *sg = sg_[i] + (3 - n);
+            std::copy_n(Segments(n, o.b >> 4, o.b + i), n, sg);
+            if (odd == i) {
+                Spoil(sg, n, 0, fault);
+            }
+            First()[i].sg = odd == i && fault == kNullSegments ? nullptr : sg;
+            First()[i].sg_count = odd == i && fault == kNoSegment ? UINT16{0} : n;
+            First()[i].cookie = driver.NextCookie();
+        }
+    }
+
+    VIRTQ_BUFFER *First() {
+        return buffers_ + (kMaxBuffers - count);
+    }
+
+    const UINT16 count;
+
+  private:
+    VIRTQ_SG sg_[kMaxBuffers][3];
+    VIRTQ_BUFFER buffers_[kMaxBuffers]; // the last member: nothing of ours is behind it
+};
+
 } // namespace fuzz

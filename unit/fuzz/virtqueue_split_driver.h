@@ -1,40 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
-// The driver of the fuzzed queue: each call to the library, judged by the model
-// and by what it wrote to the ring.
+// The driver of the fuzzed queue: what virtqueue_split_giver.h gives away, taken
+// back; interrupts, detaching, resetting. Each call is judged by the model and by
+// what it wrote to the ring.
 #pragma once
 
 #include <algorithm>
 
-#include "reached.h"
-#include "virtqueue_split_model.h"
-#include "virtqueue_split_shared.h"
+#include "virtqueue_split_giver.h"
 
 namespace fuzz {
 
-enum Function : unsigned {
-    kAddBuffer,
-    kAddIndirect, // kAddBuffer, where it took a table
-    kAddMany,
-    kPublishOne,
-    kPublishMany,
-    kGetOne,
-    kGetMany,
-    kDetachOne,
-    kResetQueue,
-    kFunctions
-};
-
-extern Reached<kFunctions> reached;
-
-class Driver {
+class Driver : public Giver {
   public:
-    static constexpr unsigned kMaxSegments = kMaxQueue + 2;
-    static constexpr UINT16 kMaxBatch = 8;
-
-    VIRTQ_SPLIT *vq = nullptr;
-    SharedRing ring;
-    Model model;
     bool ever_broken = false;
 
     // What the accessors say, after each step.
@@ -52,84 +30,6 @@ class Driver {
             Require(vq->avail_idx == model.avail_idx && vq->last_used_idx == model.last_used,
                     "both indices");
         }
-    }
-
-    void *NextCookie() {
-        return reinterpret_cast<void *>(cookies_++); // the first is null
-    }
-
-    // Gives the head, or NO_DESC.
-    UINT16 Add(const VIRTQ_SG *sg, UINT16 count) {
-        void *cookie = NextCookie();
-        Allowed allowed = model.JudgeAdd(sg, count);
-        UINT16 head = VIRTQ_SPLIT_NO_DESC;
-        NTSTATUS status =
-            reached.Note(kAddBuffer, VirtqSplitAddBuffer(vq, sg, count, cookie, &head));
-        Settle(allowed, status, sg, count, cookie, head);
-        return NT_SUCCESS(status) ? head : VIRTQ_SPLIT_NO_DESC;
-    }
-
-    void AddBatch(const VIRTQ_BUFFER *buffers, UINT16 count, UINT16 *heads) {
-        UINT16 added = 0xFFFF;
-        NTSTATUS status =
-            reached.Note(kAddMany, VirtqSplitAddBatch(vq, buffers, count, heads, &added));
-        Require(added <= count && NT_SUCCESS(status) == (added == count), "how many were added");
-        for (UINT16 i = 0; i < added || (i == added && i < count); i++) {
-            const VIRTQ_BUFFER &b = buffers[i];
-            Settle(model.JudgeAdd(b.sg, b.sg_count), i < added ? STATUS_SUCCESS : status, b.sg,
-                   b.sg_count, b.cookie, heads[i]);
-        }
-    }
-
-    void Publish(UINT16 head) {
-        bool right = model.IsAdded(head);
-        NTSTATUS status = reached.Note(kPublishOne, VirtqSplitPublishChecked(vq, head));
-        if (model.broken != STATUS_SUCCESS) {
-            Require(status == STATUS_INVALID_DEVICE_STATE, "publish on a broken queue");
-        } else if (!right) {
-            Require(status == model.Misuse(VIRTQ_STATUS_NOT_ADDED), "publish of a wrong head");
-        } else {
-            Require(status == STATUS_SUCCESS, "publish");
-            SeePublished(&head, 1);
-        }
-    }
-
-    void PublishBatch(const UINT16 *heads, UINT16 count) {
-        std::uint32_t seen = 0;
-        bool right = true;
-        for (UINT16 i = 0; i < count; i++) {
-            right &= model.IsAdded(heads[i]) && (seen >> heads[i] & 1) == 0;
-            seen |= right ? 1u << heads[i] : 0;
-        }
-        NTSTATUS status = reached.Note(kPublishMany, VirtqSplitPublishBatch(vq, heads, count));
-        if (model.broken != STATUS_SUCCESS) {
-            Require(status == STATUS_INVALID_DEVICE_STATE, "publish on a broken queue");
-        } else if (!right) {
-            Require(status == model.Misuse(VIRTQ_STATUS_NOT_ADDED), "publish of a wrong head");
-        } else {
-            Require(status == STATUS_SUCCESS, "publish");
-            SeePublished(heads, count);
-        }
-    }
-
-    void KickPrepare() {
-        UINT32 added = model.published - model.settled;
-        bool full = model.kick_when_full && model.was_full;
-        bool wanted = (ring.UsedFlags() & 1) == 0;
-        if (model.event_idx) { // 2.7.10.1: did the last `added` steps pass avail_event?
-            wanted = static_cast<UINT16>(model.avail_idx - 1 - ring.AvailEvent()) < added;
-        }
-        bool kick = model.broken == STATUS_SUCCESS && (full || (added != 0 && wanted));
-        Require((VirtqSplitKickPrepare(vq) != FALSE) == kick, "kick when the device wants it");
-        if (model.broken == STATUS_SUCCESS) {
-            model.prepared = model.published;
-        }
-    }
-
-    void KickCommit() {
-        VirtqSplitKickCommit(vq);
-        model.settled = model.prepared;
-        model.was_full = false;
     }
 
     UINT16 Waiting() const {
@@ -281,57 +181,6 @@ class Driver {
     }
 
   private:
-    void Settle(const Allowed &allowed, NTSTATUS status, const VIRTQ_SG *sg, UINT16 count,
-                void *cookie, UINT16 head) {
-        Require(allowed.Has(status), "judgement of a buffer to add");
-        if (NT_SUCCESS(status)) {
-            SeeAdded(head, sg, count, cookie);
-        } else if (status == STATUS_INSUFFICIENT_RESOURCES) {
-            model.was_full = true;
-        }
-    }
-
-    // The chain, as the device will read it (2.7.5): exactly the buffer.
-    void SeeAdded(UINT16 head, const VIRTQ_SG *sg, UINT16 count, void *cookie) {
-        Require(head < model.qsz, "a head in range");
-        Chain chain = {cookie, 0, 1u << head, -1};
-        Area table = ring.area[0];
-        unsigned at = head;
-        if (model.TakesTable(count)) {
-            Descriptor first = ring.Desc(table, head);
-            std::uint64_t offset = first.addr - SharedRing::kPoolAddress;
-            Require(first.flags == 4 && first.len == 16u * count &&
-                        offset % (16u * model.entries) == 0 && offset < ring.pool.size,
-                    "a descriptor of a table");
-            chain.table = static_cast<int>(offset / (16u * model.entries));
-            table = {ring.pool.bytes + offset, 16u * model.entries};
-            at = 0;
-            (void)reached.Note(kAddIndirect, STATUS_SUCCESS);
-        }
-        for (UINT16 i = 0; i < count; i++) {
-            Require(at < model.qsz && at < table.size / 16, "a descriptor in range");
-            Descriptor d = ring.Desc(table, at);
-            unsigned flags = (i + 1 < count ? 1u : 0u) | (sg[i].write ? 2u : 0u);
-            Require(d.addr == sg[i].addr && d.len == sg[i].len && d.flags == flags,
-                    "a descriptor as the segment");
-            chain.writable += sg[i].write ? sg[i].len : 0;
-            chain.members |= chain.table < 0 ? 1u << at : 0;
-            at = d.next;
-        }
-        Require(chain.table >= 0 || __builtin_popcount(chain.members) == count, "no loop");
-        model.Enter(head, chain);
-    }
-
-    void SeePublished(const UINT16 *heads, UINT16 count) {
-        for (UINT16 i = 0; i < count; i++) {
-            Require(ring.AvailHead(model.avail_idx) == heads[i], "avail ring entry");
-            model.Publish(heads[i]);
-        }
-        if (count != 0) {
-            Require(ring.AvailIdx() == model.avail_idx, "avail->idx");
-        }
-    }
-
     void SeeReturned(UINT32 id, UINT32 claimed, void *cookie, UINT32 len) {
         Require(cookie == model.chains[id].cookie, "the cookie of that buffer");
         Require(len == std::min(claimed, model.chains[id].writable), "length within the buffer");
@@ -361,8 +210,6 @@ class Driver {
             Require(ring.AvailFlags() == 0, "avail->flags with EVENT_IDX");
         }
     }
-
-    std::uintptr_t cookies_ = 0;
 };
 
 } // namespace fuzz

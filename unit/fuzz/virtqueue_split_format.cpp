@@ -32,6 +32,11 @@ void PutAdd(Random &random, std::uint8_t *record) {
     Put(record, kAdd, 1 + Small(random), Small(random), random.Below(4) ? 0xC0 : random.Byte());
 }
 
+// One to five buffers, mostly with one at fault.
+void PutSubmit(Random &random, std::uint8_t *record) {
+    Put(record, kSubmit, 1 + random.Below(5), random.Byte(), random.Byte());
+}
+
 // One operation, or a few that belong together.
 std::size_t FillRecords(Random &random, std::uint8_t *records, std::size_t room) {
     if (room < 4 || random.Below(3) == 0) {
@@ -41,7 +46,11 @@ std::size_t FillRecords(Random &random, std::uint8_t *records, std::size_t room)
     std::size_t n = 0;
     std::uint32_t adds = 1 + random.Below(3);
     for (std::uint32_t i = 0; i < adds && n + 3 < room; i++) {
-        PutAdd(random, records + 4 * n++);
+        if (random.Below(4) == 0) {
+            PutSubmit(random, records + 4 * n++);
+        } else {
+            PutAdd(random, records + 4 * n++);
+        }
     }
     switch (random.Below(6)) {
     case 0:

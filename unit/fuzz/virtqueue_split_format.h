@@ -39,7 +39,7 @@ enum Op : std::uint8_t {
     kPublish,      // the a-th of those added, or head b where c is odd
     kPublishBatch, // a % 6 of those added, from the lowest; c & 7: 1 the last twice,
                    // 2 head b at the end
-    kKick,         // a & 3: 0 both, 1 prepare, 2 commit
+    kKick,         // a & 3: 0 both, 1 prepare, 2 commit, 3 both in one call
     kGet,          // one
     kGetBatch,     // a % 8 of them (0 is refused)
     kDrain,        // as the documented loop
@@ -59,8 +59,14 @@ enum Op : std::uint8_t {
     kPokePool,     // byte c at a | b << 8 of the tables
     kDeviceWishes, // used->flags a; avail_event is b signed away from avail->idx
     kScribble,     // a & 3: descriptors, avail ring, used ring, tables; all become c
+    // driver, later: the numbers above are those of the corpus
+    kSubmit, // as kAddBatch, and published
     kOps
 };
+
+constexpr bool IsDevice(Op op) {
+    return op >= kComplete && op <= kScribble;
+}
 
 // What is wrong with a buffer (operand c % 8 of kAddOdd).
 enum Fault : std::uint8_t {

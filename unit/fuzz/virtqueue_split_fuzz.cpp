@@ -53,10 +53,10 @@ class Session {
             std::memcpy(&o, data, n);
             data += n;
             size -= n;
-            if (o.op % kOps < kComplete) {
-                DriverStep(o);
-            } else {
+            if (IsDevice(static_cast<Op>(o.op % kOps))) {
                 DeviceStep(o);
+            } else {
+                DriverStep(o);
             }
             driver_.Check();
         }
@@ -119,24 +119,14 @@ class Session {
     }
 
     void AddBatch(const Operation &o) {
-        VIRTQ_BUFFER buffers[6];
-        UINT16 heads[6];
-        UINT16 count = o.a % 6;
-        VIRTQ_SG sg[6][3];
-        for (UINT16 i = 0; i < count; i++) {
-            UINT16 n = static_cast<UINT16>(1 + (o.b + i) % 3u);
-            std::copy_n(Segments(n, o.b >> 4, o.b + i), n, sg[i]);
-            if (o.c % 8 == i) {
-                Spoil(sg[i], n, 0, o.c >> 3 & 7);
-            }
-            buffers[i] = {sg[i], n, driver_.NextCookie()};
-            if (o.c % 8 == i && (o.c >> 3 & 7) == kNullSegments) {
-                buffers[i].sg = nullptr;
-            } else if (o.c % 8 == i && (o.c >> 3 & 7) == kNoSegment) {
-                buffers[i].sg_count = 0;
-            }
-        }
-        driver_.AddBatch(buffers, count, heads);
+        Batch batch(o, driver_);
+        UINT16 heads[kMaxBuffers];
+        driver_.AddBatch(batch.First(), batch.count, heads + (kMaxBuffers - batch.count));
+    }
+
+    void Submit(const Operation &o) {
+        Batch batch(o, driver_);
+        driver_.SubmitBatch(batch.First(), batch.count);
     }
 
     // The n-th set bit, counted round.
@@ -170,6 +160,18 @@ class Session {
         driver_.PublishBatch(heads, count);
     }
 
+    void Kick(const Operation &o) {
+        if ((o.a & 3) == 3) {
+            return driver_.Kick();
+        }
+        if ((o.a & 3) != 2) {
+            driver_.KickPrepare();
+        }
+        if ((o.a & 3) != 1) {
+            driver_.KickCommit();
+        }
+    }
+
     void DriverStep(const Operation &o) {
         switch (o.op % kOps) {
         case kAdd:
@@ -182,14 +184,10 @@ class Session {
             return Publish(o);
         case kPublishBatch:
             return PublishBatch(o);
+        case kSubmit:
+            return Submit(o);
         case kKick:
-            if ((o.a & 3) != 2) {
-                driver_.KickPrepare();
-            }
-            if ((o.a & 3) != 1) {
-                driver_.KickCommit();
-            }
-            return;
+            return Kick(o);
         case kGet:
             return driver_.Get();
         case kGetBatch:

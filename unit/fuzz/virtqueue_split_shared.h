@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "guarded_memory.h"
+#include "require.h"
 #include "virtqueue_split.h"
 #include "virtqueue_split_format.h"
 
@@ -125,6 +126,53 @@ class SharedRing {
     }
 
     UINT16 qsz_ = 0;
+};
+
+// The avail ring as it was before a call, to see what the call wrote.
+class AvailImage {
+  public:
+    explicit AvailImage(const SharedRing &ring) : size_(ring.area[1].size) {
+        std::memcpy(bytes_, ring.area[1].bytes, size_);
+    }
+
+    // Written were the heads, from entry `index` on, and avail->idx behind them: no
+    // more, no less. None: nothing was written.
+    void RequireOnly(const SharedRing &ring, UINT16 index, const UINT16 *heads,
+                     UINT16 count) const {
+        AvailImage expected = *this;
+        for (UINT16 i = 0; i < count; i++) {
+            expected.Put(EntryAt(index + i), heads[i]);
+        }
+        if (count != 0) {
+            expected.Put(2, static_cast<UINT16>(index + count));
+        }
+        expected.RequireSame(ring, "the heads in the avail ring, then avail->idx, no more");
+    }
+
+    // Written were at most `count` entries from `index` on.
+    void RequireOnlyEntries(const SharedRing &ring, UINT16 index, UINT16 count) const {
+        AvailImage expected = *this;
+        for (UINT16 i = 0; i < count; i++) {
+            expected.Put(EntryAt(index + i), ring.AvailHead(static_cast<UINT16>(index + i)));
+        }
+        expected.RequireSame(ring, "a refused publish leaves avail->idx and what is before it");
+    }
+
+  private:
+    void RequireSame(const SharedRing &ring, const char *what) const {
+        Require(std::memcmp(bytes_, ring.area[1].bytes, size_) == 0, what);
+    }
+
+    void Put(std::size_t at, UINT16 value) {
+        std::memcpy(bytes_ + at, &value, sizeof(value));
+    }
+
+    std::size_t EntryAt(unsigned index) const {
+        return 4 + 2u * (index & ((size_ - 6) / 2 - 1));
+    }
+
+    std::uint8_t bytes_[6 + 2 * kMaxQueue];
+    std::size_t size_;
 };
 
 } // namespace fuzz
