@@ -206,7 +206,7 @@ class PciFunction {
     void Observe(unsigned bar, std::uint32_t at, unsigned width, std::uint32_t value) {
         const Structure *s = layout.structures;
         std::uint32_t notify_at = layout.modern ? s[2].offset : 16;
-        std::uint32_t notify_end = layout.modern ? s[2].offset + s[2].length : 18;
+        std::uint64_t notify_end = layout.modern ? std::uint64_t{s[2].offset} + s[2].length : 18;
         unsigned notify_bar = layout.modern ? s[2].bar : 0;
         if (width == 2 && bar == notify_bar && at >= notify_at && at < notify_end) {
             notifies++;
