@@ -22,7 +22,10 @@ command -v afl-fuzz >/dev/null || { echo "afl: no afl-fuzz: install Debian's afl
 # No terminal, no tuning of the machine, no questions; a core pattern that pipes
 # to a program only makes crashes slower to be seen. What takes 1 s is tried again,
 # and is a hang after 5: the machine may be busy with something else.
-export AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFINITY=1
+export AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1
+# One core for the fuzzer and the harness, which never run at the same time: waking
+# another core takes longer than an input. afl_main.cpp wants SIGTERM at a timeout.
+export AFL_TRY_AFFINITY=1 AFL_KILL_SIGNAL=15
 export AFL_NO_COLOR=1 AFL_HANG_TMOUT=5000 AFL_CUSTOM_MUTATOR_LIBRARY=$bin/${name}_afl.so
 rm -rf "$out"
 mkdir -p "$out"
