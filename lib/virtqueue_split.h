@@ -354,6 +354,8 @@ VOID VirtqSplitKickCommit(VIRTQ_SPLIT *vq);
  * VirtqSplitKickPrepare and VirtqSplitKickCommit in one, and cheaper: for a
  * caller that writes the notify register whenever the answer is TRUE, at once or
  * after giving up its lock. What is published after the call counts for the next.
+ * VirtqSplitKickCommit does not follow: it has nothing to end, and what it would
+ * settle again costs a needless notification.
  */
 BOOLEAN VirtqSplitKick(VIRTQ_SPLIT *vq);
 
