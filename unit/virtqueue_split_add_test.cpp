@@ -166,6 +166,27 @@ TEST(VirtqSplitAdd, TablesAreApartAndInsideThePool) // 2.7.5.3
     }
 }
 
+TEST(VirtqSplitAdd, FewerTablesThanDescriptorsAreTakenFromTheFirst) // 2.7.5.3
+{
+    QueueRig rig({.size = 8, .indirect = true, .tables = 2, .table_size = 3});
+    rig.vq()->indirect_threshold = 1;
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 4; i++) {
+            rig.Submit(rig.Segments(0, 1), nullptr);
+        }
+        std::set<UINT64> tables;
+        for (int i = 0; i < 2; i++) {
+            UINT16 head = rig.Submit(rig.Segments(1, 2), nullptr);
+            tables.insert(rig.Memory().Load64(rig.device->DescAt(head)) - rig.Pool());
+        }
+        EXPECT_EQ(tables, (std::set<UINT64>{0, 48}));
+        while (auto chain = rig.device->Pop()) {
+            rig.device->Push(chain->head, 0);
+            ASSERT_EQ(rig.Get().status, STATUS_SUCCESS);
+        }
+    }
+}
+
 TEST(VirtqSplitAdd, BadSegmentsAreSeenWhereverTheyGo) // 2.7.4.2, 2.7.5
 {
     for (UINT16 tables : {0, 2, 4}) { // none, shared by all, and each descriptor's own

@@ -119,6 +119,8 @@ TEST(VirtqSplitDump, LineByLine) {
         expected.push_back("  head " + std::to_string(head) + text);
     }
     EXPECT_EQ(Dump(vq), expected);
+    (void)VirtqSplitEnableInterrupts(vq);
+    EXPECT_EQ(Dump(vq)[2].find("interrupts off"), std::string::npos);
 
     QueueRig own({.size = 2, .indirect = true, .tables = 2, .table_size = 2});
     own.vq()->indirect_threshold = 0;

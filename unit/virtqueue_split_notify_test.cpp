@@ -155,6 +155,20 @@ TEST(VirtqSplitKick, NorAreTheyWhenTheirCountWraps) // 2.7.13.4.1
     }
 }
 
+TEST(VirtqSplitKick, AsManyAsCanBeCountedAreStillCounted) // 2.7.10.1
+{
+    QueueRig rig({.size = 16, .event_idx = true});
+    for (UINT32 i = 0; i < 65535; i++) {
+        if (i == 10) {
+            (void)VirtqSplitKickPrepare(rig.vq());
+        }
+        rig.Submit({{0x1000, 8, FALSE}}, nullptr);
+        Drain(rig);
+    }
+    VirtqSplitKickCommit(rig.vq());
+    EXPECT_EQ(rig.vq()->num_added, 65535 - 10);
+}
+
 TEST(VirtqSplitKick, MoreThan65535PublishesAlwaysNotify) // 2.7.10.1 cannot say, so yes
 {
     for (UINT32 total : {65534u, 65535u, 65536u, 65537u, 131072u}) {

@@ -134,8 +134,10 @@ TEST_P(Trust, StatusesAreDistinct) // 2.7.8
 TEST_P(Trust, IdOutOfRange) // 2.7.8
 {
     for (UINT32 id : {8u, 9u, 0xFFFFu, 0x10000u, 0xFFFFFFFFu}) {
+        UINT16 before = rig.vq()->last_used_idx;
         Claim(id, 0);
         ExpectRefused(VIRTQ_STATUS_USED_ID_RANGE);
+        EXPECT_EQ(rig.vq()->last_used_idx, before + 1); // how far it came, for a debugger
         ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_ID_RANGE, {Cookie(1), Cookie(2)});
         VirtqSplitReset(rig.vq());
         rig.device->Reset();
@@ -234,6 +236,7 @@ TEST_P(Trust, IndexAheadOfWhatIsOutstanding) // 2.7.8, 2.7.14
         rig.device->PutUsed(static_cast<UINT16>(index + 1), b, 0);
         rig.device->PutUsedIdx(static_cast<UINT16>(index + ahead));
         ExpectRefused(VIRTQ_STATUS_USED_IDX_AHEAD);
+        EXPECT_EQ(rig.vq()->last_used_idx, static_cast<UINT16>(index + ahead));
         ExpectBrokenAndRecoverable(rig, VIRTQ_STATUS_USED_IDX_AHEAD, {Cookie(1), Cookie(2)});
         VirtqSplitReset(rig.vq());
         rig.device->Reset();
