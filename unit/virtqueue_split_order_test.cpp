@@ -101,6 +101,14 @@ TEST_P(Order, AFreshQueueIsEmptyWithoutAFence) // 2.7.7
     EXPECT_EQ(Of([&] { (void)VirtqSplitHasUsed(vq); }), Trace{UsedIdx()});
 }
 
+TEST_P(Order, BehindAnEnableALookNeedsNoFence) // 2.7.7, 2.7.14
+{
+    Finish();
+    ASSERT_EQ(rig.Get().status, STATUS_SUCCESS);
+    ASSERT_TRUE(VirtqSplitEnableInterrupts(vq)); // has fenced already
+    EXPECT_EQ(Of([&] { (void)VirtqSplitHasUsed(vq); }), Trace{UsedIdx()});
+}
+
 TEST_P(Order, NothingToHandOverTouchesNothing) // 2.7.13.3
 {
     EXPECT_EQ(Of([&] {
