@@ -252,6 +252,7 @@ TEST_P(Trust, IndexAheadByMoreThanTheRingHidesWhatIsInIt) // 2.7.8
         rig.device->PutUsed(index, 8, 0);
         rig.device->PutUsedIdx(static_cast<UINT16>(index + ahead));
         ExpectRefused(why);
+        EXPECT_EQ(rig.vq()->last_used_idx, index + (ahead == 8 ? 1 : ahead));
         ExpectBrokenAndRecoverable(rig, why, {Cookie(1), Cookie(2)});
         VirtqSplitReset(rig.vq());
         rig.device->Reset();
