@@ -5,6 +5,7 @@ As a pytest plugin (`-p fake_machine`) it lets the e2e suite itself be tested;
 VQ7_FAKE_FAULTS names the faults of its guest.
 """
 
+import contextlib
 import os
 import pathlib
 import time
@@ -72,6 +73,10 @@ class FakeVM(VM):
         self.console = Console(self.faults, self.folder / "console.log")
         self.state = PAUSED
         return self
+
+    @contextlib.contextmanager
+    def slow_disk(self, _):
+        yield
 
     def qmp(self, command, **arguments):
         transport, offered, _, _ = self.agent.facts()

@@ -250,6 +250,14 @@ class Host:
         path = self.root / "log" / "qemu" / f"{name}.log"
         return path if path.exists() else None
 
+    def limit_disk(self, dom, target, operations):
+        """At most so many operations a second of a disk; 0: no limit. Raises RigError."""
+        try:
+            dom.setBlockIoTune(target, {"total_iops_sec": operations},
+                               libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        except libvirt.libvirtError as bad:
+            raise RigError(f"libvirt can't limit the disk {target}: {bad}") from bad
+
     def qmp(self, dom, command, **arguments):
         """Execute a QMP command and return its `return`. Raises RigError."""
         request = json.dumps({"execute": command, "arguments": arguments})

@@ -5,6 +5,7 @@ States: new -> paused -> running -> off. Any failure on the way makes it
 `broken`, and a broken or ended machine refuses every further use, saying why.
 """
 
+import contextlib
 import itertools
 import os
 import pathlib
@@ -194,3 +195,14 @@ class VM:
     def qmp(self, command, **arguments):
         self._need(PAUSED, RUNNING)
         return self.host.qmp(self.dom, command, **arguments)
+
+    @contextlib.contextmanager
+    def slow_disk(self, operations):
+        """The disk does so many operations a second and no more, so that requests pile up."""
+        self._need(PAUSED, RUNNING)
+        self.host.limit_disk(self.dom, "vda", operations)
+        try:
+            yield
+        finally:
+            if self.state in (PAUSED, RUNNING):
+                self.host.limit_disk(self.dom, "vda", 0)
