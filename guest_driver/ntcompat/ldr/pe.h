@@ -25,77 +25,82 @@ enum {
 static const uint32_t PE_SECTION_EXECUTE = 0x20000000u;
 static const uint32_t PE_SECTION_WRITE = 0x80000000u;
 
+// As they are in a file, which may have them at odd addresses if it is damaged.
+typedef uint16_t __attribute__((aligned(1))) PeU16;
+typedef uint32_t __attribute__((aligned(1))) PeU32;
+typedef uint64_t __attribute__((aligned(1))) PeU64;
+
 struct PeDirectory {
-    uint32_t rva;
-    uint32_t size;
+    PeU32 rva;
+    PeU32 size;
 };
 
 struct PeFileHeader { // at e_lfanew, after "PE\0\0"
-    uint32_t signature;
-    uint16_t machine;
-    uint16_t section_count;
-    uint32_t time_stamp;
-    uint32_t symbols;
-    uint32_t symbol_count;
-    uint16_t optional_size;
-    uint16_t characteristics;
+    PeU32 signature;
+    PeU16 machine;
+    PeU16 section_count;
+    PeU32 time_stamp;
+    PeU32 symbols;
+    PeU32 symbol_count;
+    PeU16 optional_size;
+    PeU16 characteristics;
 };
 
 struct PeOptionalHeader { // PE32+
-    uint16_t magic;
+    PeU16 magic;
     uint8_t linker_version[2];
-    uint32_t code_size;
-    uint32_t data_size;
-    uint32_t bss_size;
-    uint32_t entry;
-    uint32_t code_base;
-    uint64_t image_base;
-    uint32_t section_alignment;
-    uint32_t file_alignment;
-    uint16_t versions[6];
-    uint32_t win32_version;
-    uint32_t image_size;
-    uint32_t header_size;
-    uint32_t checksum;
-    uint16_t subsystem;
-    uint16_t dll_characteristics;
-    uint64_t stack_heap[4];
-    uint32_t loader_flags;
-    uint32_t directory_count;
+    PeU32 code_size;
+    PeU32 data_size;
+    PeU32 bss_size;
+    PeU32 entry;
+    PeU32 code_base;
+    PeU64 image_base;
+    PeU32 section_alignment;
+    PeU32 file_alignment;
+    PeU16 versions[6];
+    PeU32 win32_version;
+    PeU32 image_size;
+    PeU32 header_size;
+    PeU32 checksum;
+    PeU16 subsystem;
+    PeU16 dll_characteristics;
+    PeU64 stack_heap[4];
+    PeU32 loader_flags;
+    PeU32 directory_count;
     PeDirectory directory[PE_DIRECTORIES];
 };
 static_assert(sizeof(PeFileHeader) == 24 && sizeof(PeOptionalHeader) == 240, "PE layout");
 
 struct PeSection {
     char name[8];
-    uint32_t virtual_size;
-    uint32_t rva;
-    uint32_t raw_size;
-    uint32_t raw_offset;
-    uint32_t unused[3];
-    uint32_t flags;
+    PeU32 virtual_size;
+    PeU32 rva;
+    PeU32 raw_size;
+    PeU32 raw_offset;
+    PeU32 unused[3];
+    PeU32 flags;
 };
 static_assert(sizeof(PeSection) == 40, "PE layout");
 
 struct PeImportDescriptor {
-    uint32_t lookup_rva;
-    uint32_t time_stamp;
-    uint32_t forwarder;
-    uint32_t name_rva;
-    uint32_t address_rva;
+    PeU32 lookup_rva;
+    PeU32 time_stamp;
+    PeU32 forwarder;
+    PeU32 name_rva;
+    PeU32 address_rva;
 };
 
 struct PeExportDirectory {
-    uint32_t flags;
-    uint32_t time_stamp;
-    uint32_t version;
-    uint32_t name_rva;
-    uint32_t ordinal_base;
-    uint32_t function_count;
-    uint32_t name_count;
-    uint32_t functions_rva;
-    uint32_t names_rva;
-    uint32_t ordinals_rva;
+    PeU32 flags;
+    PeU32 time_stamp;
+    PeU32 version;
+    PeU32 name_rva;
+    PeU32 ordinal_base;
+    PeU32 function_count;
+    PeU32 name_count;
+    PeU32 functions_rva;
+    PeU32 names_rva;
+    PeU32 ordinals_rva;
 };
 
 // An image file after PeParse, or a mapped image after PeFromMapped.
@@ -108,7 +113,7 @@ struct PeImage {
 static inline bool PeParse(const uint8_t *data, size_t size, PeImage *image) {
     if (size < 64 || data[0] != 'M' || data[1] != 'Z')
         return false;
-    uint32_t at = *(const uint32_t *)(data + 0x3C);
+    uint32_t at = *(const PeU32 *)(data + 0x3C);
     if (at > size || size - at < sizeof(PeFileHeader) + sizeof(PeOptionalHeader))
         return false;
     image->file = (const PeFileHeader *)(data + at);
@@ -152,13 +157,14 @@ static inline void PeLayOut(const PeImage *image, const uint8_t *data, uint8_t *
         uint32_t count = s->raw_size;
         if (s->virtual_size && s->virtual_size < count)
             count = s->virtual_size;
-        const uint64_t *from = (const uint64_t *)(data + s->raw_offset);
-        uint64_t *to = (uint64_t *)(target + s->rva);
-        uint32_t i8 = 0;
-        for (; i8 < count / 8; i8++)
-            to[i8] = from[i8];
-        for (uint32_t b = i8 * 8; b < count; b++)
-            target[s->rva + b] = data[s->raw_offset + b];
+        // Eight at a time; a file may have its sections anywhere.
+        const uint8_t *from = data + s->raw_offset;
+        uint8_t *to = target + s->rva;
+        uint32_t done = 0;
+        for (; count - done >= 8; done += 8)
+            __builtin_memcpy(to + done, from + done, 8);
+        for (; done < count; done++)
+            to[done] = from[done];
     }
 }
 
@@ -174,18 +180,18 @@ static inline bool PeRelocate(const PeImage *image, uint8_t *mapped, uint64_t ba
     if ((uint64_t)d.rva + d.size > limit)
         return false;
     for (uint32_t at = 0; at + 8 <= d.size;) {
-        const uint32_t *block = (const uint32_t *)(mapped + d.rva + at);
+        const PeU32 *block = (const PeU32 *)(mapped + d.rva + at);
         uint32_t page = block[0], bytes = block[1];
         if (bytes < 8 || bytes > d.size - at)
             return false;
-        const uint16_t *entries = (const uint16_t *)(block + 2);
+        const PeU16 *entries = (const PeU16 *)(block + 2);
         for (uint32_t i = 0; i < (bytes - 8) / 2; i++) {
             uint32_t type = entries[i] >> 12, rva = page + (entries[i] & 0xFFF);
             if (type == 0) // ABSOLUTE: padding
                 continue;
             if (type != 10 || (uint64_t)rva + 8 > limit) // DIR64
                 return false;
-            *(uint64_t *)(mapped + rva) += delta;
+            *(PeU64 *)(mapped + rva) += delta;
         }
         at += bytes;
     }
@@ -206,7 +212,7 @@ static inline bool PeExportAt(const PeImage *image, const uint8_t *mapped, uint3
     const PeExportDirectory *e = (const PeExportDirectory *)(mapped + d.rva);
     if (index >= e->function_count)
         return false;
-    uint32_t rva = ((const uint32_t *)(mapped + e->functions_rva))[index];
+    uint32_t rva = ((const PeU32 *)(mapped + e->functions_rva))[index];
     if (rva >= image->optional->image_size)
         return false;
     result->rva = rva;
@@ -246,7 +252,7 @@ static inline bool PeFindExport(const PeImage *image, const uint8_t *mapped, con
         !PeInside(image, e->ordinals_rva, e->name_count, 2) ||
         !PeInside(image, e->functions_rva, e->function_count, 4))
         return false;
-    const uint32_t *names = (const uint32_t *)(mapped + e->names_rva);
+    const PeU32 *names = (const PeU32 *)(mapped + e->names_rva);
     uint32_t low = 0, high = e->name_count; // names are sorted
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
@@ -256,7 +262,7 @@ static inline bool PeFindExport(const PeImage *image, const uint8_t *mapped, con
         else if (order > 0)
             low = middle + 1;
         else
-            return PeExportAt(image, mapped, ((const uint16_t *)(mapped + e->ordinals_rva))[middle],
+            return PeExportAt(image, mapped, ((const PeU16 *)(mapped + e->ordinals_rva))[middle],
                               result);
     }
     return false;
