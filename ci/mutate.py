@@ -18,7 +18,8 @@ ci/mutants-equivalent.txt with the reason why no test can tell it apart.
                  [--quick]                  the family's unit tests alone
 
 Exit status: 0 enough killed and the list is right, 1 not, 2 wrong use, 3 the unmutated
-tests fail or do not build. What it builds is in build/mutate.
+tests fail or do not build. What it builds is in build/mutate; there, verdicts.txt has
+each mutant as soon as it is judged: the verdict, the seconds it took, the key.
 """
 import argparse
 import collections
@@ -27,6 +28,7 @@ import pathlib
 import random
 import sys
 import tempfile
+import time
 
 import mutation_operators
 from mutation_bench import Bench, BenchError, Workplace
@@ -35,6 +37,7 @@ TOP = pathlib.Path(__file__).resolve().parent.parent
 EQUIVALENT = TOP / "ci" / "mutants-equivalent.txt"
 BUILD = TOP / "build" / "mutate"
 SURVIVORS = BUILD / "survivors.txt"
+VERDICTS = BUILD / "verdicts.txt"
 KILLED = ("test", "time", "order", "model", "m32", "sanitizer")
 
 
@@ -70,8 +73,11 @@ def judge_all(mutants, bench, jobs, known):
 
     def work(workplace, share):
         for mutant in share:
+            start = time.monotonic()
             verdict = workplace.judge(mutant)
             results.append((mutant, verdict))
+            print(verdict, round(time.monotonic() - start, 1), mutant.key(), sep="\t",
+                  file=verdicts, flush=True)
             if len(results) % 100 == 0:
                 print(f"mutate: {len(results)} of {len(mutants)}", file=sys.stderr, flush=True)
             if verdict == "survived" and mutant.key() not in known:
@@ -79,6 +85,7 @@ def judge_all(mutants, bench, jobs, known):
                       f"    {mutant.key()}", flush=True)
 
     with tempfile.TemporaryDirectory(prefix="vq7-mutate-") as folder, \
+            open(VERDICTS, "w") as verdicts, \
             concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         workplaces = [Workplace(bench, pathlib.Path(folder) / str(i)) for i in range(jobs)]
         shares = [mutants[i::jobs] for i in range(jobs)]
