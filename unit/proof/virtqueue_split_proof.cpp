@@ -104,6 +104,80 @@ extern "C" void ProofAddBuffer() {
     }
 }
 
+// Two buffers, at the end of their array; each has its segments at the end of theirs.
+VIRTQ_BUFFER g_buffers[2];
+
+VIRTQ_BUFFER *AnyBuffers(UINT16 count) {
+    __CPROVER_havoc_object(&g_sg[0]);
+    __CPROVER_havoc_object(&g_buffers[0]);
+    for (UINT16 i = 0; i < 2; i++) {
+        UINT16 segments = g_buffers[i].sg_count;
+        g_buffers[i].sg =
+            nondet_u8() != 0 ? &g_sg[0] + (segments <= QSZ ? QSZ - segments : QSZ) : NULL;
+    }
+    return &g_buffers[0] + (2 - count);
+}
+
+void ProveAdded(UINT16 head, const VIRTQ_BUFFER *buffer, UINT16 state) {
+    Prove(head < QSZ && !IsLive(g_before[head].state));
+    Prove(g_chains[head].state == state && g_chains[head].cookie == buffer->cookie);
+    ProveDescribed(head, buffer->sg, buffer->sg_count);
+}
+
+extern "C" void ProofAddBatch() {
+    VIRTQ_SPLIT *vq = AnyQueueRemembered();
+    UINT16 heads[2];
+    UINT16 count = nondet_u16(), added = nondet_u16();
+
+    Assume(count <= 2);
+    const VIRTQ_BUFFER *buffers = AnyBuffers(count);
+    UINT16 *out = &heads[0] + (2 - count);
+    NTSTATUS status = VirtqSplitAddBatch(vq, buffers, count, out, &added);
+    Prove(IsSound());
+    Prove(added <= count && (status != STATUS_SUCCESS || added == count));
+    Prove(g_vq.avail_idx == g_vq_before.avail_idx && InFlight(&g_vq) == InFlight(&g_vq_before));
+    if (added == 0) {
+        Reached("none");
+        Prove(SameChains());
+    }
+    for (UINT16 i = 0; i < added; i++) {
+        Reached("added");
+        ProveAdded(out[i], &buffers[i], VIRTQ_CHAIN_ADDED);
+    }
+}
+
+void ProveSubmit(UINT16 count) {
+    VIRTQ_SPLIT *vq = AnyQueueRemembered();
+    const VIRTQ_BUFFER *buffers = AnyBuffers(count);
+    UINT16 submitted = nondet_u16();
+    NTSTATUS status = VirtqSplitSubmitBatch(vq, buffers, count, &submitted);
+
+    Prove(IsSound());
+    Prove(submitted <= count && (status == STATUS_SUCCESS) == (submitted == count));
+    Prove(g_vq.avail_idx == (UINT16)(g_vq_before.avail_idx + submitted));
+    Prove(InFlight(&g_vq) == InFlight(&g_vq_before) + submitted);
+    if (submitted == 0) {
+        Reached("refused");
+        Prove(SameChains());
+        return;
+    }
+    Reached("submitted");
+    Prove(g_avail[1] == g_vq.avail_idx && g_vq_before.broken_status == STATUS_SUCCESS);
+    for (UINT16 i = 0; i < submitted; i++) {
+        ProveAdded(g_avail[2 + (UINT16)(g_vq_before.avail_idx + i) % QSZ], &buffers[i],
+                   VIRTQ_CHAIN_IN_FLIGHT);
+    }
+}
+
+// A batch of one takes a path of its own.
+extern "C" void ProofSubmitOne() {
+    ProveSubmit(1);
+}
+
+extern "C" void ProofSubmitBatch() {
+    ProveSubmit(2);
+}
+
 extern "C" void ProofPublish() {
     VIRTQ_SPLIT *vq = AnyQueueRemembered();
     UINT16 head = nondet_u16();
