@@ -56,7 +56,11 @@ VOID ForgetQueues(VIRTIO_PCI_DEVICE *device) {
     }
 }
 
+// Nothing, before VirtioPciInit has succeeded.
 VOID AddStatus(VIRTIO_PCI_DEVICE *device, UINT8 bits) {
+    if (device->ops == NULL) {
+        return;
+    }
     device->ops->SetStatus(device, (UINT8)(device->ops->GetStatus(device) | bits));
 }
 
@@ -144,6 +148,9 @@ NTSTATUS VirtioPciInit(VIRTIO_PCI_DEVICE *device, const VIRTIO_PCI_IO *io, void 
     if (mode == VirtioPciModeLegacy || (mode == VirtioPciModeAuto && status == STATUS_NOT_FOUND)) {
         status = VirtioPciLegacyInit(device);
     }
+    if (!NT_SUCCESS(status)) {
+        VirtioPciForgetRegions(device);
+    }
     return status;
 }
 
@@ -215,7 +222,7 @@ VOID VirtioPciFail(VIRTIO_PCI_DEVICE *device) {
 }
 
 UINT8 VirtioPciGetStatus(VIRTIO_PCI_DEVICE *device) {
-    return device->ops->GetStatus(device);
+    return device->ops == NULL ? (UINT8)0 : device->ops->GetStatus(device);
 }
 
 NTSTATUS VirtioPciQueueMaxSize(VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 *size) {
@@ -256,6 +263,9 @@ NTSTATUS VirtioPciQueueSetup(VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 siz
 }
 
 NTSTATUS VirtioPciSetConfigVector(VIRTIO_PCI_DEVICE *device, UINT16 vector) {
+    if (device->ops == NULL) {
+        return STATUS_INVALID_DEVICE_STATE;
+    }
     if (!device->msix) {
         return vector == VIRTIO_PCI_NO_VECTOR ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
     }
@@ -275,7 +285,7 @@ VOID VirtioPciNotify(VIRTIO_PCI_DEVICE *device, UINT16 queue) {
 }
 
 UINT8 VirtioPciReadIsr(VIRTIO_PCI_DEVICE *device) {
-    return VirtioPciRegionRead8(device, &device->isr, 0);
+    return device->ops == NULL ? (UINT8)0 : VirtioPciRegionRead8(device, &device->isr, 0);
 }
 
 NTSTATUS VirtioPciReadConfig(VIRTIO_PCI_DEVICE *device, UINT32 offset, void *buffer,

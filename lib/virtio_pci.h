@@ -173,6 +173,10 @@ NTSTATUS VirtioPciReset(VIRTIO_PCI_DEVICE *device, UINT32 timeout_ms);
  */
 NTSTATUS VirtioPciNegotiate(VIRTIO_PCI_DEVICE *device, UINT64 wanted, UINT64 required);
 
+/*
+ * The device status (2.1). Before VirtioPciInit has succeeded nothing is set, and
+ * the status is 0.
+ */
 VOID VirtioPciDriverOk(VIRTIO_PCI_DEVICE *device);
 VOID VirtioPciFail(VIRTIO_PCI_DEVICE *device);
 UINT8 VirtioPciGetStatus(VIRTIO_PCI_DEVICE *device);
@@ -193,7 +197,8 @@ NTSTATUS VirtioPciQueueMaxSize(VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 *
  *                                vector without MSI-X, legacy layout
  * STATUS_NOT_FOUND               no such queue
  * STATUS_DEVICE_BUSY             already enabled
- * STATUS_INSUFFICIENT_RESOURCES  the device refused the vector (4.1.5.1.2.1)
+ * STATUS_INSUFFICIENT_RESOURCES  the device refused the vector (4.1.5.1.2.1); try
+ *                                again with another, or VIRTIO_PCI_NO_VECTOR
  * STATUS_DEVICE_CONFIGURATION_ERROR  notify offset outside its region, a maximum
  *                                above 32768, or the size not taken
  */
@@ -202,20 +207,24 @@ NTSTATUS VirtioPciQueueSetup(VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 siz
 
 /*
  * Vector of configuration change interrupts (4.1.5.1.2).
- * STATUS_INVALID_PARAMETER: a vector without MSI-X;
- * STATUS_INSUFFICIENT_RESOURCES: refused by the device.
+ * STATUS_INVALID_DEVICE_STATE    VirtioPciInit has not succeeded
+ * STATUS_INVALID_PARAMETER       a vector without MSI-X
+ * STATUS_INSUFFICIENT_RESOURCES  refused by the device
  */
 NTSTATUS VirtioPciSetConfigVector(VIRTIO_PCI_DEVICE *device, UINT16 vector);
 
 /* Available buffer notification (4.1.5.2). Does nothing for a queue not set up. */
 VOID VirtioPciNotify(VIRTIO_PCI_DEVICE *device, UINT16 queue);
 
-/* Reads and so acknowledges the ISR status; INTx only (4.1.4.5). */
+/*
+ * Reads and so acknowledges the ISR status; INTx only (4.1.4.5). 0 before
+ * VirtioPciInit has succeeded.
+ */
 UINT8 VirtioPciReadIsr(VIRTIO_PCI_DEVICE *device);
 
 /*
  * Device configuration, `length` bytes at `offset`, read again until the
- * generation holds still (2.5.3; legacy, 2.5.4: until two readings agree), a
+ * generation holds still (2.5.1; legacy, 2.5.4: until two readings agree), a
  * bounded number of times. One field a call: 2, 4 and 8 bytes at their natural
  * alignment are read by width (8 as two halves), all else byte by byte (4.1.3.1).
  * STATUS_BUFFER_OVERFLOW         outside the region, nothing read

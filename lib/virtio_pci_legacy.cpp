@@ -104,10 +104,7 @@ NTSTATUS VirtioPciLegacyInit(VIRTIO_PCI_DEVICE *device) {
     }
     // A modern interface that was looked at and found incomplete has left its
     // regions. All of the legacy ones start with BAR0.
-    VirtioZeroMemory(&device->common, sizeof(device->common));
-    VirtioZeroMemory(&device->notify, sizeof(device->notify));
-    VirtioZeroMemory(&device->isr, sizeof(device->isr));
-    VirtioZeroMemory(&device->config, sizeof(device->config));
+    VirtioPciForgetRegions(device);
     device->isr.offset = VIRTIO_PCI_LEGACY_ISR;
     device->config.offset = config;
     device->config.length = (UINT32)length - config;

@@ -79,16 +79,17 @@ NTSTATUS ModernEnableQueue(VIRTIO_PCI_DEVICE *device, UINT16 queue, UINT16 size,
     if (!NT_SUCCESS(status)) {
         return status;
     }
-    VirtioPciRegionWrite16(device, common, VIRTIO_PCI_COMMON_QUEUE_SIZE, size);
-    if (VirtioPciRegionRead16(device, common, VIRTIO_PCI_COMMON_QUEUE_SIZE) != size) {
-        return STATUS_DEVICE_CONFIGURATION_ERROR;
-    }
     if (device->msix) {
         // 4.1.5.1.2.1: a device that can't use the vector reads back NO_VECTOR.
         VirtioPciRegionWrite16(device, common, VIRTIO_PCI_COMMON_QUEUE_VECTOR, vector);
         if (VirtioPciRegionRead16(device, common, VIRTIO_PCI_COMMON_QUEUE_VECTOR) != vector) {
             return STATUS_INSUFFICIENT_RESOURCES;
         }
+    }
+    // After all that may be refused: what it reads then is the largest size no more.
+    VirtioPciRegionWrite16(device, common, VIRTIO_PCI_COMMON_QUEUE_SIZE, size);
+    if (VirtioPciRegionRead16(device, common, VIRTIO_PCI_COMMON_QUEUE_SIZE) != size) {
+        return STATUS_DEVICE_CONFIGURATION_ERROR;
     }
     WriteAddress(device, VIRTIO_PCI_COMMON_QUEUE_DESC, desc_pa);
     WriteAddress(device, VIRTIO_PCI_COMMON_QUEUE_DRIVER, avail_pa);

@@ -103,6 +103,14 @@ NTSTATUS VirtioPciLegacyInit(VIRTIO_PCI_DEVICE *device);
  */
 NTSTATUS VirtioPciFindCapabilities(VIRTIO_PCI_DEVICE *device);
 
+/* Nothing found so far is believed, nor reached by any call. */
+static __inline VOID VirtioPciForgetRegions(VIRTIO_PCI_DEVICE *d) {
+    VirtioZeroMemory(&d->common, sizeof(d->common));
+    VirtioZeroMemory(&d->notify, sizeof(d->notify));
+    VirtioZeroMemory(&d->isr, sizeof(d->isr));
+    VirtioZeroMemory(&d->config, sizeof(d->config));
+}
+
 /* Register access at `offset` of a region; the caller keeps it inside. */
 static __inline UINT8 VirtioPciRegionRead8(VIRTIO_PCI_DEVICE *d, const VIRTIO_PCI_REGION *r,
                                            UINT32 offset) {

@@ -57,7 +57,7 @@ namespace {
 VIRTIO_FORCEINLINE BOOLEAN WantsKick(const VIRTQ_SPLIT *vq, UINT32 pair) {
     const UINT16 num_added = (UINT16)pair;
     const UINT16 avail_idx = (UINT16)(pair >> 16);
-    const BOOLEAN full = (BOOLEAN)(vq->was_full && vq->kick_when_full);
+    const BOOLEAN full = (BOOLEAN)(vq->was_full != VIRTQ_FULL_NOT && vq->kick_when_full);
 
     if (VIRTIO_UNLIKELY(num_added == 0) && !full) {
         return FALSE;
@@ -85,6 +85,9 @@ BOOLEAN VirtqSplitKickPrepare(VIRTQ_SPLIT *vq) {
     }
     const UINT32 pair = VirtioLoadPair16(&vq->num_added);
     VirtioStorePair16(&vq->prepared_idx, pair >> 16);
+    if (VIRTIO_UNLIKELY(vq->was_full != VIRTQ_FULL_NOT)) {
+        vq->was_full = VIRTQ_FULL_PREPARED;
+    }
     return WantsKick(vq, pair);
 }
 
@@ -94,7 +97,7 @@ BOOLEAN VirtqSplitKick(VIRTQ_SPLIT *vq) {
     }
     const UINT32 pair = VirtioLoadPair16(&vq->num_added);
     const BOOLEAN kick = WantsKick(vq, pair);
-    vq->was_full = FALSE;
+    vq->was_full = VIRTQ_FULL_NOT;
     VirtioStorePair16(&vq->num_added, pair & 0xFFFF0000u);
     return kick;
 }
@@ -104,7 +107,9 @@ VOID VirtqSplitKickCommit(VIRTQ_SPLIT *vq) {
         return;
     }
     const UINT16 avail_idx = vq->avail_idx;
-    vq->was_full = FALSE;
+    if (VIRTIO_UNLIKELY(vq->was_full == VIRTQ_FULL_PREPARED)) {
+        vq->was_full = VIRTQ_FULL_NOT; // not what was refused since
+    }
     // Beyond the end of the count only "many" is known: the next kick is sure.
     const UINT32 since = vq->overrun ? 0xFFFFu : (UINT32)avail_idx - vq->prepared_idx;
     VirtioStorePair16(&vq->num_added, VirtqPair(since, avail_idx));
@@ -150,7 +155,8 @@ BOOLEAN VirtqSplitHasUsed(const VIRTQ_SPLIT *vq) {
     if (VIRTIO_UNLIKELY(vq == NULL || vq->broken_status != STATUS_SUCCESS)) {
         return FALSE;
     }
-    if (VirtqWaiting(vq) != 0) {
+    // What was seen and is gone is for GetUsed to say.
+    if (VirtqWaiting(vq) != 0 || vq->seen == VIRTQ_SEEN_WAITING) {
         return TRUE;
     }
     if (VirtqIsFenced(vq)) {
@@ -208,6 +214,9 @@ VIRTIO_FORCEINLINE NTSTATUS GetNext(VIRTQ_SPLIT *vq, UINT16 waiting, void **cook
 }
 
 VIRTIO_NOINLINE NTSTATUS GetAfterNone(VIRTQ_SPLIT *vq, void **cookie_out, UINT32 *len_out) {
+    if (VirtqWentBack(vq)) {
+        return GetNone(cookie_out, len_out, VIRTQ_STATUS_USED_IDX_AHEAD);
+    }
     const UINT16 waiting = VirtqWaitingBehindFence(vq);
 
     return waiting == 0 ? GetNone(cookie_out, len_out, STATUS_NOT_FOUND)
@@ -234,7 +243,7 @@ NTSTATUS VirtqSplitGetUsed(VIRTQ_SPLIT *vq, void **cookie_out, UINT32 *len_out) 
 // -------------------------------------------------------------- interrupts
 
 VOID VirtqSplitDisableInterrupts(VIRTQ_SPLIT *vq) {
-    if (VIRTIO_UNLIKELY(vq == NULL || vq->avail == NULL)) {
+    if (VIRTIO_UNLIKELY(VirtqCannotWait(vq))) {
         return;
     }
     vq->interrupts_off = TRUE;

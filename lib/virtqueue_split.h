@@ -28,8 +28,9 @@
  * nothing read from the ring is used before it is checked, nor read twice.
  * A device that breaks the protocol makes the queue *broken*: the call that saw
  * it returns the status below, every later one STATUS_INVALID_DEVICE_STATE,
- * and nothing is read from the ring any more until the driver has reset the
- * device, detached its buffers and called VirtqSplitReset.
+ * and the ring is neither read nor written any more (but read, as bare numbers,
+ * by VirtqSplitDump) until the driver has reset the device, detached its buffers
+ * and called VirtqSplitReset.
  */
 #ifndef VIRTQUEUE_SPLIT_H_
 #define VIRTQUEUE_SPLIT_H_
@@ -56,7 +57,8 @@ extern "C" {
  */
 /* used id not below the queue size (2.7.8) */
 #define VIRTQ_STATUS_USED_ID_RANGE STATUS_INVALID_PARAMETER
-/* used->idx more than the buffers in flight ahead (2.7.8, 2.7.14) */
+/* used->idx more than the buffers in flight ahead, or back from where it was
+ * seen (2.7.8, 2.7.14) */
 #define VIRTQ_STATUS_USED_IDX_AHEAD STATUS_IO_DEVICE_ERROR
 /* used id is not a head that was published (2.7.8) */
 #define VIRTQ_STATUS_USED_NOT_ISSUED STATUS_DEVICE_PROTOCOL_ERROR
@@ -136,10 +138,10 @@ typedef struct _VIRTQ_SPLIT {
     UINT64 avail_pa;
     UINT64 used_pa;
     /* pairs, each 4-byte aligned: the library changes both in one store */
-    UINT16 last_used_idx;  /* used entries taken, free-running */
-    UINT16 event_unfenced; /* private: one was taken since the last full fence */
-    UINT16 num_added;      /* published since the last kick; stops at 65535 */
-    UINT16 avail_idx;      /* what avail->idx was last set to */
+    UINT16 last_used_idx; /* used entries taken, free-running */
+    UINT16 seen;          /* private: VIRTQ_SEEN_* of virtqueue_split_private.h */
+    UINT16 num_added;     /* published since the last kick; stops at 65535 */
+    UINT16 avail_idx;     /* what avail->idx was last set to */
 
     UINT16 free_head; /* private: first free descriptor, or NO_DESC */
     UINT16 num_free;  /* free descriptors */
@@ -165,7 +167,7 @@ typedef struct _VIRTQ_SPLIT {
     volatile UINT16 *follow; /* used_event while it follows what is taken, or null */
     BOOLEAN interrupts_off;  /* shadow of what the device was told */
     BOOLEAN kick_when_full;
-    BOOLEAN was_full;
+    UINT8 was_full;          /* VIRTQ_FULL_* of virtqueue_split_private.h */
     BOOLEAN cut_used_length; /* a used length too great is cut, not an error */
 
     /* private: indirect tables */
@@ -373,13 +375,19 @@ static __inline BOOLEAN VirtqNeedEvent(UINT16 event, UINT16 new_idx, UINT16 old_
 
 /* ---------------------------------------------------- getting buffers back */
 
-/* Whether VirtqSplitGetUsed has something to say. FALSE on a broken queue. */
+/*
+ * Whether VirtqSplitGetUsed has something to say. FALSE on a broken queue. A hint
+ * only: a device may say yes here and no there as often as it likes, so a loop
+ * has to end with what VirtqSplitGetUsed says.
+ */
 BOOLEAN VirtqSplitHasUsed(const VIRTQ_SPLIT *vq);
 
 /*
  * Takes back the next buffer that the device has finished (2.7.14). While
  * interrupts are enabled used_event follows, so that a drain loop that ends
  * with STATUS_NOT_FOUND (or VirtqSplitHasUsed FALSE) has lost no interrupt.
+ * It does end: STATUS_NOT_FOUND after VirtqSplitEnableInterrupts saw buffers
+ * waiting is VIRTQ_STATUS_USED_IDX_AHEAD.
  *
  * STATUS_SUCCESS               *cookie_out, *len_out (bytes written by the
  * device) STATUS_NOT_FOUND             nothing is finished
@@ -400,7 +408,7 @@ NTSTATUS VirtqSplitGetUsedBatch(VIRTQ_SPLIT *vq, VIRTQ_COMPLETION *out, UINT16 c
 
 /*
  * For the legacy interface, whose devices often set used lengths wrongly
- * (2.7.8.2): a length above the writable bytes of its chain is cut to them,
+ * (2.7.8.1): a length above the writable bytes of its chain is cut to them,
  * instead of breaking the queue. Off at Init; survives VirtqSplitReset.
  */
 VOID VirtqSplitSetCutUsedLength(VIRTQ_SPLIT *vq, BOOLEAN on);
@@ -409,7 +417,8 @@ VOID VirtqSplitSetCutUsedLength(VIRTQ_SPLIT *vq, BOOLEAN on);
 
 /*
  * Asks the device for no interrupts (2.7.7). A hint: one may still come. With
- * EVENT_IDX the device is asked for an interrupt 65,535 entries from now.
+ * EVENT_IDX the device is asked for an interrupt 65,535 entries from now. Does
+ * nothing on a broken queue.
  */
 VOID VirtqSplitDisableInterrupts(VIRTQ_SPLIT *vq);
 

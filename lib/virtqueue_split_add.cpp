@@ -48,7 +48,7 @@ VIRTIO_NOINLINE NTSTATUS NoDescriptor(VIRTQ_SPLIT *vq) {
     if (vq->num_free != 0) {
         return STATUS_IO_DEVICE_ERROR;
     }
-    vq->was_full = TRUE;
+    vq->was_full = VIRTQ_FULL_REFUSED;
     return STATUS_INSUFFICIENT_RESOURCES;
 }
 
@@ -273,7 +273,7 @@ VIRTIO_NOINLINE NTSTATUS AddWithoutRoom(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UIN
     if (vq->indirect_num_free != 0 && sg_count <= vq->indirect_max_desc) {
         return AddIndirect(vq, sg, sg_count, cookie, head_out, state);
     }
-    vq->was_full = TRUE;
+    vq->was_full = VIRTQ_FULL_REFUSED;
     return STATUS_INSUFFICIENT_RESOURCES;
 }
 

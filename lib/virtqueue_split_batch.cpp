@@ -116,6 +116,9 @@ VIRTIO_FORCEINLINE NTSTATUS Take(VIRTQ_SPLIT *vq, VIRTQ_COMPLETION *out, UINT16 
 
 VIRTIO_NOINLINE NTSTATUS TakeAfterNone(VIRTQ_SPLIT *vq, VIRTQ_COMPLETION *out, UINT16 cap,
                                        UINT16 *count_out) {
+    if (VirtqWentBack(vq)) {
+        return VIRTQ_STATUS_USED_IDX_AHEAD;
+    }
     const UINT16 waiting = VirtqWaitingBehindFence(vq);
     return waiting == 0 ? STATUS_NOT_FOUND : Take(vq, out, cap, waiting, count_out);
 }

@@ -27,6 +27,16 @@
 #define VIRTQ_CHAIN_IN_FLIGHT 2 /* a head that the device has */
 #define VIRTQ_CHAIN_DONE 3      /* was a head, and completed; says nothing more */
 
+/* VIRTQ_SPLIT::seen, what is known of used->idx. */
+#define VIRTQ_SEEN_NOTHING 0 /* since the last full fence */
+#define VIRTQ_SEEN_TAKEN 1   /* an entry was taken since the last full fence */
+#define VIRTQ_SEEN_WAITING 2 /* entries were waiting, and none was taken since */
+
+/* VIRTQ_SPLIT::was_full. */
+#define VIRTQ_FULL_NOT 0      /* each buffer found room since the last kick */
+#define VIRTQ_FULL_REFUSED 1  /* one found none */
+#define VIRTQ_FULL_PREPARED 2 /* the same, and a kick is prepared that says so */
+
 /* VIRTQ_SPLIT_CHAIN::table of a head whose table is the one of its number. */
 #define VIRTQ_OWN_TABLE 0xFFFE
 
@@ -46,8 +56,7 @@ static __inline NTSTATUS VirtqMisuse(VIRTQ_SPLIT *vq, NTSTATUS status) {
 
 /* The pairs of fields that are changed in one store: VirtioStorePair16. */
 VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT, last_used_idx) % 4 == 0 &&
-                         offsetof(VIRTQ_SPLIT, event_unfenced) ==
-                             offsetof(VIRTQ_SPLIT, last_used_idx) + 2,
+                         offsetof(VIRTQ_SPLIT, seen) == offsetof(VIRTQ_SPLIT, last_used_idx) + 2,
                      virtq_split_used_pair);
 VIRTIO_STATIC_ASSERT(offsetof(VIRTQ_SPLIT, num_added) % 4 == 0 &&
                          offsetof(VIRTQ_SPLIT, avail_idx) == offsetof(VIRTQ_SPLIT, num_added) + 2,
@@ -170,7 +179,7 @@ static __inline VOID VirtqBreak(VIRTQ_SPLIT *vq, NTSTATUS status, UINT16 waiting
 
 /* Notes what was taken, and lets used_event follow while interrupts are wanted. */
 VIRTIO_FORCEINLINE VOID VirtqAdvanceUsed(VIRTQ_SPLIT *vq, UINT16 used_idx) {
-    VirtioStorePair16(&vq->last_used_idx, VirtqPair(used_idx, TRUE));
+    VirtioStorePair16(&vq->last_used_idx, VirtqPair(used_idx, VIRTQ_SEEN_TAKEN));
     if (vq->follow != NULL) {
         VirtioWriteU16(vq->follow, used_idx);
     }
@@ -178,11 +187,7 @@ VIRTIO_FORCEINLINE VOID VirtqAdvanceUsed(VIRTQ_SPLIT *vq, UINT16 used_idx) {
 
 /* Whether "none" is final without a fence: used_event was not moved since one. */
 VIRTIO_FORCEINLINE BOOLEAN VirtqIsFenced(const VIRTQ_SPLIT *vq) {
-    return (BOOLEAN)(vq->follow == NULL || !vq->event_unfenced);
-}
-
-VIRTIO_FORCEINLINE VOID VirtqSetFenced(VIRTQ_SPLIT *vq) {
-    VirtioStorePair16(&vq->last_used_idx, VirtqPair(vq->last_used_idx, FALSE));
+    return (BOOLEAN)(vq->follow == NULL || vq->seen != VIRTQ_SEEN_TAKEN);
 }
 
 /*
@@ -195,8 +200,21 @@ static __inline UINT16 VirtqWaitingBehindFence(VIRTQ_SPLIT *vq) {
         return 0;
     }
     VIRTIO_MB();
-    VirtqSetFenced(vq);
+    vq->seen = VIRTQ_SEEN_NOTHING;
     return VirtqWaiting(vq);
+}
+
+/*
+ * For a caller that found none: whether used->idx has gone back from what
+ * VirtqEnableAfter saw, which breaks the queue. A device that went to and fro
+ * would keep a loop going that drains until none are waiting.
+ */
+static __inline BOOLEAN VirtqWentBack(VIRTQ_SPLIT *vq) {
+    if (vq->seen != VIRTQ_SEEN_WAITING) {
+        return FALSE;
+    }
+    VirtqBreak(vq, VIRTQ_STATUS_USED_IDX_AHEAD, 0);
+    return TRUE;
 }
 
 static __inline BOOLEAN VirtqCannotWait(const VIRTQ_SPLIT *vq) {
@@ -208,6 +226,8 @@ static __inline BOOLEAN VirtqCannotWait(const VIRTQ_SPLIT *vq) {
  * waiting, seen behind the fence of pair D.
  */
 static __inline UINT16 VirtqEnableAfter(VIRTQ_SPLIT *vq, UINT16 after) {
+    UINT16 waiting;
+
     vq->interrupts_off = FALSE;
     if (vq->event_idx) {
         vq->follow = VirtqAvailUsedEvent(vq->avail, vq->qsz);
@@ -216,8 +236,11 @@ static __inline UINT16 VirtqEnableAfter(VIRTQ_SPLIT *vq, UINT16 after) {
         VirtioWriteU16(&vq->avail->flags, 0);
     }
     VIRTIO_MB();
-    VirtqSetFenced(vq);
-    return VirtqWaiting(vq);
+    waiting = VirtqWaiting(vq);
+    if (vq->seen != VIRTQ_SEEN_WAITING) {
+        vq->seen = (UINT16)(waiting != 0 ? VIRTQ_SEEN_WAITING : VIRTQ_SEEN_NOTHING);
+    }
+    return waiting;
 }
 
 #endif /* VIRTQUEUE_SPLIT_PRIVATE_H_ */

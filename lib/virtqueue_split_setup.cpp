@@ -71,8 +71,8 @@ VOID ClearQueue(VIRTQ_SPLIT *vq) {
     vq->overrun = FALSE;
     vq->interrupts_off = FALSE;
     vq->follow = vq->event_idx ? VirtqAvailUsedEvent(vq->avail, qsz) : NULL;
-    vq->event_unfenced = FALSE;
-    vq->was_full = FALSE;
+    vq->seen = VIRTQ_SEEN_NOTHING;
+    vq->was_full = VIRTQ_FULL_NOT;
     vq->broken_status = STATUS_SUCCESS;
 }
 

@@ -54,7 +54,7 @@ TEST_P(Config, OutsideItsRegionIsRefused) // 4.1.4.6
     EXPECT_EQ(VirtioPciReadConfig(&s.dev, length, out, 0), STATUS_SUCCESS);
 }
 
-TEST(VirtioPciReadConfig, ReadsAgainWhenTheGenerationMoves) // 2.5.3
+TEST(VirtioPciReadConfig, ReadsAgainWhenTheGenerationMoves) // 2.5.1
 {
     Started s(PciDevice::modern());
     memset(s.d.config.data(), 0x11, 8);

@@ -322,6 +322,19 @@ TEST_P(Vectors, ARefusedVectorIsAnError) // 4.1.5.1.2.1
     EXPECT_EQ(d.queues[1].pfn, 0u);
 }
 
+// regression: the size had been written by then, and was the largest from there on.
+TEST_F(QueueTest, ARefusedVectorLeavesTheSizeAlone) // 4.1.5.1.3, 4.1.5.1.2.1
+{
+    UINT16 size = 0;
+    start(PciDevice::modern(), true);
+    d.refuseVectors = true;
+    EXPECT_EQ(VirtioPciQueueSetup(&dev, 1, 64, Desc, Avail, Used, 2),
+              STATUS_INSUFFICIENT_RESOURCES);
+    EXPECT_EQ(VirtioPciQueueMaxSize(&dev, 1, &size), STATUS_SUCCESS);
+    EXPECT_EQ(size, 256);
+    EXPECT_EQ(VirtioPciQueueSetup(&dev, 1, 256, Desc, Avail, Used, None), STATUS_SUCCESS);
+}
+
 TEST_P(Vectors, NeedMsix) // 4.1.5.1.2
 {
     start(make(), false);

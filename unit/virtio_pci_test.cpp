@@ -174,13 +174,41 @@ TEST(VirtioPciInit, AModernDeviceIdHasNoLegacyInterface) // 4.1.2.1
     EXPECT_EQ(initWith(d, VirtioPciModeLegacy, &dev), STATUS_NOT_FOUND);
 }
 
+void expectEachCallRefused(VIRTIO_PCI_DEVICE *dev) {
+    UINT8 byte = 7;
+    UINT16 size = 7;
+    EXPECT_EQ(VirtioPciReset(dev, 10), STATUS_INVALID_DEVICE_STATE);
+    EXPECT_EQ(VirtioPciNegotiate(dev, 0, 0), STATUS_INVALID_DEVICE_STATE);
+    VirtioPciDriverOk(dev);
+    VirtioPciFail(dev);
+    EXPECT_EQ(VirtioPciGetStatus(dev), 0);
+    EXPECT_EQ(VirtioPciQueueMaxSize(dev, 0, &size), STATUS_NOT_FOUND);
+    EXPECT_EQ(VirtioPciQueueSetup(dev, 0, 256, 0x1000, 0x2000, 0x3000, VIRTIO_PCI_NO_VECTOR),
+              STATUS_NOT_FOUND);
+    EXPECT_EQ(VirtioPciSetConfigVector(dev, VIRTIO_PCI_NO_VECTOR), STATUS_INVALID_DEVICE_STATE);
+    VirtioPciNotify(dev, 0);
+    EXPECT_EQ(VirtioPciReadIsr(dev), 0);
+    EXPECT_EQ(VirtioPciReadConfig(dev, 0, &byte, 1), STATUS_BUFFER_OVERFLOW);
+    EXPECT_EQ(VirtioPciWriteConfig(dev, 0, &byte, 1), STATUS_BUFFER_OVERFLOW);
+}
+
+// regression: an interface that is found in part left its device configuration behind.
 TEST(VirtioPciInit, CallsBeforeSuccessAreRefused) // 3.1.1: the order of steps
 {
-    PciDevice d = PciDevice::legacy();
-    VIRTIO_PCI_DEVICE dev;
-    ASSERT_EQ(initWith(d, VirtioPciModeModern, &dev), STATUS_NOT_FOUND);
-    EXPECT_EQ(VirtioPciReset(&dev, 10), STATUS_INVALID_DEVICE_STATE);
-    EXPECT_EQ(VirtioPciNegotiate(&dev, 0, 0), STATUS_INVALID_DEVICE_STATE);
+    for (unsigned missing : {0x00u, 0x40u, 0x50u, 0x70u}) { // common, notify, ISR
+        for (bool msix : {false, true}) {
+            PciDevice d = missing == 0 ? PciDevice::legacy() : PciDevice::modern();
+            if (missing != 0) {
+                d.cfg[missing + 3] = 99; // a type that is none of ours
+            }
+            VIRTIO_PCI_DEVICE dev;
+            ASSERT_EQ(VirtioPciInit(&dev, model::io(), &d, VirtioPciModeModern, msix),
+                      STATUS_NOT_FOUND);
+            d.log.clear();
+            expectEachCallRefused(&dev);
+            EXPECT_TRUE(d.log.empty()) << "a register was touched";
+        }
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Transports, Both, testing::Values(false, true),

@@ -233,6 +233,7 @@ TEST_P(Order, ABrokenQueueTouchesNothing) // 2.7.8
                   VirtqSplitKickCommit(vq);
                   (void)VirtqSplitKick(vq);
                   (void)VirtqSplitSubmitBatch(vq, &buffer, 1, &count);
+                  VirtqSplitDisableInterrupts(vq);
                   (void)VirtqSplitEnableInterrupts(vq);
                   (void)VirtqSplitEnableInterruptsDelayed(vq);
                   (void)VirtqSplitPoll(vq, VirtqSplitPrepareWait(vq));

@@ -302,7 +302,7 @@ TEST_P(Trust, LengthAboveTheWritableBytes) // 2.7.8.2
     }
 }
 
-TEST_P(Trust, LengthsOfALegacyDeviceAreCut) // 2.7.8.2, legacy interface
+TEST_P(Trust, LengthsOfALegacyDeviceAreCut) // 2.7.8.1, legacy interface
 {
     VirtqSplitSetCutUsedLength(rig.vq(), TRUE);
     for (auto [id, most] : {std::pair{a, 131u}, {b, 64u}}) {

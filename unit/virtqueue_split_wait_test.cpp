@@ -82,6 +82,81 @@ TEST(VirtqSplitPoll, SaysWhetherTheDeviceWentOn) // 2.7.7, 2.7.14
     EXPECT_FALSE(VirtqSplitPoll(nullptr, 0));
 }
 
+// The documented loop with a device that takes used->idx back before each look of
+// GetUsed, and forth before each of an enable.
+class VirtqSplitDrain : public ::testing::TestWithParam<bool> {
+  protected:
+    QueueRig rig{{.size = 4, .event_idx = GetParam()}};
+    VIRTQ_SPLIT *vq = rig.vq();
+
+    NTSTATUS GetBatch() {
+        VIRTQ_COMPLETION out[4];
+        UINT16 count;
+        return VirtqSplitGetUsedBatch(vq, out, 4, &count);
+    }
+};
+
+INSTANTIATE_TEST_SUITE_P(, VirtqSplitDrain, ::testing::Bool());
+
+TEST_P(VirtqSplitDrain, EndsAlthoughTheIndexGoesToAndFro) // 2.7.8, 2.7.14
+{
+    BOOLEAN(*const enables[])
+    (VIRTQ_SPLIT *) = {
+        VirtqSplitEnableInterrupts, VirtqSplitEnableInterruptsDelayed, [](VIRTQ_SPLIT *vq) {
+            return static_cast<BOOLEAN>(!VirtqSplitPoll(vq, VirtqSplitPrepareWait(vq)));
+        }};
+    for (auto *enable : enables) {
+        for (bool batch : {false, true}) {
+            rig.Submit(rig.Segments(0, 1), nullptr);
+            NTSTATUS status;
+            int rounds = 0;
+            do {
+                ASSERT_LT(rounds++, 2) << "rounds with one buffer outstanding";
+                VirtqSplitDisableInterrupts(vq);
+                rig.device->PutUsedIdx(0);
+                status = batch ? GetBatch() : rig.Get().status;
+                rig.device->PutUsedIdx(1);
+            } while (!enable(vq));
+            EXPECT_EQ(status, VIRTQ_STATUS_USED_IDX_AHEAD);
+            EXPECT_EQ(VirtqSplitBrokenStatus(vq), VIRTQ_STATUS_USED_IDX_AHEAD);
+            void *cookie;
+            EXPECT_EQ(VirtqSplitDetachUnused(vq, &cookie), STATUS_SUCCESS);
+            EXPECT_EQ(VirtqSplitResetChecked(vq), STATUS_SUCCESS);
+            rig.device->Reset();
+        }
+    }
+}
+
+TEST_P(VirtqSplitDrain, WhatWasSeenIsThereUntilGetUsedSaysOtherwise) // 2.7.14
+{
+    rig.Submit(rig.Segments(0, 1), nullptr);
+    rig.device->PutUsedIdx(1);
+    EXPECT_FALSE(VirtqSplitEnableInterrupts(vq));
+    rig.device->PutUsedIdx(0);
+    EXPECT_TRUE(VirtqSplitHasUsed(vq));
+    EXPECT_TRUE(VirtqSplitEnableInterrupts(vq)) << "nothing is waiting now";
+    EXPECT_TRUE(VirtqSplitHasUsed(vq));
+    EXPECT_EQ(rig.Get().status, VIRTQ_STATUS_USED_IDX_AHEAD);
+    EXPECT_FALSE(VirtqSplitHasUsed(vq));
+}
+
+// However long ago something was seen: what has been taken since is none of it.
+TEST_P(VirtqSplitDrain, NothingIsFoundMissingThatWasTaken) // 2.7.14
+{
+    for (int round = 0; round < 66000; round++) {
+        const UINT16 head = rig.Submit(rig.Segments(0, 1), nullptr);
+        ASSERT_TRUE(rig.device->Pop());
+        rig.device->Push(head, 0);
+        if (round % 40000 == 0) {
+            ASSERT_FALSE(VirtqSplitEnableInterrupts(vq));
+        }
+        ASSERT_EQ(round % 2 == 0 ? GetBatch() : rig.Get().status, STATUS_SUCCESS);
+        if (round % 5000 == 0) {
+            ASSERT_EQ(round % 4 < 2 ? GetBatch() : rig.Get().status, STATUS_NOT_FOUND);
+        }
+    }
+}
+
 TEST(VirtqSplitKickWhenFull, OverridesSuppressionOnce) // 2.7.10
 {
     for (bool event_idx : {false, true}) {
@@ -107,6 +182,31 @@ TEST(VirtqSplitKickWhenFull, OverridesSuppressionOnce) // 2.7.10
         EXPECT_FALSE(VirtqSplitKickPrepare(vq));
     }
     VirtqSplitSetKickWhenFull(nullptr, TRUE);
+}
+
+TEST(VirtqSplitKickWhenFull, WhatIsRefusedBetweenPrepareAndCommitIsNotLost) // 2.7.10
+{
+    QueueRig rig({.size = 1});
+    VIRTQ_SPLIT *vq = rig.vq();
+    UINT16 head;
+
+    VirtqSplitSetKickWhenFull(vq, TRUE);
+    rig.device->WantNotifications(false);
+    rig.Submit(rig.Segments(0, 1), nullptr);
+    EXPECT_FALSE(VirtqSplitKickPrepare(vq));
+    EXPECT_EQ(rig.Add(rig.Segments(0, 1), nullptr, &head), STATUS_INSUFFICIENT_RESOURCES);
+    VirtqSplitKickCommit(vq);
+    EXPECT_TRUE(VirtqSplitKickPrepare(vq));
+    EXPECT_TRUE(VirtqSplitKickPrepare(vq)) << "until it is committed";
+    VirtqSplitKickCommit(vq);
+    EXPECT_FALSE(VirtqSplitKickPrepare(vq));
+    // Refused, prepared, and refused again: the second one is not settled.
+    EXPECT_EQ(rig.Add(rig.Segments(0, 1), nullptr, &head), STATUS_INSUFFICIENT_RESOURCES);
+    EXPECT_TRUE(VirtqSplitKickPrepare(vq));
+    EXPECT_EQ(rig.Add(rig.Segments(0, 1), nullptr, &head), STATUS_INSUFFICIENT_RESOURCES);
+    VirtqSplitKickCommit(vq);
+    EXPECT_TRUE(VirtqSplitKick(vq));
+    EXPECT_FALSE(VirtqSplitKick(vq));
 }
 
 TEST(VirtqSplitKickWhenFull, NotBeforeAnythingFoundNoRoom) // 2.7.10

@@ -13,7 +13,7 @@ static VOID FreeSlot(BLK_DEVICE *blk, BLK_SLOT *slot) {
 }
 
 // What the device said of a virtio request. With the legacy interface the used
-// length is not to be relied on (Virtio 1.2, 2.7.8.3).
+// length is not to be relied on (Virtio 1.2, 2.7.8.1).
 static NTSTATUS PartStatus(DEVICE_CONTEXT *dc, BLK_DEVICE *blk, const BLK_SLOT *slot,
                            UINT32 written) {
     // Read once: the device may change it at any time.

@@ -111,7 +111,7 @@ static NTSTATUS InitRing(VQ7_QUEUE *queue) {
         (UINT64)WdfCommonBufferGetAlignedLogicalAddress(queue->ring).QuadPart, RING_ALIGN, pool_va,
         pool_pa, IndirectTables(queue), IndirectLength(queue));
     if (NT_SUCCESS(status)) {
-        // Virtio 1.2, 2.7.8.2: legacy devices often say a wrong length.
+        // Virtio 1.2, 2.7.8.1: legacy devices often say a wrong length.
         VirtqSplitSetCutUsedLength(queue->vq, (BOOLEAN)!dc->pci.modern);
     }
     return status;

@@ -38,7 +38,8 @@ class Driver : public Giver {
 
     bool HasUsed() const {
         bool has = VirtqSplitHasUsed(vq) != FALSE;
-        Require(has == (model.broken == STATUS_SUCCESS && Waiting() != 0), "HasUsed");
+        bool waiting = Waiting() != 0 || model.saw_waiting;
+        Require(has == (model.broken == STATUS_SUCCESS && waiting), "HasUsed");
         return has;
     }
 
@@ -54,7 +55,7 @@ class Driver : public Giver {
         if (model.broken != STATUS_SUCCESS) {
             Require(status == STATUS_INVALID_DEVICE_STATE, "get on a broken queue");
         } else if (waiting == 0) {
-            Require(status == STATUS_NOT_FOUND, "nothing to get");
+            Require(status == NothingThere(), "nothing to get");
             CheckAsked();
         } else {
             Require(model.JudgeUsed(waiting, id, claimed).Has(status), "judgement of a used entry");
@@ -75,7 +76,7 @@ class Driver : public Giver {
         if (cap == 0 || model.broken != STATUS_SUCCESS || waiting == 0) {
             NTSTATUS expected = cap == 0                         ? STATUS_INVALID_PARAMETER
                                 : model.broken != STATUS_SUCCESS ? STATUS_INVALID_DEVICE_STATE
-                                                                 : STATUS_NOT_FOUND;
+                                                                 : NothingThere();
             Require(status == expected && count == 0, "no batch");
             return;
         }
@@ -96,7 +97,15 @@ class Driver : public Giver {
         Require(status == STATUS_SUCCESS && count == i, "a batch takes only what is good");
     }
 
-    // The loop of the README; the number of rounds is the library's to bound.
+    // What there was is gone: the index went back.
+    NTSTATUS NothingThere() {
+        if (!model.saw_waiting) {
+            return STATUS_NOT_FOUND;
+        }
+        return model.broken = VIRTQ_STATUS_USED_IDX_AHEAD;
+    }
+
+    // A loop that is slower than the README's; the number of rounds is the library's to bound.
     void Drain() {
         unsigned rounds = 0;
         VirtqSplitDisableInterrupts(vq);
@@ -107,17 +116,21 @@ class Driver : public Giver {
         }
     }
 
+    void SeeWaiting() {
+        model.saw_waiting |= model.broken == STATUS_SUCCESS && Waiting() != 0;
+    }
+
     void Disable() {
         VirtqSplitDisableInterrupts(vq);
         Ask(static_cast<UINT16>(model.last_used - 1), false);
-        CheckAsked();
     }
 
     void Enable() {
         bool idle = VirtqSplitEnableInterrupts(vq) != FALSE;
         bool broken = model.broken != STATUS_SUCCESS;
         Require(idle == (broken || Waiting() == 0), "EnableInterrupts");
-        AskUnlessBroken(model.last_used);
+        SeeWaiting();
+        Ask(model.last_used, true);
     }
 
     void EnableDelayed() {
@@ -125,14 +138,16 @@ class Driver : public Giver {
         bool idle = VirtqSplitEnableInterruptsDelayed(vq) != FALSE;
         bool broken = model.broken != STATUS_SUCCESS;
         Require(idle == (broken || Waiting() <= after), "EnableInterruptsDelayed");
-        AskUnlessBroken(static_cast<UINT16>(model.last_used + after));
+        SeeWaiting();
+        Ask(static_cast<UINT16>(model.last_used + after), true);
     }
 
     void WaitAndPoll() {
         bool broken = model.broken != STATUS_SUCCESS;
         UINT16 position = VirtqSplitPrepareWait(vq);
         Require(position == (broken ? 0 : model.last_used), "PrepareWait");
-        AskUnlessBroken(model.last_used);
+        SeeWaiting();
+        Ask(model.last_used, true);
         bool news = VirtqSplitPoll(vq, position) != FALSE;
         Require(news == (!broken && Waiting() != 0), "Poll");
     }
@@ -182,20 +197,16 @@ class Driver : public Giver {
 
   private:
     void SeeReturned(UINT32 id, UINT32 claimed, void *cookie, UINT32 len) {
+        model.saw_waiting = false;
         Require(cookie == model.chains[id].cookie, "the cookie of that buffer");
         Require(len == std::min(claimed, model.chains[id].writable), "length within the buffer");
         model.Return(id);
     }
 
+    // A broken queue asks for nothing any more.
     void Ask(UINT16 event, bool on) {
-        model.Ask(event, on);
-        // Where it stopped is not documented.
-        model.asked_known = model.broken == STATUS_SUCCESS;
-    }
-
-    void AskUnlessBroken(UINT16 event) {
         if (model.broken == STATUS_SUCCESS) {
-            Ask(event, true);
+            model.Ask(event, on);
             CheckAsked();
         }
     }

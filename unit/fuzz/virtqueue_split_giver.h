@@ -108,13 +108,14 @@ class Giver {
                 "kick when the device wants it");
         if (model.broken == STATUS_SUCCESS) {
             model.prepared = model.published;
+            model.full_prepared = model.was_full;
         }
     }
 
     void KickCommit() {
         VirtqSplitKickCommit(vq);
         model.settled = model.prepared;
-        model.was_full = false;
+        model.was_full = model.was_full && !model.full_prepared;
     }
 
     // Both in one; it leaves alone what a KickPrepare before it remembers.
@@ -146,6 +147,7 @@ class Giver {
             SeeAdded(head, sg, count, cookie);
         } else if (status == STATUS_INSUFFICIENT_RESOURCES) {
             model.was_full = true;
+            model.full_prepared = false;
         }
     }
 

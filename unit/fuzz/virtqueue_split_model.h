@@ -61,7 +61,8 @@ struct Model {
 
     UINT16 in_flight = 0, last_used = 0, avail_idx = 0;
     UINT32 published = 0, prepared = 0, settled = 0;
-    bool was_full = false, interrupts = true;
+    bool was_full = false, full_prepared = false, interrupts = true;
+    bool saw_waiting = false; // an enable did, and none was taken since
     NTSTATUS broken = STATUS_SUCCESS, last_misuse = STATUS_SUCCESS;
     UINT32 misuse = 0;
 

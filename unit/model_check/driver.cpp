@@ -103,6 +103,10 @@ void (*bodyOf(Call call))() {
 // Mutants that no memory primitive can make: the same effect on private state.
 constexpr uint16_t kManyMore = 0x4000;
 
+bool isEnable(Call call) {
+    return call == Call::kEnable || call == Call::kEnableDelayed;
+}
+
 struct Sabotage {
     uint16_t states[kMaxSize];
     uint32_t writable[kMaxSize];
@@ -131,6 +135,9 @@ void sabotageAfter(Call call, const Sabotage &saved) {
     if (call == Call::kPublish && g_config.mutant == Mutant::kKickCountOffByOne &&
         vq()->num_added != 0) {
         vq()->num_added--;
+    }
+    if (g_config.mutant == Mutant::kForgetsWaiting && isEnable(call)) {
+        vq()->seen = 0;
     }
     if (call != Call::kGetUsed) {
         return;
@@ -240,6 +247,10 @@ Drain afterTake(State &s) {
     for (unsigned i = 0; i < g_outCount; i++) {
         complete(s, g_out[i]);
     }
+    if (s.driver.sawWaiting && g_status == STATUS_NOT_FOUND) {
+        violate("something was waiting, and nothing was taken: the drain need not end");
+    }
+    s.driver.sawWaiting = 0;
     if (g_config.program == Program::kGetUsed || isOfBatches(g_config.program)) {
         return NT_SUCCESS(g_status) ? Drain::kTake : Drain::kAsleep;
     }
@@ -256,6 +267,9 @@ void afterDrain(State &s, Call call) {
         pc = Drain::kLook;
         break;
     case Call::kHasUsed:
+        if (s.driver.sawWaiting && !g_yes && !s.driver.broken) {
+            violate("something was waiting, and HasUsed says no");
+        }
         pc = afterLook(g_yes);
         break;
     case Call::kGetUsed:
@@ -265,6 +279,7 @@ void afterDrain(State &s, Call call) {
     case Call::kEnable:
     case Call::kEnableDelayed:
         pc = g_yes ? Drain::kAsleep : Drain::kDisable;
+        s.driver.sawWaiting |= !g_yes;
         break;
     case Call::kPrepareWait:
         s.driver.waitPosition = g_position;

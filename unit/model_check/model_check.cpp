@@ -77,6 +77,7 @@ const char *const kMutants[] = {"none",
                                 "rearm-off-by-one",
                                 "kick-event-off-by-one",
                                 "kick-count-off-by-one",
+                                "forgets-waiting",
                                 "no-in-flight-check",
                                 "no-length-check"};
 

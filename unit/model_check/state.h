@@ -97,6 +97,7 @@ struct DriverState {
     uint8_t submitted;
     uint8_t needKick;
     uint8_t broken;
+    uint8_t sawWaiting; // an enable said so, and nothing was taken since
     BufferState buffers[kMaxBuffers];
 };
 
@@ -154,6 +155,7 @@ enum class Mutant : uint8_t {
     kRearmOffByOne,
     kKickEventOffByOne,
     kKickCountOffByOne,
+    kForgetsWaiting,
     kNoInFlightCheck,
     kNoLengthCheck,
     kMutants

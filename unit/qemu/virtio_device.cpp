@@ -51,7 +51,7 @@ void VirtioDevice::initialize(Queue &q, UINT16 size, UINT16 max, const QueueOpti
               "VirtqSplitInit");
     }
     q.vq()->indirect_threshold = 1;
-    VirtqSplitSetCutUsedLength(q.vq(), !pci.modern); // 2.7.8.2
+    VirtqSplitSetCutUsedLength(q.vq(), !pci.modern); // 2.7.8.1
 }
 
 Queue &VirtioDevice::addQueue(UINT16 index, const QueueOptions &options) {
