@@ -104,8 +104,8 @@ VIRTIO_FORCEINLINE NTSTATUS ChainRun(const VIRTQ_SPLIT *vq, Walk *walk, const VI
 // One ring descriptor a segment, first those that the device reads, then those it
 // writes (2.7.4.2). What the end needs is stored early, in the record of a
 // descriptor that is still free, or read again: the loops want the registers.
-VIRTIO_NOINLINE NTSTATUS AddDirect(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
-                                   void *cookie, UINT16 *head_out, UINT16 state) {
+VIRTIO_FORCEINLINE NTSTATUS AddDirectHere(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
+                                          void *cookie, UINT16 *head_out, UINT16 state) {
     const VIRTQ_SG *const end = sg + sg_count;
     Walk walk = {vq->chains, vq->desc, vq->free_head, vq->free_head};
     UINT64 readable = 0;
@@ -137,6 +137,11 @@ VIRTIO_NOINLINE NTSTATUS AddDirect(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 s
                VIRTQ_SPLIT_NO_DESC, state);
     *head_out = head;
     return STATUS_SUCCESS;
+}
+
+VIRTIO_NOINLINE NTSTATUS AddDirect(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
+                                   void *cookie, UINT16 *head_out, UINT16 state) {
+    return AddDirectHere(vq, sg, sg_count, cookie, head_out, state);
 }
 
 // What both ways to have tables share: `own` says that a head has the one of its
@@ -182,18 +187,36 @@ VIRTIO_FORCEINLINE NTSTATUS EnterTable(VIRTQ_SPLIT *vq, UINT32 writable, BOOLEAN
     return STATUS_SUCCESS;
 }
 
-VIRTIO_NOINLINE NTSTATUS AddIndirectOne(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, void *cookie,
-                                        UINT16 *head_out, UINT16 state) {
-    if (VIRTIO_UNLIKELY(!HasTable(vq, TRUE))) {
+// One segment, and each head has its table.
+VIRTIO_FORCEINLINE NTSTATUS AddIndirectOneHere(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, void *cookie,
+                                               UINT16 *head_out, UINT16 state) {
+    const UINT16 head = vq->free_head;
+
+    if (VIRTIO_UNLIKELY(head > vq->mask)) {
         return NoDescriptor(vq);
     }
     if (VIRTIO_UNLIKELY(IsBadSegment(sg))) {
         return STATUS_INVALID_PARAMETER;
     }
-    const size_t offset = (size_t)FreeTable(vq, TRUE) * vq->indirect_table_stride;
-    WriteDescriptor(TableAt(vq, offset), sg, sg->write ? LINK_WRITE : LINK_NONE);
-    PointAtTable(vq, offset, 1, cookie);
-    return EnterTable(vq, sg->write ? sg->len : 0, TRUE, head_out, state);
+    VIRTQ_SPLIT_CHAIN *const chain = &vq->chains[head];
+    VIRTQ_DESC *const desc = &vq->desc[head];
+    const size_t offset = (size_t)head * vq->indirect_table_stride;
+    chain->cookie = cookie;
+    desc->addr = vq->indirect_pool_pa + offset;
+    VirtioStoreTriple(&desc->len, VirtqTriple(sizeof(VIRTQ_DESC), VIRTQ_DESC_F_INDIRECT, 0));
+    const UINT32 len = sg->len;
+    const UINT32 write = sg->write != FALSE;
+    VIRTQ_DESC *const entry = TableAt(vq, offset);
+    entry->addr = sg->addr;
+    VirtioStoreTriple(&entry->len, VirtqTriple(len, write * VIRTQ_DESC_F_WRITE, 0));
+    EnterChain(vq, chain, chain->next, head, 1, len & (0 - write), VIRTQ_OWN_TABLE, state);
+    *head_out = head;
+    return STATUS_SUCCESS;
+}
+
+VIRTIO_NOINLINE NTSTATUS AddIndirectOne(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, void *cookie,
+                                        UINT16 *head_out, UINT16 state) {
+    return AddIndirectOneHere(vq, sg, cookie, head_out, state);
 }
 
 // Table entries for the segments up to the first one of the other direction.
@@ -253,14 +276,20 @@ VIRTIO_NOINLINE NTSTATUS AddIndirectPool(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UI
     return FillTable(vq, sg, sg_count, FALSE, cookie, head_out, state);
 }
 
-// A chain of no more than indirect_max_desc segments, while there is a table.
+// A chain of no more than indirect_max_desc segments, while there is a table. `here`, a
+// constant of each caller: in place, which is worth its size where many are added.
 VIRTIO_FORCEINLINE NTSTATUS AddIndirect(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count,
-                                        void *cookie, UINT16 *head_out, UINT16 state) {
+                                        void *cookie, UINT16 *head_out, UINT16 state,
+                                        BOOLEAN here) {
     if (!vq->own_tables) {
         return AddIndirectPool(vq, sg, sg_count, cookie, head_out, state);
     }
-    return sg_count == 1 ? AddIndirectOne(vq, sg, cookie, head_out, state)
-                         : AddIndirectOwn(vq, sg, sg_count, cookie, head_out, state);
+    if (sg_count != 1) {
+        return here ? FillTable(vq, sg, sg_count, TRUE, cookie, head_out, state)
+                    : AddIndirectOwn(vq, sg, sg_count, cookie, head_out, state);
+    }
+    return here ? AddIndirectOneHere(vq, sg, cookie, head_out, state)
+                : AddIndirectOne(vq, sg, cookie, head_out, state);
 }
 
 // More segments than there are free descriptors, few or many as they be: a table
@@ -271,17 +300,17 @@ VIRTIO_NOINLINE NTSTATUS AddWithoutRoom(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UIN
         return STATUS_INVALID_BUFFER_SIZE;
     }
     if (vq->indirect_num_free != 0 && sg_count <= vq->indirect_max_desc) {
-        return AddIndirect(vq, sg, sg_count, cookie, head_out, state);
+        return AddIndirect(vq, sg, sg_count, cookie, head_out, state, FALSE);
     }
     vq->was_full = VIRTQ_FULL_REFUSED;
     return STATUS_INSUFFICIENT_RESOURCES;
 }
 
 VIRTIO_FORCEINLINE NTSTATUS Add(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_count, void *cookie,
-                                UINT16 *head_out, UINT16 state) {
-    if (sg_count > vq->indirect_threshold && vq->indirect_num_free != 0 &&
-        sg_count <= vq->indirect_max_desc) {
-        return AddIndirect(vq, sg, sg_count, cookie, head_out, state);
+                                UINT16 *head_out, UINT16 state, BOOLEAN here) {
+    if (sg_count > vq->indirect_threshold && sg_count <= vq->indirect_max_desc &&
+        (vq->own_tables || vq->indirect_num_free != 0)) {
+        return AddIndirect(vq, sg, sg_count, cookie, head_out, state, here);
     }
     if (sg_count == 1) {
         return AddOne(vq, sg, cookie, head_out, state);
@@ -289,7 +318,8 @@ VIRTIO_FORCEINLINE NTSTATUS Add(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_c
     if (VIRTIO_UNLIKELY(sg_count > vq->num_free)) {
         return AddWithoutRoom(vq, sg, sg_count, cookie, head_out, state);
     }
-    return AddDirect(vq, sg, sg_count, cookie, head_out, state);
+    return here ? AddDirectHere(vq, sg, sg_count, cookie, head_out, state)
+                : AddDirect(vq, sg, sg_count, cookie, head_out, state);
 }
 
 // One of a batch.
@@ -298,7 +328,7 @@ VIRTIO_FORCEINLINE NTSTATUS AddNext(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffer,
     if (VIRTIO_UNLIKELY(buffer->sg == NULL || buffer->sg_count == 0)) {
         return STATUS_INVALID_PARAMETER;
     }
-    return Add(vq, buffer->sg, buffer->sg_count, buffer->cookie, head_out, state);
+    return Add(vq, buffer->sg, buffer->sg_count, buffer->cookie, head_out, state, TRUE);
 }
 
 } // namespace
@@ -311,7 +341,7 @@ NTSTATUS VirtqSplitAddBuffer(VIRTQ_SPLIT *vq, const VIRTQ_SG *sg, UINT16 sg_coun
     if (VIRTIO_UNLIKELY(vq->broken_status != STATUS_SUCCESS)) {
         return STATUS_INVALID_DEVICE_STATE;
     }
-    return Add(vq, sg, sg_count, cookie, head_out, VIRTQ_CHAIN_ADDED);
+    return Add(vq, sg, sg_count, cookie, head_out, VIRTQ_CHAIN_ADDED, FALSE);
 }
 
 NTSTATUS VirtqSplitAddBatch(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffers, UINT16 count,
