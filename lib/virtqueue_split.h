@@ -53,7 +53,8 @@ extern "C" {
 /*
  * How a device can break the protocol, and the status that says so. Returned
  * by VirtqSplitGetUsed and VirtqSplitGetUsedBatch, kept for
- * VirtqSplitBrokenStatus.
+ * VirtqSplitBrokenStatus. Distinct from each other; a null argument has the status of
+ * the first one, too, but doesn't break the queue (VirtqSplitIsBroken).
  */
 /* used id not below the queue size (2.7.8) */
 #define VIRTQ_STATUS_USED_ID_RANGE STATUS_INVALID_PARAMETER

@@ -129,6 +129,10 @@ TEST_P(Trust, StatusesAreDistinct) // 2.7.8
     for (NTSTATUS status : all) {
         EXPECT_FALSE(NT_SUCCESS(status));
     }
+    // A status that a caller's mistake has, too, is told apart by what it does.
+    UINT32 len;
+    EXPECT_EQ(VirtqSplitGetUsed(rig.vq(), nullptr, &len), STATUS_INVALID_PARAMETER);
+    EXPECT_FALSE(VirtqSplitIsBroken(rig.vq()));
 }
 
 TEST_P(Trust, IdOutOfRange) // 2.7.8

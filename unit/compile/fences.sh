@@ -14,10 +14,11 @@ rm -rf "$work"
 mkdir -p "$work"
 
 for target in x86_64 i386 aarch64; do
-    for source in virtqueue_split virtqueue_split_batch virtqueue_split_wait; do
+    for source in virtqueue_split virtqueue_split_add virtqueue_split_batch \
+        virtqueue_split_wait; do
         "$clangxx" --target=$target-linux-gnu -std=c++98 -O2 -ffreestanding -fno-exceptions \
             -fno-rtti -fno-asynchronous-unwind-tables -I"$lib" -S "$lib/$source.cpp" -o - |
-            awk -v prefix="$work/$target." '
+            tee "$work/$target.$source" | awk -v prefix="$work/$target." '
                 /^Virtq[A-Za-z]*:/ { file = prefix substr($1, 1, length($1) - 1) }
                 $1 == ".size" { file = "" }
                 file != "" { print > file }'
@@ -44,13 +45,15 @@ expect() {
     done
 }
 
-give="VirtqSplitPublish VirtqSplitPublishBatch"
-take="VirtqSplitGetUsed VirtqSplitPoll"
-full="VirtqSplitKickPrepare VirtqSplitEnableInterrupts VirtqSplitEnableInterruptsDelayed
+give="VirtqSplitPublish VirtqSplitPublishBatch VirtqSplitSubmitBatch"
+take="VirtqSplitGetUsed VirtqSplitGetUsedBatch VirtqSplitPoll"
+# What they call is in the whole of that source.
+add=virtqueue_split_add
+full="VirtqSplitKickPrepare VirtqSplitKick VirtqSplitHasUsed VirtqSplitEnableInterrupts VirtqSplitEnableInterruptsDelayed
  VirtqSplitPrepareWait"
 # shellcheck disable=SC2086 # lists of names
 for target in x86_64 i386; do
-    expect none $target '(lock|mfence|xchg)' $give $take VirtqSplitKickCommit \
+    expect none $target '(lock|mfence|xchg)' $give $take $add VirtqSplitKickCommit \
         VirtqSplitDisableInterrupts
     expect some $target '(lock|mfence)' $full
 done
@@ -58,6 +61,6 @@ done
 {
     expect some aarch64 'stlrh' $give
     expect some aarch64 'ldap?rh' $take
-    expect none aarch64 'dmb' $give $take VirtqSplitKickCommit VirtqSplitDisableInterrupts
+    expect none aarch64 'dmb' $give $take $add VirtqSplitKickCommit VirtqSplitDisableInterrupts
     expect some aarch64 'dmb[[:space:]]+ish$' $full
 }

@@ -76,23 +76,50 @@ class Device {
             uint16_t head = word(avail_, 4 + 2 * (last_ % o_.size)).load(std::memory_order_relaxed);
             complete(head);
             last_++;
+            if (o_.interruptsOn) {
+                // So that the driver drains while more are being completed.
+                notifyDriver(before);
+                before = usedIdx_;
+            }
         }
-        notifyDriver(before);
+        if (!o_.interruptsOn) {
+            notifyDriver(before);
+        }
         return true;
     }
 
+    struct Descriptor { // 2.7.5
+        uint64_t address;
+        uint32_t length;
+        uint16_t flags, next;
+    };
+
+    // The payload's address, at the end of the chain.
+    uint64_t walk(uint16_t index) {
+        Descriptor chain[kMaxSegments];
+        for (unsigned i = 0; i < o_.segments; i++) {
+            if (index >= o_.size) {
+                s_->deviceError = __LINE__;
+                return 0;
+            }
+            memcpy(&chain[i], desc_ + 16 * index, sizeof(chain[i]));
+            index = chain[i].next;
+        }
+        const Descriptor &payload = chain[o_.segments - 1];
+        if (payload.flags != 2) { // writable, and the last one
+            s_->deviceError = __LINE__;
+        }
+        for (unsigned i = 0; i + 1 < o_.segments; i++) {
+            if (chain[i].flags != 1 || chain[i].address != segmentFor(payload.address, i) ||
+                chain[i].length != segmentLengthFor(payload.address, i)) {
+                s_->deviceError = __LINE__;
+            }
+        }
+        return payload.address;
+    }
+
     void complete(uint16_t head) {
-        uint64_t address = 0;
-        uint16_t flags = 0;
-        if (head >= o_.size) {
-            s_->deviceError = __LINE__;
-            return;
-        }
-        memcpy(&address, desc_ + 16 * head, 8);
-        memcpy(&flags, desc_ + 16 * head + 12, 2);
-        if (!(flags & 2)) {
-            s_->deviceError = __LINE__;
-        }
+        uint64_t address = walk(head);
         answer(address);
         uint8_t *entry = used_ + 4 + 8 * (usedIdx_ % o_.size);
         uint32_t id = head;

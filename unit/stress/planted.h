@@ -5,7 +5,8 @@
  *
  *   VQ7_PLANT_PUBLISH   avail->idx is stored without release
  *   VQ7_PLANT_USED      used->idx is loaded without acquire
- *   VQ7_PLANT_FENCE     the full fences are compiler barriers
+ *   VQ7_PLANT_FENCE     the full fence of this function of the library, a string, is a
+ *                       compiler barrier
  */
 #define VirtioStoreReleaseU16 VirtioNativeStoreReleaseU16
 #define VirtioLoadAcquireU16 VirtioNativeLoadAcquireU16
@@ -30,6 +31,13 @@ static __inline UINT16 VirtioLoadAcquireU16(const volatile UINT16 *p) {
 }
 
 #ifdef VQ7_PLANT_FENCE
+static __inline void VirtioPlantedFence(const char *function) {
+    if (__builtin_strcmp(function, VQ7_PLANT_FENCE) == 0) {
+        __asm__ __volatile__("" : : : "memory");
+    } else {
+        VIRTIO_MB();
+    }
+}
 #undef VIRTIO_MB
-#define VIRTIO_MB() __asm__ __volatile__("" : : : "memory")
+#define VIRTIO_MB() VirtioPlantedFence(__func__)
 #endif

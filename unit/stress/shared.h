@@ -103,12 +103,26 @@ inline uint64_t questionFor(uint64_t address, unsigned i) {
 struct Options {
     unsigned size = 64;
     unsigned depth = 1;
+    unsigned segments = 1;     // of each buffer: the last one is the payload
+    unsigned batch = 0;        // this many in a call; 0: one, by the calls for one
+    bool interruptsOn = false; // while the driver drains, too
     bool eventIdx = true;
     bool processes = false;
     uint64_t buffers = 1000000;
     unsigned spins = 2000;
     unsigned limitMs = 500;
 };
+
+constexpr unsigned kMaxSegments = 8;
+constexpr unsigned kMaxBatch = 32;
+
+// Address and length of a segment before the payload, which is at `address`.
+inline uint64_t segmentFor(uint64_t address, unsigned i) {
+    return address + (uint64_t(i + 1) << 40);
+}
+inline uint32_t segmentLengthFor(uint64_t address, unsigned i) {
+    return uint32_t(address % 1000) + i + 1;
+}
 
 // What the device writes as `len` for a buffer at `address`: both sides know it.
 inline uint32_t lengthFor(uint64_t address) {

@@ -5,7 +5,9 @@
 // kick or a lost interrupt is a hang, which is reported.
 //
 //   stress [--processes] [--no-event-idx] [--depth N] [--size N] [--buffers N]
-//          [--spins N]
+//          [--spins N] [--segments N]
+//          [--batch N]         so many a call: SubmitBatch, Kick, GetUsedBatch
+//          [--interrupts-on]   also while draining; sleeps on NOT_FOUND alone
 //
 // Exit status: 0 all buffers came back, 1 a buffer was lost or wrong, 2 wrong use.
 #include <cstdio>
@@ -65,56 +67,126 @@ class Driver {
         return reinterpret_cast<VIRTQ_SPLIT *>(state_.data());
     }
 
-    std::string fill() {
-        while (sent_ - done_ < o_.depth && sent_ < o_.buffers) {
-            VIRTQ_SG sg = {0x1000 + (sent_ % 0x100000) * 64, 4096, TRUE};
-            UINT16 head;
-            if (VirtqSplitAddBuffer(vq(), &sg, 1, reinterpret_cast<void *>(sg.addr), &head) !=
-                STATUS_SUCCESS) {
-                return "VirtqSplitAddBuffer failed";
-            }
-            for (unsigned i = 0; i < kLines; i++) {
-                s_->payloadOf(sg.addr).lines[i].word = questionFor(sg.addr, i);
-            }
-            VirtqSplitPublish(vq(), head);
-            sent_++;
+    // The next buffer to send; its question is in its payload.
+    uint64_t nextBuffer(VIRTQ_SG *sg) {
+        const uint64_t address = 0x1000 + (sent_++ % 0x100000) * 64;
+        const unsigned last = o_.segments - 1;
+        for (unsigned i = 0; i < last; i++) {
+            sg[i] = {segmentFor(address, i), segmentLengthFor(address, i), FALSE};
         }
-        if (VirtqSplitKickPrepare(vq())) {
+        sg[last] = {address, 4096, TRUE};
+        for (unsigned i = 0; i < kLines; i++) {
+            s_->payloadOf(address).lines[i].word = questionFor(address, i);
+        }
+        return address;
+    }
+
+    bool mayFill() const {
+        return sent_ - done_ < o_.depth && sent_ < o_.buffers;
+    }
+
+    std::string fill() {
+        std::string error;
+        while (mayFill() && error.empty()) {
+            error = o_.batch != 0 ? submit() : addAndPublish();
+        }
+        bool kick = o_.batch != 0 ? VirtqSplitKick(vq()) : VirtqSplitKickPrepare(vq());
+        if (kick) {
             kicks++;
             s_->kick.ring();
         }
-        VirtqSplitKickCommit(vq());
+        if (o_.batch == 0) {
+            VirtqSplitKickCommit(vq());
+        }
+        return error;
+    }
+
+    std::string addAndPublish() {
+        VIRTQ_SG sg[kMaxSegments];
+        UINT16 head;
+        void *cookie = reinterpret_cast<void *>(nextBuffer(sg));
+        if (VirtqSplitAddBuffer(vq(), sg, UINT16(o_.segments), cookie, &head) != STATUS_SUCCESS) {
+            return "VirtqSplitAddBuffer failed";
+        }
+        VirtqSplitPublish(vq(), head);
         return "";
+    }
+
+    std::string submit() {
+        VIRTQ_SG sg[kMaxBatch][kMaxSegments];
+        VIRTQ_BUFFER buffers[kMaxBatch];
+        UINT16 count = 0, submitted = 0;
+        while (count < o_.batch && mayFill()) {
+            void *cookie = reinterpret_cast<void *>(nextBuffer(sg[count]));
+            buffers[count] = {sg[count], UINT16(o_.segments), cookie};
+            count++;
+        }
+        if (VirtqSplitSubmitBatch(vq(), buffers, count, &submitted) != STATUS_SUCCESS ||
+            submitted != count) {
+            return "VirtqSplitSubmitBatch failed";
+        }
+        return "";
+    }
+
+    NTSTATUS get(VIRTQ_COMPLETION *out, UINT16 *count) {
+        if (o_.batch != 0) {
+            return VirtqSplitGetUsedBatch(vq(), out, UINT16(o_.batch), count);
+        }
+        *count = 1;
+        return VirtqSplitGetUsed(vq(), &out->cookie, &out->len);
     }
 
     std::string drainOrSleep() {
         uint32_t seen = s_->interrupt.count.load(std::memory_order_acquire);
         bool any = false;
-        void *cookie;
-        UINT32 length;
-        VirtqSplitDisableInterrupts(vq());
-        for (;;) {
-            NTSTATUS status = VirtqSplitGetUsed(vq(), &cookie, &length);
-            if (status == STATUS_NOT_FOUND) {
-                break;
+        VIRTQ_COMPLETION out[kMaxBatch];
+        UINT16 count;
+        NTSTATUS status;
+        if (!o_.interruptsOn) {
+            VirtqSplitDisableInterrupts(vq());
+        }
+        while ((status = get(out, &count)) == STATUS_SUCCESS) {
+            for (UINT16 i = 0; i < count; i++) {
+                std::string error = check(out[i]);
+                if (!error.empty()) {
+                    return error;
+                }
             }
-            if (status != STATUS_SUCCESS) {
-                return "VirtqSplitGetUsed failed";
-            }
-            if (length != lengthFor(reinterpret_cast<uint64_t>(cookie))) {
-                return "a buffer came back with another one's length";
-            }
-            if (!takeAnswer(reinterpret_cast<uint64_t>(cookie))) {
-                return "a buffer came back without the device's answer";
-            }
-            done_++;
             any = true;
+        }
+        if (status != STATUS_NOT_FOUND) {
+            return "a used buffer was refused";
+        }
+        if (o_.interruptsOn) {
+            return fillAndSleep(seen);
         }
         if (!VirtqSplitEnableInterrupts(vq()) || any) {
             return "";
         }
         interruptsSlept++;
         return sleepUntilRung(seen);
+    }
+
+    // As a DPC does that leaves interrupts on: after NOT_FOUND it doesn't look again.
+    std::string fillAndSleep(uint32_t seen) {
+        std::string error = fill();
+        if (!error.empty() || done_ == o_.buffers) {
+            return error;
+        }
+        interruptsSlept++;
+        return sleepUntilRung(seen);
+    }
+
+    std::string check(const VIRTQ_COMPLETION &completion) {
+        const uint64_t address = reinterpret_cast<uint64_t>(completion.cookie);
+        if (completion.len != lengthFor(address)) {
+            return "a buffer came back with another one's length";
+        }
+        if (!takeAnswer(address)) {
+            return "a buffer came back without the device's answer";
+        }
+        done_++;
+        return "";
     }
 
     // The watchdog. Time alone proves nothing on a busy machine: a wake-up is lost
@@ -171,6 +243,12 @@ Options parse(int argc, char **argv) {
             o.processes = true;
         } else if (a == "--no-event-idx") {
             o.eventIdx = false;
+        } else if (a == "--interrupts-on") {
+            o.interruptsOn = true;
+        } else if (a == "--batch") {
+            o.batch = unsigned(number());
+        } else if (a == "--segments") {
+            o.segments = unsigned(number());
         } else if (a == "--depth") {
             o.depth = unsigned(number());
         } else if (a == "--size") {
@@ -184,8 +262,12 @@ Options parse(int argc, char **argv) {
             exit(2);
         }
     }
-    if (o.size > 2048 || (o.size & (o.size - 1)) || o.depth > o.size) {
-        fprintf(stderr, "stress: --size is a power of two up to 2048, --depth at most that\n");
+    if (o.size > 2048 || (o.size & (o.size - 1)) || o.depth > o.size / o.segments ||
+        o.segments > kMaxSegments || o.batch > kMaxBatch) {
+        fprintf(stderr,
+                "stress: --size is a power of two up to 2048; --segments is at most %u, "
+                "--batch %u; --depth times --segments at most --size\n",
+                kMaxSegments, kMaxBatch);
         exit(2);
     }
     return o;
@@ -244,9 +326,11 @@ int main(int argc, char **argv) {
         o.processes ? runProcesses(shared, fd, driver, o) : runThreads(shared, driver, o);
     double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    printf("stress: %llu buffers, depth %u, %s, %s: %llu kicks, %llu sleeps, %.1f s: %s\n",
+    printf("stress: %llu buffers, depth %u, %s, %s, batch %u, %u segments%s: %llu kicks, %llu "
+           "sleeps, %.1f s: %s\n",
            static_cast<unsigned long long>(shared->processed.load()), o.depth,
-           o.eventIdx ? "event_idx" : "flags", o.processes ? "processes" : "threads",
+           o.eventIdx ? "event_idx" : "flags", o.processes ? "processes" : "threads", o.batch,
+           o.segments, o.interruptsOn ? ", interrupts on" : "",
            static_cast<unsigned long long>(driver.kicks),
            static_cast<unsigned long long>(driver.interruptsSlept), seconds,
            error.empty() ? "ok" : error.c_str());
