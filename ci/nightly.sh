@@ -126,6 +126,11 @@ fi
 if wanted model-check; then
     step model-check "$bin/model_check/model_check" --model tso,pso,weak --size 2 \
         --event-idx all --program all --buffers 4 --chains off --limit 100000000
+    step model-check-size4 "$bin/model_check/model_check" --model tso,pso --size 4 \
+        --event-idx all --program batch,submit --buffers 4 --chains off --limit 100000000
+    step model-check-size4-weak "$bin/model_check/model_check" --model weak --size 4 \
+        --event-idx all --program has-used,get-used,submit --buffers 3 --chains off \
+        --limit 100000000
     step model-check-forged "$bin/model_check/model_check_sanitized" --model sc,tso \
         --adversary 2 --size 1,2 --event-idx all --program all --buffers 2 --chains all \
         --limit 100000000

@@ -122,16 +122,19 @@ TEST(VirtqSplitDump, LineByLine) {
     (void)VirtqSplitEnableInterrupts(vq);
     EXPECT_EQ(Dump(vq)[2].find("interrupts off"), std::string::npos);
 
-    QueueRig own({.size = 2, .indirect = true, .tables = 2, .table_size = 2});
+    QueueRig own({.size = 4, .indirect = true, .tables = 4, .table_size = 2});
     own.vq()->indirect_threshold = 0;
     own.Submit(own.Segments(0, 1), nullptr);
+    own.Submit(own.Segments(1, 1), nullptr);
     own.vq()->indirect_threshold = 8;
     own.Submit(own.Segments(0, 1), nullptr);
     expected = Dump(own.vq());
-    EXPECT_EQ(expected[4], "  indirect tables: 2 of 2, one for each descriptor, above 8 segments");
+    EXPECT_EQ(expected[4], "  indirect tables: 4 of 2, one for each descriptor, above 8 segments");
     EXPECT_EQ(expected[6],
               "  head 0 in flight count 1 writable 64 table of its own cookie " + hex(0, pointer));
-    EXPECT_EQ(expected[7], "  head 1 in flight count 1 writable 64 cookie " + hex(0, pointer));
+    EXPECT_EQ(expected[7],
+              "  head 1 in flight count 1 writable 65 table of its own cookie " + hex(0, pointer));
+    EXPECT_EQ(expected[8], "  head 2 in flight count 1 writable 64 cookie " + hex(0, pointer));
 
     QueueRig plain({.size = 1});
     expected = Dump(plain.vq());

@@ -114,6 +114,40 @@ TEST_P(Blk, ManyInFlightComeBackOnceEach) {
     }
 }
 
+TEST_P(Blk, BatchesComeBackOnceEach) // 2.7.13, 2.7.14
+{
+    const unsigned depth = 40, batch = 8;
+    for (unsigned i = 0; i < depth; i++) {
+        UINT64 sector = 64 + i;
+        ASSERT_EQ(pwrite(rig->disk.get(), &sector, 8, off_t(sector * 512)), 8);
+    }
+    for (unsigned round = 0; round < 10; round++) {
+        std::vector<int> seen(depth);
+        for (unsigned i = 0; i < depth; i += batch) {
+            std::vector<std::vector<VIRTQ_SG>> sg;
+            std::vector<void *> cookies;
+            for (unsigned k = i; k < i + batch; k++) {
+                sg.push_back(request(k, In, 64 + k, data + 512 * k, 512));
+                cookies.push_back(&seen[k]);
+            }
+            dev->submitBatch(*q, sg, cookies);
+        }
+        for (unsigned back = 0; back < depth;) {
+            const auto done = dev->waitBatch(*q, batch);
+            for (const Completion &completion : done) {
+                ++*static_cast<int *>(completion.cookie);
+            }
+            back += unsigned(done.size());
+        }
+        EXPECT_EQ(seen, std::vector<int>(depth, 1));
+        for (unsigned i = 0; i < depth; i++) {
+            EXPECT_EQ(status(i), Ok);
+            EXPECT_EQ(tag(data + 512 * i), 64 + i);
+        }
+    }
+    EXPECT_EQ(VirtqSplitNumFree(q->vq()), VirtqSplitQueueSize(q->vq()));
+}
+
 TEST_P(Blk, AFullRingTakesNoMoreAndThenAllComeBack) // 2.7.13
 {
     unsigned added = 0;

@@ -82,14 +82,30 @@ UINT16 VirtioDevice::add(Queue &queue, const std::vector<VIRTQ_SG> &sg, void *co
     return head;
 }
 
-void VirtioDevice::kick(Queue &queue) {
-    if (VirtqSplitKickPrepare(queue.vq())) {
+void VirtioDevice::notify(Queue &queue, bool wanted) {
+    if (wanted) {
         VirtioPciNotify(&pci, queue.index);
         kicks++;
     } else {
         suppressed++;
     }
+}
+
+void VirtioDevice::kick(Queue &queue) {
+    notify(queue, VirtqSplitKickPrepare(queue.vq()) != FALSE);
     VirtqSplitKickCommit(queue.vq());
+}
+
+void VirtioDevice::submitBatch(Queue &queue, const std::vector<std::vector<VIRTQ_SG>> &sg,
+                               const std::vector<void *> &cookies) {
+    std::vector<VIRTQ_BUFFER> buffers;
+    UINT16 submitted = 0;
+    for (size_t i = 0; i < sg.size(); i++) {
+        buffers.push_back({sg[i].data(), UINT16(sg[i].size()), cookies[i]});
+    }
+    check(VirtqSplitSubmitBatch(queue.vq(), buffers.data(), UINT16(sg.size()), &submitted),
+          "VirtqSplitSubmitBatch");
+    notify(queue, VirtqSplitKick(queue.vq()) != FALSE);
 }
 
 void VirtioDevice::submit(Queue &queue, const std::vector<VIRTQ_SG> &sg, void *cookie) {
@@ -97,21 +113,18 @@ void VirtioDevice::submit(Queue &queue, const std::vector<VIRTQ_SG> &sg, void *c
     kick(queue);
 }
 
-Completion VirtioDevice::wait(Queue &queue) {
+// Until `take` gives something else than STATUS_NOT_FOUND.
+template <typename Take> void VirtioDevice::waitUntil(Queue &queue, Take take) {
     auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    Completion done;
     for (;;) {
         const bool look = !patient || VirtqSplitHasUsed(queue.vq());
         if (patient && look) {
             machine.settle();
         }
-        NTSTATUS status =
-            !look ? STATUS_NOT_FOUND : VirtqSplitGetUsed(queue.vq(), &done.cookie, &done.len);
-        if (status == STATUS_SUCCESS) {
-            return done;
-        }
+        NTSTATUS status = look ? take() : STATUS_NOT_FOUND;
         if (status != STATUS_NOT_FOUND) {
-            check(status, "VirtqSplitGetUsed");
+            check(status, "taking a used buffer");
+            return;
         }
         if (std::chrono::steady_clock::now() > end) {
             throw std::runtime_error("no buffer of queue " + std::to_string(queue.index) +
@@ -120,6 +133,23 @@ Completion VirtioDevice::wait(Queue &queue) {
         }
         std::this_thread::sleep_for(std::chrono::microseconds(20));
     }
+}
+
+Completion VirtioDevice::wait(Queue &queue) {
+    Completion done;
+    waitUntil(queue, [&] { return VirtqSplitGetUsed(queue.vq(), &done.cookie, &done.len); });
+    return done;
+}
+
+std::vector<Completion> VirtioDevice::waitBatch(Queue &queue, UINT16 most) {
+    std::vector<VIRTQ_COMPLETION> out(most);
+    UINT16 count = 0;
+    waitUntil(queue, [&] { return VirtqSplitGetUsedBatch(queue.vq(), out.data(), most, &count); });
+    std::vector<Completion> done;
+    for (UINT16 i = 0; i < count; i++) {
+        done.push_back({out[i].cookie, out[i].len});
+    }
+    return done;
 }
 
 std::vector<void *> VirtioDevice::detach(Queue &queue) {

@@ -53,6 +53,10 @@ class VirtioDevice {
     void submit(Queue &queue, const std::vector<VIRTQ_SG> &sg, void *cookie);
     UINT16 add(Queue &queue, const std::vector<VIRTQ_SG> &sg, void *cookie);
     void kick(Queue &queue);
+    // The same by the calls for many: SubmitBatch and Kick, GetUsedBatch.
+    void submitBatch(Queue &queue, const std::vector<std::vector<VIRTQ_SG>> &sg,
+                     const std::vector<void *> &cookies);
+    std::vector<Completion> waitBatch(Queue &queue, UINT16 most);
     // The next finished buffer; throws after 10 s with the device's status.
     Completion wait(Queue &queue);
     // All that were added and never came back; after a reset.
@@ -68,6 +72,8 @@ class VirtioDevice {
     bool patient = false;
 
   private:
+    void notify(Queue &queue, bool wanted);
+    template <typename Take> void waitUntil(Queue &queue, Take take);
     void initialize(Queue &q, UINT16 size, UINT16 max, const QueueOptions &options);
 
     std::vector<std::unique_ptr<Queue>> queues_;
