@@ -31,6 +31,22 @@ VOID Vq7DeviceFail(DEVICE_CONTEXT *dc, NTSTATUS status) {
     WdfWorkItemEnqueue(dc->fail_work);
 }
 
+static void LogLine(const char *line, void *context) {
+    (void)context;
+    Vq7Log("%s\n", line);
+}
+
+// What each of them held, before that is taken back.
+static VOID LogBrokenQueues(DEVICE_CONTEXT *dc) {
+    for (UINT16 i = 0; i < dc->queue_count; i++) {
+        if (dc->queues[i].last_error != STATUS_SUCCESS) {
+            Vq7Log("queue %u is broken, status 0x%08x\n", i,
+                   (unsigned int)dc->queues[i].last_error);
+            VirtqSplitDump(dc->queues[i].vq, LogLine, NULL);
+        }
+    }
+}
+
 // IRQL: PASSIVE_LEVEL, because a reset may take long.
 VOID NTAPI Vq7EvtFailWork(WDFWORKITEM work) {
     DEVICE_CONTEXT *dc = Vq7GetDevice(WdfWorkItemGetParentObject(work));
@@ -40,14 +56,9 @@ VOID NTAPI Vq7EvtFailWork(WDFWORKITEM work) {
         Vq7WaitForRegisters(dc);
         Vq7QueuesRun(dc, FALSE);
         Vq7ResetOrIsolate(dc);
+        LogBrokenQueues(dc);
         if (dc->type->TakeBack != NULL) {
             dc->type->TakeBack(dc, FALSE, dc->fail_status);
-        }
-        for (UINT16 i = 0; i < dc->queue_count; i++) {
-            if (dc->queues[i].last_error != STATUS_SUCCESS) {
-                Vq7Log("queue %u is broken, status 0x%08x\n", i,
-                       (unsigned int)dc->queues[i].last_error);
-            }
         }
         Vq7Log("%02x:%02x.%x has failed\n", dc->bus_number, dc->slot, dc->function);
     }
