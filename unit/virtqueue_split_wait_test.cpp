@@ -184,29 +184,35 @@ TEST(VirtqSplitKickWhenFull, OverridesSuppressionOnce) // 2.7.10
     VirtqSplitSetKickWhenFull(nullptr, TRUE);
 }
 
+// regression: the commit settled it, too.
 TEST(VirtqSplitKickWhenFull, WhatIsRefusedBetweenPrepareAndCommitIsNotLost) // 2.7.10
 {
-    QueueRig rig({.size = 1});
-    VIRTQ_SPLIT *vq = rig.vq();
-    UINT16 head;
-
-    VirtqSplitSetKickWhenFull(vq, TRUE);
-    rig.device->WantNotifications(false);
-    rig.Submit(rig.Segments(0, 1), nullptr);
-    EXPECT_FALSE(VirtqSplitKickPrepare(vq));
-    EXPECT_EQ(rig.Add(rig.Segments(0, 1), nullptr, &head), STATUS_INSUFFICIENT_RESOURCES);
-    VirtqSplitKickCommit(vq);
-    EXPECT_TRUE(VirtqSplitKickPrepare(vq));
-    EXPECT_TRUE(VirtqSplitKickPrepare(vq)) << "until it is committed";
-    VirtqSplitKickCommit(vq);
-    EXPECT_FALSE(VirtqSplitKickPrepare(vq));
-    // Refused, prepared, and refused again: the second one is not settled.
-    EXPECT_EQ(rig.Add(rig.Segments(0, 1), nullptr, &head), STATUS_INSUFFICIENT_RESOURCES);
-    EXPECT_TRUE(VirtqSplitKickPrepare(vq));
-    EXPECT_EQ(rig.Add(rig.Segments(0, 1), nullptr, &head), STATUS_INSUFFICIENT_RESOURCES);
-    VirtqSplitKickCommit(vq);
-    EXPECT_TRUE(VirtqSplitKick(vq));
-    EXPECT_FALSE(VirtqSplitKick(vq));
+    for (UINT16 segments : {1, 2}) { // no descriptor left, and too few
+        QueueRig rig({.size = segments});
+        VIRTQ_SPLIT *vq = rig.vq();
+        auto refuse = [&] {
+            UINT16 head;
+            EXPECT_EQ(rig.Add(rig.Segments(0, segments), nullptr, &head),
+                      STATUS_INSUFFICIENT_RESOURCES);
+        };
+        VirtqSplitSetKickWhenFull(vq, TRUE);
+        rig.device->WantNotifications(false);
+        rig.Submit(rig.Segments(0, 1), nullptr);
+        EXPECT_FALSE(VirtqSplitKickPrepare(vq));
+        refuse();
+        VirtqSplitKickCommit(vq);
+        EXPECT_TRUE(VirtqSplitKickPrepare(vq));
+        EXPECT_TRUE(VirtqSplitKickPrepare(vq)) << "until it is committed";
+        VirtqSplitKickCommit(vq);
+        EXPECT_FALSE(VirtqSplitKickPrepare(vq));
+        // Refused, prepared, and refused again: the second one is not settled.
+        refuse();
+        EXPECT_TRUE(VirtqSplitKickPrepare(vq));
+        refuse();
+        VirtqSplitKickCommit(vq);
+        EXPECT_TRUE(VirtqSplitKick(vq));
+        EXPECT_FALSE(VirtqSplitKick(vq));
+    }
 }
 
 TEST(VirtqSplitKickWhenFull, NotBeforeAnythingFoundNoRoom) // 2.7.10
