@@ -76,8 +76,8 @@ def judge_all(mutants, bench, jobs, known):
             start = time.monotonic()
             verdict = workplace.judge(mutant)
             results.append((mutant, verdict))
-            print(verdict, round(time.monotonic() - start, 1), mutant.key(), sep="\t",
-                  file=verdicts, flush=True)
+            print(verdict, round(time.monotonic() - start, 1), " ".join(mutant.key().split()),
+                  sep="\t", file=verdicts, flush=True)
             if len(results) % 100 == 0:
                 print(f"mutate: {len(results)} of {len(mutants)}", file=sys.stderr, flush=True)
             if verdict == "survived" and mutant.key() not in known:
