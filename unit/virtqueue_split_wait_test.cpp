@@ -119,6 +119,7 @@ TEST_P(VirtqSplitDrain, EndsAlthoughTheIndexGoesToAndFro) // 2.7.8, 2.7.14
             } while (!enable(vq));
             EXPECT_EQ(status, VIRTQ_STATUS_USED_IDX_AHEAD);
             EXPECT_EQ(VirtqSplitBrokenStatus(vq), VIRTQ_STATUS_USED_IDX_AHEAD);
+            EXPECT_EQ(vq->last_used_idx, 0) << "nothing was taken, nor refused";
             void *cookie;
             EXPECT_EQ(VirtqSplitDetachUnused(vq, &cookie), STATUS_SUCCESS);
             EXPECT_EQ(VirtqSplitResetChecked(vq), STATUS_SUCCESS);
