@@ -10,6 +10,7 @@
 //          [--interrupts-on]   also while draining; sleeps on NOT_FOUND alone
 //
 // Exit status: 0 all buffers came back, 1 a buffer was lost or wrong, 2 wrong use.
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "shared.h"
@@ -284,8 +286,16 @@ std::string runThreads(Shared *shared, Driver &driver, const Options &o) {
 
 // The child maps the same pages again, at an address of its own.
 std::string runProcesses(Shared *shared, int fd, Driver &driver, const Options &o) {
+    const pid_t parent = getpid();
     pid_t child = fork();
+    if (child < 0) {
+        return "fork failed";
+    }
     if (child == 0) {
+        // Killed, the driver can't set `stop`: the device must not stay behind.
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent) {
+            _exit(3);
+        }
         void *own = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (own == MAP_FAILED || own == shared) {
             _exit(3);
