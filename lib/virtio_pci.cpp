@@ -22,6 +22,10 @@ const UINT64 TransportFeatureRange =
 // configuration faster than that is broken.
 const UINT32 ConfigAttempts = 64;
 
+// What a read gives where no device answers; no device may have all of these bits
+// set, some being reserved (2.1).
+#define STATUS_OF_NOBODY 0xFF
+
 BOOLEAN IoIsComplete(const VIRTIO_PCI_IO *io) {
     return io->ConfigRead8 != NULL && io->ConfigRead16 != NULL && io->ConfigRead32 != NULL &&
            io->BarLength != NULL && io->Read8 != NULL && io->Read16 != NULL && io->Read32 != NULL &&
@@ -62,6 +66,13 @@ VOID AddStatus(VIRTIO_PCI_DEVICE *device, UINT8 bits) {
         return;
     }
     device->ops->SetStatus(device, (UINT8)(device->ops->GetStatus(device) | bits));
+}
+
+// The end of a negotiation that failed (3.1.1): no queue is set up after it.
+NTSTATUS GiveUp(VIRTIO_PCI_DEVICE *device) {
+    device->num_queues = 0;
+    AddStatus(device, VIRTIO_STATUS_FAILED);
+    return STATUS_NOT_SUPPORTED;
 }
 
 BOOLEAN IsPowerOfTwo(UINT16 value) {
@@ -128,11 +139,14 @@ NTSTATUS VirtioPciInit(VIRTIO_PCI_DEVICE *device, const VIRTIO_PCI_IO *io, void 
                        VIRTIO_PCI_MODE mode, BOOLEAN msix) {
     NTSTATUS status = STATUS_NOT_FOUND;
 
-    if (device == NULL || io == NULL || !IoIsComplete(io) ||
-        (mode != VirtioPciModeAuto && mode != VirtioPciModeLegacy && mode != VirtioPciModeModern)) {
+    if (device == NULL) {
         return STATUS_INVALID_PARAMETER;
     }
     VirtioZeroMemory(device, sizeof(*device));
+    if (io == NULL || !IoIsComplete(io) ||
+        (mode != VirtioPciModeAuto && mode != VirtioPciModeLegacy && mode != VirtioPciModeModern)) {
+        return STATUS_INVALID_PARAMETER;
+    }
     device->io = io;
     device->io_context = io_context;
     device->msix = (BOOLEAN)(msix != FALSE);
@@ -168,7 +182,7 @@ NTSTATUS VirtioPciReset(VIRTIO_PCI_DEVICE *device, UINT32 timeout_ms) {
         if (value == 0) {
             return STATUS_SUCCESS;
         }
-        if (value == 0xFF) {
+        if (value == STATUS_OF_NOBODY) {
             return STATUS_DEVICE_DOES_NOT_EXIST;
         }
         if (waited == timeout_ms) {
@@ -181,6 +195,7 @@ NTSTATUS VirtioPciReset(VIRTIO_PCI_DEVICE *device, UINT32 timeout_ms) {
 
 NTSTATUS VirtioPciNegotiate(VIRTIO_PCI_DEVICE *device, UINT64 wanted, UINT64 required) {
     UINT64 accepted;
+    UINT8 status;
 
     if (device->ops == NULL) {
         return STATUS_INVALID_DEVICE_STATE;
@@ -198,16 +213,19 @@ NTSTATUS VirtioPciNegotiate(VIRTIO_PCI_DEVICE *device, UINT64 wanted, UINT64 req
     accepted = device->device_features & (wanted | required) &
                (~TransportFeatureRange | KnownTransportFeatures);
     if ((required & ~accepted) != 0) {
-        VirtioPciFail(device);
-        return STATUS_NOT_SUPPORTED;
+        return GiveUp(device);
     }
     device->ops->SetFeatures(device, accepted);
     if (device->modern) {
         AddStatus(device, VIRTIO_STATUS_FEATURES_OK);
-        if ((device->ops->GetStatus(device) & VIRTIO_STATUS_FEATURES_OK) == 0) {
-            VirtioPciFail(device);
-            return STATUS_NOT_SUPPORTED;
-        }
+    }
+    status = device->ops->GetStatus(device);
+    if (status == STATUS_OF_NOBODY) {
+        device->num_queues = 0;
+        return STATUS_DEVICE_DOES_NOT_EXIST;
+    }
+    if (device->modern && (status & VIRTIO_STATUS_FEATURES_OK) == 0) {
+        return GiveUp(device);
     }
     device->driver_features = accepted;
     return STATUS_SUCCESS;
@@ -275,7 +293,7 @@ NTSTATUS VirtioPciSetConfigVector(VIRTIO_PCI_DEVICE *device, UINT16 vector) {
 VOID VirtioPciNotify(VIRTIO_PCI_DEVICE *device, UINT16 queue) {
     UINT32 offset;
 
-    if (queue >= VIRTIO_PCI_MAX_QUEUES) {
+    if (device->ops == NULL || queue >= VIRTIO_PCI_MAX_QUEUES) {
         return;
     }
     offset = device->queue_notify_offset[queue];

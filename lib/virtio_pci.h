@@ -19,9 +19,9 @@
  *   VirtioPciReset                before the memory of the queues is freed
  *
  * IRQL: Notify, ReadIsr, GetStatus at any IRQL at which the register table may
- * be called; Reset and ReadConfig may stall, so <= DISPATCH_LEVEL, best
- * PASSIVE_LEVEL. Calls on one device are serialized by the caller, except
- * Notify and ReadIsr.
+ * be called; the others at <= DISPATCH_LEVEL. Reset stalls, a millisecond at a
+ * time, and ReadConfig may read many times over: best at PASSIVE_LEVEL. Calls on one device are
+ * serialized by the caller, except Notify and ReadIsr.
  */
 #ifndef VIRTIO_PCI_H_
 #define VIRTIO_PCI_H_
@@ -80,6 +80,10 @@ typedef enum _VIRTIO_PCI_MODE {
  * absent or not mapped; the library never touches a byte outside it.
  * ConfigRead* read PCI configuration space and are called from VirtioPciInit
  * alone (at the caller's IRQL, PASSIVE_LEVEL in a WDF driver).
+ *
+ * A write to a register comes after all stores to memory that were made before the
+ * call: WRITE_REGISTER_* and WRITE_PORT_* see to that. Where a plain volatile store
+ * does not (weakly ordered CPUs), Write* needs a barrier of its own.
  */
 typedef struct _VIRTIO_PCI_IO {
     UINT8 (*ConfigRead8)(void *context, UINT16 offset);
@@ -145,6 +149,9 @@ typedef struct _VIRTIO_PCI_DEVICE {
  *                               range, region outside its BAR, short region,
  *                               misaligned, bad multiplier)
  * STATUS_NOT_FOUND              the transport asked for is not offered
+ * After an error, and where *device is zeroed memory, the other functions do
+ * nothing, or give STATUS_INVALID_DEVICE_STATE, STATUS_NOT_FOUND or
+ * STATUS_BUFFER_OVERFLOW.
  */
 NTSTATUS VirtioPciInit(VIRTIO_PCI_DEVICE *device, const VIRTIO_PCI_IO *io, void *io_context,
                        VIRTIO_PCI_MODE mode, BOOLEAN msix);
@@ -156,7 +163,9 @@ NTSTATUS VirtioPciInit(VIRTIO_PCI_DEVICE *device, const VIRTIO_PCI_IO *io, void 
  * STATUS_INVALID_DEVICE_STATE    VirtioPciInit has not succeeded
  * STATUS_IO_TIMEOUT              the device still owns its queues, whose memory
  *                                must not be reused
- * STATUS_DEVICE_DOES_NOT_EXIST   reads give all ones (surprise removal)
+ * STATUS_DEVICE_DOES_NOT_EXIST   reads give all ones: it was removed, or says
+ *                                that it was. As after a timeout, its memory must
+ *                                not be reused before bus mastering is off
  */
 NTSTATUS VirtioPciReset(VIRTIO_PCI_DEVICE *device, UINT32 timeout_ms);
 
@@ -170,6 +179,8 @@ NTSTATUS VirtioPciReset(VIRTIO_PCI_DEVICE *device, UINT32 timeout_ms);
  * STATUS_NOT_SUPPORTED           a bit of `required` isn't offered (or left out
  *                                as above), or the device did not keep
  *                                FEATURES_OK; FAILED is set in the status
+ * STATUS_DEVICE_DOES_NOT_EXIST   reads give all ones
+ * After an error num_queues is 0, so that no queue can be set up.
  */
 NTSTATUS VirtioPciNegotiate(VIRTIO_PCI_DEVICE *device, UINT64 wanted, UINT64 required);
 

@@ -93,7 +93,7 @@ inline BOOLEAN AreValidOutputs(const VIRTQ_SG *out, UINT16 out_cap) {
 // One MDL of a chain that a range touches, and which of its bytes.
 struct MdlPiece {
     PMDL mdl;
-    size_t offset; // from the start of the MDL's first page
+    UINT64 offset; // from the start of the MDL's first page; up to 4 GiB and a page
     size_t bytes;
 };
 
@@ -116,7 +116,7 @@ class MdlWalk {
                 continue;
             }
             piece->mdl = mdl;
-            piece->offset = (size_t)MmGetMdlByteOffset(mdl) + skip_;
+            piece->offset = (UINT64)MmGetMdlByteOffset(mdl) + skip_;
             piece->bytes = Least(bytes - skip_, left_);
             left_ -= piece->bytes;
             skip_ = 0;
@@ -138,8 +138,8 @@ class MdlWalk {
 
 BOOLEAN AddMdlPiece(Builder &builder, const MdlPiece &piece) {
     const PFN_NUMBER *pfns = MmGetMdlPfnArray(piece.mdl);
-    size_t page = piece.offset >> PAGE_SHIFT;
-    size_t offset = piece.offset & (PAGE_SIZE - 1);
+    size_t page = (size_t)(piece.offset >> PAGE_SHIFT);
+    size_t offset = (size_t)piece.offset & (PAGE_SIZE - 1);
     size_t left = piece.bytes;
 
     while (left != 0) {
@@ -205,9 +205,9 @@ ULONG VirtioSgMaxElemsForMdl(PMDL Mdl, size_t ByteOffset, size_t ByteLength) {
     ULONG pages = 0;
 
     while (walk.Next(&piece)) {
-        size_t first = piece.offset >> PAGE_SHIFT;
-        size_t last = (piece.offset + (piece.bytes - 1)) >> PAGE_SHIFT;
-        size_t span = last - first + 1;
+        UINT64 first = piece.offset >> PAGE_SHIFT;
+        UINT64 last = (piece.offset + (piece.bytes - 1)) >> PAGE_SHIFT;
+        UINT64 span = last - first + 1;
         if (span > 0xFFFFFFFFu - pages) {
             return 0;
         }

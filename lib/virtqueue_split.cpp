@@ -97,6 +97,9 @@ BOOLEAN VirtqSplitKick(VIRTQ_SPLIT *vq) {
     }
     const UINT32 pair = VirtioLoadPair16(&vq->num_added);
     const BOOLEAN kick = WantsKick(vq, pair);
+    // This settles what a KickPrepare has seen, too: its KickCommit, still to come,
+    // counts from here. From there the count would wrap, and look like few.
+    VirtioStorePair16(&vq->prepared_idx, pair >> 16);
     vq->was_full = VIRTQ_FULL_NOT;
     VirtioStorePair16(&vq->num_added, pair & 0xFFFF0000u);
     return kick;

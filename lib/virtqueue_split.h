@@ -20,8 +20,9 @@
  *
  * IRQL and locking: every function may be called at IRQL <= DISPATCH_LEVEL.
  * Calls on one queue are serialized by the caller (one spin lock a queue will
- * do); different queues are independent. Functions of a const queue read only
- * one or two words and may also be called without the lock, for a hint.
+ * do); different queues are independent. Functions of a const queue write nothing
+ * and may also be called without the lock, for a hint: what they read of two words
+ * may then not belong together (VirtqSplitInFlight may give any number).
  *
  * Trust: the device may write any byte of the ring and of the indirect tables
  * at any time. Whatever the driver needs later is kept in private memory, and
@@ -249,7 +250,9 @@ NTSTATUS VirtqSplitInitAreas(VIRTQ_SPLIT *vq, UINT16 qsz, UINT16 device_max_qsz,
                              UINT16 indirect_table_count, UINT16 indirect_max_desc);
 
 /*
- * Back to the state after Init, errors forgotten; shared memory is cleared.
+ * Back to the state after Init, errors forgotten; shared memory is cleared. What
+ * was set stays set (indirect_threshold, VirtqSplitSetKickWhenFull,
+ * VirtqSplitSetCutUsedLength), and misuse is counted on.
  * Call it after the device was reset and every buffer taken back. With buffers
  * left, nothing is cleared: the queue becomes broken
  * (VIRTQ_STATUS_BUFFERS_LEFT), so that they can still be detached.
@@ -264,8 +267,8 @@ NTSTATUS VirtqSplitResetChecked(VIRTQ_SPLIT *vq);
 
 /*
  * After the device was reset: takes back one buffer that was added and never
- * completed. The order is that of descriptor indices. Until VirtqSplitReset
- * the queue takes no new buffers.
+ * completed. The order is that of descriptor indices. Once it has given one, the
+ * queue takes no new buffers until VirtqSplitReset; one that had none goes on.
  *
  * STATUS_SUCCESS            *cookie_out is the cookie of the buffer
  * STATUS_NOT_FOUND          there are no more; *cookie_out is null
@@ -286,7 +289,9 @@ NTSTATUS VirtqSplitDetachUnused(VIRTQ_SPLIT *vq, void **cookie_out);
  *   head_out  names the chain for VirtqSplitPublish
  *
  * STATUS_SUCCESS
- * STATUS_INSUFFICIENT_RESOURCES  no room now; buffers that come back make some
+ * STATUS_INSUFFICIENT_RESOURCES  no room now; buffers that come back make some.
+ *                                Room is looked for first: of what finds none, the
+ *                                segments may not have been judged
  * STATUS_INVALID_BUFFER_SIZE     never fits: more segments than
  * VirtqSplitMaxChain (2.7.5.3.1), or 4 GiB or more in all (2.7.5)
  * STATUS_INVALID_PARAMETER       null argument, no segment, a segment of length
@@ -342,8 +347,9 @@ NTSTATUS VirtqSplitSubmitBatch(VIRTQ_SPLIT *vq, const VIRTQ_BUFFER *buffers, UIN
 /*
  * Whether the device wants to be notified of what was published since the last
  * kick (2.7.10, 2.7.13.4). TRUE: write its notify register. Contains the full
- * fence that 2.7.13.4.1 demands. FALSE where nothing was published. With more
- * than 65,534 publishes since the last kick the answer is always TRUE.
+ * fence that 2.7.13.4.1 demands. FALSE where nothing was published (but see
+ * VirtqSplitSetKickWhenFull). With more than 65,534 publishes since the last kick
+ * the answer is always TRUE.
  */
 BOOLEAN VirtqSplitKickPrepare(VIRTQ_SPLIT *vq);
 
@@ -357,14 +363,14 @@ VOID VirtqSplitKickCommit(VIRTQ_SPLIT *vq);
  * VirtqSplitKickPrepare and VirtqSplitKickCommit in one, and cheaper: for a
  * caller that writes the notify register whenever the answer is TRUE, at once or
  * after giving up its lock. What is published after the call counts for the next.
- * VirtqSplitKickCommit does not follow: it has nothing to end, and what it would
- * settle again costs a needless notification.
+ * VirtqSplitKickCommit need not follow. Where it does, or where this call comes
+ * between VirtqSplitKickPrepare and it, it settles nothing more.
  */
 BOOLEAN VirtqSplitKick(VIRTQ_SPLIT *vq);
 
 /*
- * Whether a kick says TRUE, suppression or not, after a buffer found no
- * room: for devices that are slow to look. Off at Init.
+ * Whether the next kick says TRUE, suppression or not, published or not, after a
+ * buffer found no room: for devices that are slow to look. Off at Init.
  */
 VOID VirtqSplitSetKickWhenFull(VIRTQ_SPLIT *vq, BOOLEAN on);
 
@@ -395,14 +401,15 @@ BOOLEAN VirtqSplitHasUsed(const VIRTQ_SPLIT *vq);
  * STATUS_INVALID_PARAMETER     null argument
  * STATUS_INVALID_DEVICE_STATE  the queue is broken
  * VIRTQ_STATUS_USED_*          the device broke the protocol; so is the queue
- * now After an error the outputs are null and 0.
+ * now. After an error the outputs that there are, are null and 0.
  */
 NTSTATUS VirtqSplitGetUsed(VIRTQ_SPLIT *vq, void **cookie_out, UINT32 *len_out);
 
 /*
  * Takes back up to `cap` buffers. STATUS_SUCCESS: *count_out (> 0) of them are
  * in out[]. Other results as VirtqSplitGetUsed, with *count_out 0: a bad entry
- * behind good ones is reported by the next call.
+ * behind good ones is reported by the next call. STATUS_INVALID_PARAMETER also for
+ * a `cap` of 0.
  */
 NTSTATUS VirtqSplitGetUsedBatch(VIRTQ_SPLIT *vq, VIRTQ_COMPLETION *out, UINT16 cap,
                                 UINT16 *count_out);
@@ -418,8 +425,8 @@ VOID VirtqSplitSetCutUsedLength(VIRTQ_SPLIT *vq, BOOLEAN on);
 
 /*
  * Asks the device for no interrupts (2.7.7). A hint: one may still come. With
- * EVENT_IDX the device is asked for an interrupt 65,535 entries from now. Does
- * nothing on a broken queue.
+ * EVENT_IDX the device is asked for an interrupt at the 65,536th entry after those
+ * taken. Does nothing on a broken queue.
  */
 VOID VirtqSplitDisableInterrupts(VIRTQ_SPLIT *vq);
 
@@ -431,7 +438,7 @@ VOID VirtqSplitDisableInterrupts(VIRTQ_SPLIT *vq);
 BOOLEAN VirtqSplitEnableInterrupts(VIRTQ_SPLIT *vq);
 
 /*
- * Asks for an interrupt after three quarters of the buffers in flight have
+ * Asks for an interrupt once more than three quarters of the buffers in flight have
  * been used (with EVENT_IDX; without it, at the next one). Result as above,
  * where "waiting" means that many.
  */
@@ -440,7 +447,8 @@ BOOLEAN VirtqSplitEnableInterruptsDelayed(VIRTQ_SPLIT *vq);
 /*
  * VirtqSplitEnableInterrupts in two steps, for a caller that wants to look
  * several times: PrepareWait asks for the interrupt and gives a position; Poll
- * says, with no side effect, whether the device has used a buffer since.
+ * says, with no side effect, whether the device has used a buffer since. A hint
+ * only, like VirtqSplitHasUsed.
  */
 UINT16 VirtqSplitPrepareWait(VIRTQ_SPLIT *vq);
 BOOLEAN VirtqSplitPoll(const VIRTQ_SPLIT *vq, UINT16 position);

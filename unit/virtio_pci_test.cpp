@@ -211,6 +211,22 @@ TEST(VirtioPciInit, CallsBeforeSuccessAreRefused) // 3.1.1: the order of steps
     }
 }
 
+// regression: Notify called through null; refused arguments left an older device's
+// content.
+TEST(VirtioPciInit, CallsAreRefusedWhereItWasRefusedOrNeverCalled) // 3.1.1
+{
+    VIRTIO_PCI_DEVICE zeroed = {};
+    expectEachCallRefused(&zeroed);
+
+    Started s(PciDevice::modern());
+    ASSERT_EQ(VirtioPciNegotiate(&s.dev, 0, 0), STATUS_SUCCESS);
+    ASSERT_EQ(VirtioPciInit(&s.dev, model::io(), &s.d, VIRTIO_PCI_MODE(3), FALSE),
+              STATUS_INVALID_PARAMETER);
+    s.d.log.clear();
+    expectEachCallRefused(&s.dev);
+    EXPECT_TRUE(s.d.log.empty()) << "a register was touched";
+}
+
 INSTANTIATE_TEST_SUITE_P(Transports, Both, testing::Values(false, true),
                          [](const auto &i) { return std::string(i.param ? "modern" : "legacy"); });
 
@@ -239,6 +255,16 @@ TEST_P(Both, ResetOfARemovedDeviceSaysSo) // 4.1.4.3.2
     s.d.gone = true;
     EXPECT_EQ(VirtioPciReset(&s.dev, 1000), STATUS_DEVICE_DOES_NOT_EXIST);
     EXPECT_EQ(s.d.stalled, 0u);
+}
+
+// regression: all ones were an offer of every feature, and FEATURES_OK.
+TEST_P(Both, NegotiateWithARemovedDeviceSaysSo) // 3.1.1
+{
+    Started s(make());
+    s.d.gone = true;
+    EXPECT_EQ(VirtioPciNegotiate(&s.dev, EventIdx, Indirect), STATUS_DEVICE_DOES_NOT_EXIST);
+    EXPECT_EQ(s.dev.num_queues, 0);
+    EXPECT_EQ(s.dev.driver_features, 0u);
 }
 
 TEST_P(Both, NegotiateAcceptsWhatIsOfferedAndWanted) // 2.2, 3.1.1
@@ -275,6 +301,7 @@ TEST_P(Both, NegotiateFailsWithoutARequiredFeature) // 2.2.1, 3.1.1
     EXPECT_EQ(VirtioPciNegotiate(&s.dev, 0, 1 << 5), STATUS_NOT_SUPPORTED);
     EXPECT_EQ(s.d.status & 0x88, 0x80); // FAILED, no FEATURES_OK
     EXPECT_EQ(s.d.driverFeatures, 0u);
+    EXPECT_EQ(s.dev.num_queues, 0); // regression: they could be set up all the same
 }
 
 TEST(VirtioPciNegotiate, LeavesOutTransportFeaturesItHasNoCodeFor) // 6
@@ -308,6 +335,7 @@ TEST(VirtioPciNegotiate, FeaturesOkIsReadAgain) // 3.1.1 step 6
     EXPECT_EQ(VirtioPciNegotiate(&s.dev, EventIdx, 0), STATUS_NOT_SUPPORTED);
     EXPECT_NE(s.d.status & 0x80, 0);
     EXPECT_EQ(s.dev.driver_features, 0u);
+    EXPECT_EQ(s.dev.num_queues, 0);
 }
 
 TEST(VirtioPciNegotiate, LegacyTakes32BitsOnly) // 4.1.4.10

@@ -369,6 +369,21 @@ TEST_F(SgFromMdl, PageFrameBeyondTheAddressSpace) {
     EXPECT_EQ(count, 0);
 }
 
+// regression: on 32 bits the place in the MDL wrapped, and the first page was taken.
+TEST_F(SgFromMdl, TheEndOfAnMdlOfFourGigabytes) {
+    std::vector<PFN_NUMBER> pfns(0x100001, 7);
+    pfns.back() = 9;
+    TestMdl mdl(4095, 0, pfns);
+    mdl.Get()->ByteCount = 0xFFFFFFFF;
+    VIRTQ_SG sg[1];
+    UINT16 count = 9;
+    ASSERT_EQ(VirtioSgBuildFromMdl(mdl.Get(), 0xFFFFF001, 8, TRUE, sg, 1, &count), STATUS_SUCCESS);
+    ASSERT_EQ(count, 1);
+    EXPECT_EQ(sg[0].addr, 9u << PAGE_SHIFT);
+    EXPECT_EQ(VirtioSgMaxElemsForMdl(mdl.Get(), 0xFFFFF001, 8), 1u);
+    EXPECT_EQ(VirtioSgMaxElemsForMdl(mdl.Get(), 0xFFFFF000, 9), 2u);
+}
+
 TEST_F(SgFromMdl, RingOfEmptyMdlsEnds) {
     Append(0, 0, {1});
     Append(0, 0, {2});

@@ -140,6 +140,38 @@ TEST(VirtqSplitKick, ACommitWithoutPrepareSettlesNothing) // 2.7.13.4.1
     EXPECT_TRUE(rig.Kick());
 }
 
+// regression: the count of what was published since KickPrepare wrapped, and
+// KickCommit took publishes for settled that no kick had answered for.
+TEST(VirtqSplitKick, ACommitAfterKicksSettlesNothingMore) // 2.7.13.4.1
+{
+    for (bool prepared : {false, true}) {
+        for (bool event_idx : {false, true}) {
+            for (UINT32 kicked : {65534u, 65535u, 65536u}) {
+                QueueRig rig({.size = 16, .event_idx = event_idx});
+                if (prepared) {
+                    rig.Submit({{0x1000, 8, FALSE}}, nullptr);
+                    Drain(rig);
+                    (void)VirtqSplitKickPrepare(rig.vq());
+                }
+                for (UINT32 i = 0; i < kicked; i++) {
+                    rig.Submit({{0x1000, 8, FALSE}}, nullptr);
+                    Drain(rig);
+                    (void)VirtqSplitKick(rig.vq());
+                }
+                rig.device->SetAvailEvent(rig.vq()->avail_idx); // asleep until the next one
+                for (UINT16 i = 1; i <= 2; i++) {
+                    rig.Submit({{0x1000, 8, FALSE}}, nullptr);
+                    VirtqSplitKickCommit(rig.vq());
+                    EXPECT_EQ(rig.vq()->num_added, i) << prepared << event_idx << kicked;
+                }
+                EXPECT_TRUE(VirtqSplitKick(rig.vq())) << prepared << event_idx << kicked;
+                VirtqSplitKickCommit(rig.vq());
+                EXPECT_FALSE(VirtqSplitKick(rig.vq())) << "a needless notification";
+            }
+        }
+    }
+}
+
 TEST(VirtqSplitKick, NorAreTheyWhenTheirCountWraps) // 2.7.13.4.1
 {
     for (UINT32 total : {65535u, 65536u, 65537u}) {

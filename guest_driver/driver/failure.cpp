@@ -7,8 +7,9 @@
 VOID Vq7ResetOrIsolate(DEVICE_CONTEXT *dc) {
     NTSTATUS status = VirtioPciReset(&dc->pci, RESET_TIMEOUT_MS);
 
-    // A device that is no longer there does no DMA either.
-    if (NT_SUCCESS(status) || status == STATUS_DEVICE_DOES_NOT_EXIST) {
+    // A device that is no longer there does no DMA either; but whether it is gone is
+    // what it says itself.
+    if (NT_SUCCESS(status)) {
         return;
     }
     Vq7Log("the device does not reset, status 0x%08x: bus mastering is switched off\n",

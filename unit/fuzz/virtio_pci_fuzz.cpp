@@ -229,10 +229,14 @@ class Session {
         }
         Require(device_->num_queues <= VIRTIO_PCI_MAX_QUEUES, "a bounded number of queues");
         if (!NT_SUCCESS(status)) {
-            Require(status == STATUS_NOT_SUPPORTED && (function_.last_status & 0x80) != 0,
+            Require(device_->num_queues == 0, "no queues without features");
+            Require(status == STATUS_DEVICE_DOES_NOT_EXIST
+                        ? function_.last_read == 0xFF
+                        : status == STATUS_NOT_SUPPORTED && (function_.last_status & 0x80) != 0,
                     "a driver that gives up says so");
             return;
         }
+        Require(function_.last_read != 0xFF, "a device that is there");
         Require(!device_->modern || (function_.last_read & 8) != 0, "FEATURES_OK read again");
         std::uint64_t got = device_->driver_features;
         std::uint64_t version_1 = device_->modern ? 1ull << 32 : 0;

@@ -118,13 +118,13 @@ class Giver {
         model.was_full = model.was_full && !model.full_prepared;
     }
 
-    // Both in one; it leaves alone what a KickPrepare before it remembers.
+    // Both in one; a KickCommit after it has nothing left to settle.
     void Kick() {
         const bool kick = VirtqSplitKick(vq) != FALSE;
         (void)reached.Note(kick ? kKickTrue : kKickFalse, STATUS_SUCCESS);
         Require(kick == KickWanted(), "kick when the device wants it");
         if (model.broken == STATUS_SUCCESS) {
-            model.settled = model.published;
+            model.settled = model.prepared = model.published;
             model.was_full = false;
         }
     }
