@@ -20,8 +20,8 @@
  *
  * IRQL: Notify, ReadIsr, GetStatus at any IRQL at which the register table may
  * be called; the others at <= DISPATCH_LEVEL. Reset stalls, a millisecond at a
- * time, and ReadConfig may read many times over: best at PASSIVE_LEVEL. Calls on one device are
- * serialized by the caller, except Notify and ReadIsr.
+ * time, and ReadConfig may read many times over: best at PASSIVE_LEVEL. Calls on
+ * one device are serialized by the caller, except Notify and ReadIsr.
  */
 #ifndef VIRTIO_PCI_H_
 #define VIRTIO_PCI_H_
