@@ -59,7 +59,6 @@ typedef struct _BLK_IO {
     BOOLEAN all_sent;
     BOOLEAN full_counted; // in ring_full
     BOOLEAN done;         // finished: only the completion is left
-    BOOLEAN suspended;    // the framework was told that it may power down
     BOOLEAN purged;       // the framework wants it completed, not kept
     BOOLEAN hold;         // EvtIoStop looks at it: it completes what is done
 } BLK_IO;

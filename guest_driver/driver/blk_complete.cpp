@@ -123,11 +123,11 @@ BOOLEAN BlkService(VQ7_QUEUE *queue) {
     return more;
 }
 
-// To be sent again from the start: what parts of it the device has done by now
-// it may do twice.
+// To be sent again from the start, before the younger ones that were not sent yet:
+// what parts of it the device has done by now it may do twice.
 static VOID KeepForRestart(BLK_DEVICE *blk, BLK_IO *io) {
     RemoveEntryList(&io->link);
-    InsertTailList(&blk->restart, &io->link);
+    InsertHeadList(&blk->restart, &io->link);
     io->next = 0;
     io->in_flight = 0;
     io->all_sent = FALSE;
@@ -142,13 +142,15 @@ static VOID EndList(LIST_ENTRY *list, NTSTATUS status, LIST_ENTRY *finished) {
     }
 }
 
-static VOID KeepSuspended(BLK_DEVICE *blk) {
-    LIST_ENTRY *link = blk->active.Flink;
+// Not only those that EvtIoStop was called for: the framework hands out requests
+// while it stops the queue, and does not ask about these.
+static VOID KeepActive(BLK_DEVICE *blk) {
+    LIST_ENTRY *link = blk->active.Blink;
 
     while (link != &blk->active) {
         BLK_IO *io = CONTAINING_RECORD(link, BLK_IO, link);
-        link = link->Flink;
-        if (io->suspended && !io->purged) {
+        link = link->Blink;
+        if (!io->purged) {
             KeepForRestart(blk, io);
         }
     }
@@ -169,7 +171,7 @@ VOID BlkTakeBack(DEVICE_CONTEXT *dc, BOOLEAN keep, NTSTATUS status) {
     }
     blk->current = NULL;
     if (keep) {
-        KeepSuspended(blk);
+        KeepActive(blk);
     } else {
         EndList(&blk->restart, status, &finished);
     }
@@ -199,7 +201,6 @@ VOID BlkIoStop(DEVICE_CONTEXT *dc, WDFREQUEST request, ULONG flags) {
             BlkFinish(io, &finished);
         }
     } else if (!io->done && (flags & WdfRequestStopActionSuspend)) {
-        io->suspended = TRUE;
         io->hold = TRUE;
         acknowledge = TRUE;
     }

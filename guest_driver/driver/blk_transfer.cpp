@@ -196,8 +196,12 @@ VOID BlkPump(VQ7_QUEUE *queue) {
     DEVICE_CONTEXT *dc = queue->device;
     BLK_DEVICE *blk = BlkOf(dc);
     LIST_ENTRY finished;
+    KIRQL irql;
 
     InitializeListHead(&finished);
+    // While NextIo is without the lock, too: a thread that lost its CPU there would
+    // stop all others, and what it has not yet kicked.
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
     WdfSpinLockAcquire(queue->lock);
     if (blk->pumping) {
         blk->pump_again = TRUE; // whoever is at it looks again
@@ -208,6 +212,7 @@ VOID BlkPump(VQ7_QUEUE *queue) {
         Vq7QueueKick(queue);
     }
     WdfSpinLockRelease(queue->lock);
+    KeLowerIrql(irql);
     BlkCompleteFinished(&finished);
     if (dc->state == Vq7Failed) {
         BlkDrainIoQueue(dc, STATUS_DEVICE_NOT_READY);

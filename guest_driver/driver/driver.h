@@ -94,9 +94,9 @@ typedef struct _VQ7_TYPE_OPS {
     BOOLEAN (*Service)(VQ7_QUEUE *queue);
     // DISPATCH_LEVEL, register_lock held. TRUE: the configuration has changed.
     BOOLEAN (*ConfigChanged)(DEVICE_CONTEXT *dc);
-    // <= DISPATCH_LEVEL. The device was reset: takes all buffers back. Requests
-    // that the framework has suspended are kept for Resume when `keep`; the
-    // others are completed with `status`.
+    // <= DISPATCH_LEVEL. The device was reset: takes all buffers back. When `keep`,
+    // requests are kept for Resume, but for those that are to be purged; the others
+    // are completed with `status`.
     VOID (*TakeBack)(DEVICE_CONTEXT *dc, BOOLEAN keep, NTSTATUS status);
     // <= DISPATCH_LEVEL. Completes or keeps the request. FALSE: unknown code.
     BOOLEAN(*DeviceControl)
@@ -191,11 +191,12 @@ VOID Vq7DeviceStop(DEVICE_CONTEXT *dc, BOOLEAN keep, NTSTATUS status);
 // failure.cpp
 EVT_WDF_WORKITEM Vq7EvtFailWork;
 // <= DISPATCH_LEVEL. The device broke the protocol: no more buffers; a work item
-// resets it and fails what is outstanding with `status`. The first call counts.
+// resets it and fails what is outstanding with `status`, the same in all calls.
 VOID Vq7DeviceFail(DEVICE_CONTEXT *dc, NTSTATUS status);
-// PASSIVE_LEVEL, power_lock held. Resets; where the device does not follow,
-// takes its bus mastering away, so that its buffers can be reused either way.
-VOID Vq7ResetOrIsolate(DEVICE_CONTEXT *dc);
+// PASSIVE_LEVEL, power_lock held or not yet started. Resets; where the device does
+// not follow, takes its bus mastering away, so that its buffers can be reused either
+// way. The status of the reset.
+NTSTATUS Vq7ResetOrIsolate(DEVICE_CONTEXT *dc);
 // <= DISPATCH_LEVEL, the state is no longer Vq7Running. Whoever holds
 // register_lock may have seen the old state: waits until it is done.
 VOID Vq7WaitForRegisters(DEVICE_CONTEXT *dc);
@@ -205,6 +206,10 @@ EVT_WDF_INTERRUPT_ISR Vq7EvtIsr;
 EVT_WDF_INTERRUPT_DPC Vq7EvtDpc;
 // <= DISPATCH_LEVEL, register_lock held. Adds what the ISRs counted to stats.
 VOID Vq7FoldInterruptCounts(DEVICE_CONTEXT *dc);
+
+// <= DISPATCH_LEVEL. What a configuration interrupt would do, for when it may have been
+// missed.
+VOID Vq7LookAtConfig(DEVICE_CONTEXT *dc);
 
 // queues.cpp
 // PASSIVE_LEVEL. Makes (or keeps) the rings of all queues and gives them to the

@@ -4,19 +4,20 @@
 
 #define RESET_TIMEOUT_MS 1000
 
-VOID Vq7ResetOrIsolate(DEVICE_CONTEXT *dc) {
+NTSTATUS Vq7ResetOrIsolate(DEVICE_CONTEXT *dc) {
     NTSTATUS status = VirtioPciReset(&dc->pci, RESET_TIMEOUT_MS);
 
     // A device that is no longer there does no DMA either; but whether it is gone is
     // what it says itself.
     if (NT_SUCCESS(status)) {
-        return;
+        return status;
     }
-    Vq7Log("the device does not reset, status 0x%08x: bus mastering is switched off\n",
-           (unsigned int)status);
+    Vq7Log("%02x:%02x.%x does not reset, status 0x%08x: bus mastering is switched off\n",
+           dc->bus_number, dc->slot, dc->function, (unsigned int)status);
     if (!Vq7SetBusMaster(dc, FALSE)) {
         Vq7Log("cannot write the PCI command register\n");
     }
+    return status;
 }
 
 VOID Vq7WaitForRegisters(DEVICE_CONTEXT *dc) {
@@ -25,10 +26,12 @@ VOID Vq7WaitForRegisters(DEVICE_CONTEXT *dc) {
 }
 
 VOID Vq7DeviceFail(DEVICE_CONTEXT *dc, NTSTATUS status) {
+    // Before the state: who stops the device ends its requests with this. All callers
+    // say the same.
+    dc->fail_status = status;
     if (InterlockedCompareExchange(&dc->state, Vq7Failed, Vq7Running) != Vq7Running) {
         return; // stopping, or failed already
     }
-    dc->fail_status = status;
     WdfWorkItemEnqueue(dc->fail_work);
 }
 

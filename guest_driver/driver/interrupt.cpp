@@ -76,27 +76,51 @@ static VOID FindMessageWork(DEVICE_CONTEXT *dc, UINT16 message, DPC_WORK *work) 
     work->message = message;
 }
 
-static VOID LookAtConfig(DEVICE_CONTEXT *dc, const DPC_WORK *work) {
-    BOOLEAN broken = FALSE;
+// The register lock is held. FALSE: the device asks for a reset (2.1.2).
+static BOOLEAN TakeConfig(DEVICE_CONTEXT *dc, BOOLEAN told) {
+    BOOLEAN changed = FALSE;
+
+    if (dc->state != Vq7Running) {
+        return TRUE;
+    }
+    if ((VirtioPciGetStatus(&dc->pci) & VIRTIO_STATUS_DEVICE_NEEDS_RESET) != 0) {
+        return FALSE;
+    }
+    if (dc->type->ConfigChanged != NULL) {
+        changed = dc->type->ConfigChanged(dc);
+    }
+    if (changed || told) {
+        dc->stats.config_changes++;
+    }
+    return TRUE;
+}
+
+static VOID FailForReset(DEVICE_CONTEXT *dc) {
+    Vq7Log("the device asks for a reset\n");
+    Vq7DeviceFail(dc, STATUS_DEVICE_PROTOCOL_ERROR);
+}
+
+VOID Vq7LookAtConfig(DEVICE_CONTEXT *dc) {
+    WdfSpinLockAcquire(dc->register_lock);
+    BOOLEAN works = TakeConfig(dc, FALSE);
+    WdfSpinLockRelease(dc->register_lock);
+    if (!works) {
+        FailForReset(dc);
+    }
+}
+
+static VOID StartDpc(DEVICE_CONTEXT *dc, const DPC_WORK *work) {
+    BOOLEAN works = TRUE;
 
     WdfSpinLockAcquire(dc->register_lock);
     dc->stats.dpcs++;
     Vq7FoldInterruptCounts(dc);
-    if (work->config && dc->state == Vq7Running) {
-        BOOLEAN changed = FALSE;
-
-        broken = (BOOLEAN)((VirtioPciGetStatus(&dc->pci) & VIRTIO_STATUS_DEVICE_NEEDS_RESET) != 0);
-        if (!broken && dc->type->ConfigChanged != NULL) {
-            changed = dc->type->ConfigChanged(dc);
-        }
-        if (changed || work->config_alone) {
-            dc->stats.config_changes++;
-        }
+    if (work->config) {
+        works = TakeConfig(dc, work->config_alone);
     }
     WdfSpinLockRelease(dc->register_lock);
-    if (broken) {
-        Vq7Log("the device asks for a reset\n");
-        Vq7DeviceFail(dc, STATUS_DEVICE_PROTOCOL_ERROR);
+    if (!works) {
+        FailForReset(dc);
     }
 }
 
@@ -111,7 +135,7 @@ VOID NTAPI Vq7EvtDpc(WDFINTERRUPT interrupt, WDFOBJECT device) {
     } else {
         FindLineWork(dc, &work);
     }
-    LookAtConfig(dc, &work);
+    StartDpc(dc, &work);
     for (UINT16 i = 0; i < dc->queue_count && dc->type->Service != NULL; i++) {
         VQ7_QUEUE *queue = &dc->queues[i];
         if (work.all_queues || (work.message_queues && queue->vector == work.message)) {

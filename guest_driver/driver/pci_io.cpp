@@ -4,6 +4,7 @@
 
 #define PCI_CONFIG_COMMAND 0x04
 #define PCI_COMMAND_BUS_MASTER 0x0004
+#define PCI_ABSENT 0xFFFF // what 16 bits of a device that is not there read as
 #define PCI_CONFIG_STATUS 0x06
 #define PCI_STATUS_HAS_CAPABILITIES 0x10
 #define PCI_CONFIG_CAPABILITIES 0x34
@@ -57,6 +58,9 @@ BOOLEAN Vq7SetBusMaster(DEVICE_CONTEXT *dc, BOOLEAN on) {
     if (!Vq7ConfigRead(dc, PCI_CONFIG_COMMAND, &command, sizeof(command))) {
         return FALSE;
     }
+    if (command == PCI_ABSENT) {
+        return (BOOLEAN)!on; // gone, and all its bits with it
+    }
     if (((command & PCI_COMMAND_BUS_MASTER) != 0) == (on != FALSE)) {
         return TRUE;
     }
@@ -68,7 +72,7 @@ BOOLEAN Vq7MsixEnabled(DEVICE_CONTEXT *dc) {
     UINT16 status = ConfigRead16(dc, PCI_CONFIG_STATUS);
     UINT8 at;
 
-    if (status == 0xFFFF || !(status & PCI_STATUS_HAS_CAPABILITIES)) {
+    if (status == PCI_ABSENT || !(status & PCI_STATUS_HAS_CAPABILITIES)) {
         return FALSE;
     }
     at = (UINT8)(ConfigRead8(dc, PCI_CONFIG_CAPABILITIES) & ~3);

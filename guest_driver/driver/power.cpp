@@ -60,6 +60,8 @@ static NTSTATUS StartDevice(DEVICE_CONTEXT *dc) {
     VirtioPciDriverOk(&dc->pci);
     dc->state = Vq7Running;
     Vq7QueuesRun(dc, TRUE);
+    // An interrupt that came before it was running told nobody.
+    Vq7LookAtConfig(dc);
     return STATUS_SUCCESS;
 }
 
@@ -93,16 +95,15 @@ VOID Vq7DeviceStop(DEVICE_CONTEXT *dc, BOOLEAN keep, NTSTATUS status) {
 // IRQL: PASSIVE_LEVEL, interrupts not connected.
 NTSTATUS NTAPI Vq7EvtD0Entry(WDFDEVICE device, WDF_POWER_DEVICE_STATE) {
     DEVICE_CONTEXT *dc = Vq7GetDevice(device);
-    NTSTATUS status = VirtioPciReset(&dc->pci, RESET_TIMEOUT_MS);
+    // Whoever had the device before may have left it running. If it was isolated, the
+    // bus driver may have switched bus mastering on again.
+    NTSTATUS status = Vq7ResetOrIsolate(dc);
 
-    // Whoever had the device before may have left it running.
     if (!NT_SUCCESS(status)) {
-        Vq7Log("%02x:%02x.%x does not reset, status 0x%08x\n", dc->bus_number, dc->slot,
-               dc->function, (unsigned int)status);
         return status;
     }
-    // It may be off since Vq7ResetOrIsolate, and no document says that the bus
-    // driver switches it on.
+    // It may be off since then, and no document says that the bus driver switches it
+    // on.
     if (!Vq7SetBusMaster(dc, TRUE)) {
         Vq7Log("%02x:%02x.%x: bus mastering cannot be switched on\n", dc->bus_number, dc->slot,
                dc->function);
