@@ -71,7 +71,7 @@ VOID AddStatus(VIRTIO_PCI_DEVICE *device, UINT8 bits) {
 // The end of a negotiation that failed (3.1.1): no queue is set up after it.
 NTSTATUS GiveUp(VIRTIO_PCI_DEVICE *device) {
     device->num_queues = 0;
-    AddStatus(device, VIRTIO_STATUS_FAILED);
+    VirtioPciFail(device);
     return STATUS_NOT_SUPPORTED;
 }
 
