@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Formatting and lint, the same here and in CI. `ci/check.sh --fix` formats.
+# Formatting, lint, and whether the faults that the nightly run plants still fit; the same
+# here and in CI. `ci/check.sh --fix` formats.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -27,7 +28,12 @@ echo "check: clang-tidy (lib, ${#lib[@]} files)"
 clang-tidy --quiet "${lib[@]}" -- -std=c++98 -Ilib 2>/dev/null || failed+=(clang-tidy)
 
 echo "check: flake8"
-/usr/bin/python3 -m flake8 --max-line-length 100 e2e ci || failed+=(flake8)
+/usr/bin/python3 -m flake8 --max-line-length 100 e2e ci unit || failed+=(flake8)
+
+# What the nightly run breaks on purpose is named by the library's own text.
+echo "check: planted faults fit the library"
+unit/fuzz/planted.py --check && unit/proof/prove.py check && ci/mutate.py --check ||
+    failed+=(planted)
 
 echo "check: licence headers"
 while IFS= read -r f; do

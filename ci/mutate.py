@@ -16,6 +16,7 @@ ci/mutants-equivalent.txt with the reason why no test can tell it apart.
     ci/mutate.py [--file virtqueue_split.cpp]... [--jobs 2] [--floor 95] [--sample N]
                  [--again]                  only those that survived the last run
                  [--quick]                  the family's unit tests alone
+                 [--check]                  only whether what the list names is in lib/
 
 Exit status: 0 enough killed and the list is right, 1 not, 2 wrong use, 3 the unmutated
 tests fail or do not build. What it builds is in build/mutate; there, verdicts.txt has
@@ -128,6 +129,13 @@ def report(results, known, arguments):
     return share >= arguments.floor and not unexplained and not stale
 
 
+def check(mutants, known):
+    gone = set(known) - {m.key() for m in mutants}
+    for key in sorted(gone):
+        print(f"listed as equivalent, but not there:\n    {key}")
+    return 1 if gone else 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--file", action="append")
@@ -136,9 +144,12 @@ def main():
     parser.add_argument("--sample", type=int, default=0)
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
     mutants = choose(arguments)
     known = equivalents()
+    if arguments.check:
+        return check(mutants, known)
     try:
         bench = Bench(TOP, BUILD, arguments.quick)
         results = judge_all(mutants, bench, arguments.jobs, known)

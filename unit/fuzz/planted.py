@@ -3,6 +3,7 @@
 """Do the fuzzers find bugs? Plants one after the other in a copy of lib/.
 
     unit/fuzz/planted.py BUILD [--limit S] [--only NAME] [--afl] [--seed N]
+    unit/fuzz/planted.py --check        only whether each can be planted
 
 BUILD is the folder where CMake has built the fuzzers (build/unit/unit/fuzz). Each
 bug is one change of one place; the fuzzer starts without a corpus and has S
@@ -53,7 +54,8 @@ BUGS = [
     ("refused publish batch: half of it stays", "virtqueue_split", "virtqueue_split_batch.cpp",
      "chains[heads[i]].state = VIRTQ_CHAIN_ADDED;", ""),
     ("indirect table: longer than it is", "virtqueue_split", "virtqueue_split_add.cpp",
-     "        sg_count <= vq->indirect_max_desc) {", "sg_count != 0) {"),
+     "sg_count > vq->indirect_threshold && sg_count <= vq->indirect_max_desc &&",
+     "sg_count > vq->indirect_threshold &&"),
     ("segment: may pass the end of memory", "virtqueue_split", "virtqueue_split_add.cpp",
      "sg->addr + sg->len != 0));", "FALSE));"),
     ("detach: forgets what was not published", "virtqueue_split", "virtqueue_split_detach.cpp",
@@ -76,7 +78,8 @@ BUGS = [
     ("kick in one: num_added not settled", "virtqueue_split", "virtqueue_split.cpp",
      "VirtioStorePair16(&vq->num_added, pair & 0xFFFF0000u);", ""),
     ("kick in one: still full", "virtqueue_split", "virtqueue_split.cpp",
-     "WantsKick(vq, pair);\n    vq->was_full = VIRTQ_FULL_NOT;", "WantsKick(vq, pair);"),
+     "    vq->was_full = VIRTQ_FULL_NOT;\n    VirtioStorePair16(&vq->num_added",
+     "    VirtioStorePair16(&vq->num_added"),
     ("enable: forgets that something was waiting", "virtqueue_split",
      "virtqueue_split_private.h", "waiting != 0 ? VIRTQ_SEEN_WAITING : VIRTQ_SEEN_NOTHING",
      "VIRTQ_SEEN_NOTHING"),
@@ -101,7 +104,10 @@ BUGS = [
     ("device configuration: end not checked", "virtio_pci", "virtio_pci.cpp",
      "length <= device->config.length - offset", "length <= device->config.length"),
     ("FEATURES_OK: not read again", "virtio_pci", "virtio_pci.cpp",
-     "(device->ops->GetStatus(device) & VIRTIO_STATUS_FEATURES_OK) == 0", "FALSE"),
+     "device->modern && (status & VIRTIO_STATUS_FEATURES_OK) == 0", "FALSE"),
+    ("FEATURES_OK: of a device that is gone", "virtio_pci", "virtio_pci.cpp",
+     "status = device->ops->GetStatus(device);\n    if (status == STATUS_OF_NOBODY)",
+     "status = device->ops->GetStatus(device);\n    if (FALSE)"),
 ]
 
 
@@ -109,15 +115,32 @@ class NotPlanted(Exception):
     pass
 
 
-def plant(bug, folder):
-    """A copy of lib/ in `folder` with the bug; gives the sources to compile anew."""
+def planted(bug):
+    """The text of the bug's file with the bug in it."""
     name, _, file, old, new = bug
-    shutil.copytree(LIB, folder)
-    path = folder / file
-    text = path.read_text()
+    text = (LIB / file).read_text()
     if text.count(old) != 1:
         raise NotPlanted(f"{name}: lib/{file} holds {text.count(old)} times, not once: {old}")
-    path.write_text(text.replace(old, new))
+    return text.replace(old, new)
+
+
+def check():
+    stale = 0
+    for bug in BUGS:
+        try:
+            planted(bug)
+        except NotPlanted as error:
+            print(f"planted: {error}", file=sys.stderr)
+            stale += 1
+    return 3 if stale else 0
+
+
+def plant(bug, folder):
+    """A copy of lib/ in `folder` with the bug; gives the sources to compile anew."""
+    file = bug[2]
+    shutil.copytree(LIB, folder)
+    path = folder / file
+    path.write_text(planted(bug))
     return sorted(folder.glob("virt*.cpp")) if file.endswith(".h") else [path]
 
 
@@ -183,12 +206,17 @@ def fuzz_with_afl(bug, args, work):
 
 def main():
     parser = argparse.ArgumentParser(description="Plants bugs in a copy of lib/ and fuzzes it.")
-    parser.add_argument("build", type=pathlib.Path)
+    parser.add_argument("build", type=pathlib.Path, nargs="?")
+    parser.add_argument("--check", action="store_true")
     parser.add_argument("--limit", type=int, default=60)
     parser.add_argument("--only", default="")
     parser.add_argument("--afl", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
+    if args.check:
+        return check()
+    if args.build is None:
+        parser.error("which folder has the fuzzers? (build/unit/unit/fuzz)")
     args.build = args.build.resolve()
     if not (args.build / "lib").is_dir():
         parser.error(f"no fuzzers in {args.build}: build them first (make unit)")

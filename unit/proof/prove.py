@@ -5,9 +5,10 @@
     prove.py list [--nightly]
     prove.py run NAME ...      each proof; exit 0: all hold
     prove.py mutants [NAME]    the library with one check broken must not be proved
+    prove.py check             only whether each mutant can be made
 
-Exit status: 0 as it should be, 1 a proof failed (or a mutant passed), 2 wrong use,
-3 CBMC is missing or can't read the sources.
+Exit status: 0 as it should be, 1 a proof failed (or a mutant passed, or can't be made),
+2 wrong use, 3 CBMC is missing or can't read the sources.
 """
 import argparse
 import json
@@ -123,6 +124,20 @@ def command_run(arguments, known):
     return 1 if failed else 0
 
 
+def can_be_made(name, file, count):
+    if count != 1:
+        print(f'mutants.py: {name}: {file} holds the text {count} times, '
+              'not once: bring the mutant up to date')
+    return count == 1
+
+
+def command_check(known):
+    import mutants
+    made = [can_be_made(name, file, (LIB / file).read_text().count(old)) and proof in known
+            for name, file, old, _, proof in mutants.MUTANTS]
+    return 0 if all(made) else 1
+
+
 def command_mutants(arguments, known):
     import mutants
     passed = []
@@ -133,9 +148,7 @@ def command_mutants(arguments, known):
             lib = pathlib.Path(folder) / 'lib'
             shutil.copytree(LIB, lib)
             text = (lib / file).read_text()
-            if text.count(old) != 1:
-                print(f'mutants.py: {name}: {file} holds the text {text.count(old)} times, '
-                      'not once: bring the mutant up to date')
+            if not can_be_made(name, file, text.count(old)):
                 passed.append(name)
                 continue
             (lib / file).write_text(text.replace(old, new))
@@ -152,7 +165,7 @@ def command_mutants(arguments, known):
 def main():
     known = {proof.name: proof for proof in proofs()}
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('command', choices=('list', 'run', 'mutants'))
+    parser.add_argument('command', choices=('list', 'run', 'mutants', 'check'))
     parser.add_argument('name', nargs='*')
     parser.add_argument('--cbmc', default='cbmc', help='the program to run')
     parser.add_argument('--nightly', action='store_true', help='the long ones, too')
@@ -160,6 +173,8 @@ def main():
     if arguments.command == 'list':
         print('\n'.join(n for n, p in known.items() if arguments.nightly or not p.nightly))
         return 0
+    if arguments.command == 'check':
+        return command_check(known)
     if shutil.which(arguments.cbmc) is None:
         print(f'prove.py: no program {arguments.cbmc}: install the package cbmc (Debian 13), '
               'or name it by --cbmc', file=sys.stderr)
