@@ -22,9 +22,9 @@ const UINT64 TransportFeatureRange =
 // configuration faster than that is broken.
 const UINT32 ConfigAttempts = 64;
 
-// What a read gives where no device answers; no device may have all of these bits
-// set, some being reserved (2.1).
-#define STATUS_OF_NOBODY 0xFF
+// What the status reads as where no device answers. None has it otherwise: some of
+// these bits are reserved (2.1).
+const UINT8 AllOnes = 0xFF;
 
 BOOLEAN IoIsComplete(const VIRTIO_PCI_IO *io) {
     return io->ConfigRead8 != NULL && io->ConfigRead16 != NULL && io->ConfigRead32 != NULL &&
@@ -182,7 +182,7 @@ NTSTATUS VirtioPciReset(VIRTIO_PCI_DEVICE *device, UINT32 timeout_ms) {
         if (value == 0) {
             return STATUS_SUCCESS;
         }
-        if (value == STATUS_OF_NOBODY) {
+        if (value == AllOnes) {
             return STATUS_DEVICE_DOES_NOT_EXIST;
         }
         if (waited == timeout_ms) {
@@ -220,7 +220,7 @@ NTSTATUS VirtioPciNegotiate(VIRTIO_PCI_DEVICE *device, UINT64 wanted, UINT64 req
         AddStatus(device, VIRTIO_STATUS_FEATURES_OK);
     }
     status = device->ops->GetStatus(device);
-    if (status == STATUS_OF_NOBODY) {
+    if (status == AllOnes) {
         device->num_queues = 0;
         return STATUS_DEVICE_DOES_NOT_EXIST;
     }

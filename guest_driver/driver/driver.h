@@ -188,6 +188,9 @@ EVT_WDF_DEVICE_SELF_MANAGED_IO_INIT Vq7EvtIoStarted;
 // any state, also twice.
 VOID Vq7DeviceStop(DEVICE_CONTEXT *dc, BOOLEAN keep, NTSTATUS status);
 
+// How long a device may take to reset (Virtio 1.2, 4.1.4.3.2).
+#define RESET_TIMEOUT_MS 1000
+
 // failure.cpp
 EVT_WDF_WORKITEM Vq7EvtFailWork;
 // <= DISPATCH_LEVEL. The device broke the protocol: no more buffers; a work item

@@ -2,8 +2,6 @@
 // A device that breaks the virtqueue protocol, and one that does not reset.
 #include "driver.h"
 
-#define RESET_TIMEOUT_MS 1000
-
 NTSTATUS Vq7ResetOrIsolate(DEVICE_CONTEXT *dc) {
     NTSTATUS status = VirtioPciReset(&dc->pci, RESET_TIMEOUT_MS);
 

@@ -9,8 +9,6 @@
 // down would hang whoever shares it.
 #include "driver.h"
 
-#define RESET_TIMEOUT_MS 1000
-
 static const UINT64 WantedFeatures = VIRTIO_FEATURE(VIRTIO_F_VERSION_1_BIT) |
                                      VIRTIO_FEATURE(VIRTIO_F_RING_EVENT_IDX_BIT) |
                                      VIRTIO_FEATURE(VIRTIO_F_RING_INDIRECT_DESC_BIT);

@@ -106,7 +106,7 @@ BUGS = [
     ("FEATURES_OK: not read again", "virtio_pci", "virtio_pci.cpp",
      "device->modern && (status & VIRTIO_STATUS_FEATURES_OK) == 0", "FALSE"),
     ("FEATURES_OK: of a device that is gone", "virtio_pci", "virtio_pci.cpp",
-     "status = device->ops->GetStatus(device);\n    if (status == STATUS_OF_NOBODY)",
+     "status = device->ops->GetStatus(device);\n    if (status == AllOnes)",
      "status = device->ops->GetStatus(device);\n    if (FALSE)"),
 ]
 
