@@ -33,7 +33,8 @@ help:
 	@echo '  make clean            removes build/'
 	@echo
 	@echo 'Options: E2E_ARGS="-k reset"  passes arguments to pytest;  VQ7_NO_SETUP=1  installs'
-	@echo 'nothing;  MACHINE=q35  for vm-*.  Missing Debian packages are installed first.'
+	@echo 'nothing;  MACHINE=q35 OPTIONS="cpus=2 page-per-vq=on"  for vm-*.  Missing Debian packages'
+	@echo 'are installed first.'
 
 setup-build setup-rig setup-check: setup-%:
 	@[ -n "$(VQ7_NO_SETUP)" ] || ci/setup.sh $*
@@ -111,7 +112,7 @@ nightly: setup-build setup-rig setup-check
 	@ci/nightly.sh
 
 vm-modern vm-legacy vm-transitional: vm-%: setup-rig guest-x64
-	@$(RIG) vm $* $(if $(MACHINE),--machine $(MACHINE))
+	@$(RIG) vm $* $(if $(MACHINE),--machine $(MACHINE)) $(OPTIONS:%=--option %)
 
 # Any other flavour: the rig names those it knows.
 vm-%:

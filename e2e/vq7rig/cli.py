@@ -14,6 +14,7 @@ import signal
 import sys
 
 from . import check, machine
+from . import options as machine_options
 from .errors import (EXIT_FAIL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_RIG, EXIT_USAGE, GuestError,
                      RIG, RigError, UsageError, exit_code)
 from .libvirt_host import Host
@@ -71,6 +72,8 @@ def _parser():
     vm.add_argument("--machine", default="pc", help="pc or q35")
     vm.add_argument("--set", action="append", default=[], metavar="service.Value=text",
                     help="a registry value for the guest, as vq7test.Transport=legacy")
+    vm.add_argument("--option", action="append", default=[], metavar="name=value",
+                    help="of the machine, as page-per-vq=on, memory=5120, place=bridge")
     vm.set_defaults(function=_vm)
     look = jobs.add_parser("check", help="say what is missing on this machine")
     look.set_defaults(function=lambda args, rest: check.main(args.connect, args.guest))
@@ -195,10 +198,13 @@ def _vm(args, _rest):
     machine.check_axis("flavour", args.flavour, matrix)
     machine.check_axis("machine", args.machine, matrix)
     machine.check_settings(args.set)
+    for option in args.option:
+        machine_options.parse(option)
     check.need_python()
     check.need_guest(args.guest)
     from . import terminal
-    config = machine.Config(args.machine, args.flavour, settings=tuple(args.set))
+    config = machine.Config(args.machine, args.flavour, settings=tuple(args.set),
+                            options=tuple(args.option))
     with Lock(), Host(args.connect) as host:
         terminal.session(host, config, pathlib.Path(args.guest).absolute(), E2E / "vm",
                          matrix["vm"])

@@ -7,13 +7,12 @@ import tomllib
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, fields, replace
 
+from . import options as machine_options
 from .errors import RigError, UsageError
+from .options import QEMU_NS, disk_of, set_property
 from .paths import CONFIGS
 
-QEMU_NS = "http://libvirt.org/schemas/domain/qemu/1.0"
 ET.register_namespace("qemu", QEMU_NS)
-
-DISK_ALIAS = "ua-blk0"
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,7 @@ class Config:
     queue_size: int = 256
     read_only: bool = False
     settings: tuple = ()            # of the kernel command line
+    options: tuple = ()             # of the machine, see options.py
 
     @property
     def base(self):
@@ -41,7 +41,12 @@ class Config:
         parts += [] if self.indirect else ["noindirect"]
         parts += [] if self.queue_size == 256 else [f"q{self.queue_size}"]
         parts += ["ro"] if self.read_only else []
-        return "-".join(parts + [s.partition(".")[2].replace("=", "-") for s in self.settings])
+        parts += [s.partition(".")[2].replace("=", "-") for s in self.settings]
+        return "-".join(parts + [o.replace("=", "-").replace("/", "-") for o in self.options])
+
+    def option(self, name, otherwise=None):
+        """The value of one of its options, as text."""
+        return machine_options.get(self.options, name, otherwise)
 
     def but(self, **changes):
         return replace(self, **changes)
@@ -56,17 +61,28 @@ def load_matrix(path=None):
     except (OSError, tomllib.TOMLDecodeError) as bad:
         raise RigError(f"can't read {path}: {bad}") from bad
     axes = matrix.get("axes", {})
-    known = {f.name for f in fields(Config)} - {"settings"}
+    known = {f.name for f in fields(Config)} - {"settings", "options"}
     if set(axes) != known:
         raise RigError(f"{path}: [axes] must have exactly {sorted(known)}")
     groups = [(f"group.{name}", group) for name, group in matrix.get("group", {}).items()]
     defaults = ("defaults", {k: [v] for k, v in matrix.get("defaults", {}).items()})
     for where, table in groups + [defaults]:
         for axis, values in table.items():
+            if axis == "options":
+                _check_options(path, where, values)
+                continue
             for value in values if isinstance(values, list) else [values]:
                 if value not in axes.get(axis, ()):
                     raise RigError(f"{path}: [{where}] {axis} = {value!r} is not among [axes]")
     return matrix
+
+
+def _check_options(path, where, values):
+    try:
+        for option in itertools.chain(*values):
+            machine_options.parse(option)
+    except (TypeError, UsageError) as bad:
+        raise RigError(f"{path}: [{where}] options: {bad}") from bad
 
 
 def configs(group, matrix=None):
@@ -77,6 +93,7 @@ def configs(group, matrix=None):
     chosen, defaults = matrix["group"][group], matrix["defaults"]
     axes = [[(axis, value) for value in chosen.get(axis, [defaults[axis]])]
             for axis in matrix["axes"]]
+    axes.append([("options", tuple(each)) for each in chosen.get("options", [()])])
     return [Config(**dict(values)) for values in itertools.product(*axes)]
 
 
@@ -112,29 +129,18 @@ def domain_xml(config, name, guest, run, accel="qemu"):
     root.find("name").text = name
     if config.settings:
         ET.SubElement(root.find("os"), "cmdline").text = " ".join(config.settings)
-    disk = root.find(f"devices/disk[alias='{DISK_ALIAS}']")
-    disk = disk if disk is not None else root.find("devices/disk")
+    disk = disk_of(root)
     driver = disk.find("driver")
     driver.set("event_idx", "on" if config.event_idx else "off")
     driver.set("queue_size", str(config.queue_size))
     if config.read_only:
         ET.SubElement(disk, "readonly")
-    _override(root, "indirect_desc", "bool", "true" if config.indirect else "false")
+    set_property(root, "indirect_desc", "true" if config.indirect else "false", "bool")
     if config.interrupt == "line":
-        _override(root, "vectors", "unsigned", "0")
+        set_property(root, "vectors", "0")
+    machine_options.apply(root, config.options)
     return ET.tostring(root, encoding="unicode")
 
 
 def _escape(text):
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("'", "&apos;")
-
-
-def _override(root, name, kind, value):
-    """Set a property of the disk's device that domain XML has no name for."""
-    q = f"{{{QEMU_NS}}}"
-    front = root.find(f"{q}override/{q}device[@alias='{DISK_ALIAS}']/{q}frontend")
-    prop = front.find(f"{q}property[@name='{name}']")
-    if prop is None:
-        prop = ET.SubElement(front, f"{q}property", {"name": name})
-    prop.set("type", kind)
-    prop.set("value", value)

@@ -20,6 +20,7 @@ from .disk import Disk, Expected
 from .errors import GuestCrash, GuestError, Hang, RigError
 from .libvirt_host import libvirt, short_temp, temp_prefix
 from .machine import domain_xml
+from .options import EXTRA_SECTORS
 from .pattern import SECTOR
 
 NEW, PAUSED, RUNNING, OFF, BROKEN = "new", "paused", "running", "off", "broken"
@@ -43,8 +44,11 @@ class VM:
         self.name = f"vq7-{os.getpid()}-{next(_numbers)}"
         self.state, self.reason = NEW, ""
         self.run = pathlib.Path(tempfile.mkdtemp(prefix=temp_prefix(), dir=short_temp()))
-        self.disk = Disk(self.run / "disk.img", disk_mib * (1 << 20) // SECTOR)
-        self.expected = None
+        sectors = int(config.option("sectors", disk_mib * (1 << 20) // SECTOR))
+        self.disks = [Disk(self.run / "disk.img", sectors)]
+        for number in range(1, int(config.option("disks", 1))):
+            self.disks.append(Disk(self.run / f"disk{number}.img", EXTRA_SECTORS))
+        self.all_expected = []          # of each disk
         self.dom = self.console = self.faults = None
         self.boot_ms = None
         self.serial = None
@@ -76,9 +80,20 @@ class VM:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as bad:
             raise RigError(f"can't make {self.folder}: {bad.strerror}") from bad
-        self.disk.create()
-        self.expected = Expected(self.disk)
+        for disk in self.disks:
+            disk.create()
+        self.all_expected = [Expected(disk) for disk in self.disks]
         return self
+
+    @property
+    def disk(self):
+        """The first disk."""
+        return self.disks[0]
+
+    @property
+    def expected(self):
+        """What the first disk must hold; None before it exists."""
+        return self.all_expected[0] if self.all_expected else None
 
     def start(self):
         """Create it paused and attach the console. Raises RigError."""
