@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// PVH entry (Xen's x86/HVM direct boot ABI): 32-bit protected mode, paging off,
-// EBX holds the physical address of the start_info structure. Goes to long mode
-// with the first 4 GiB identity-mapped and calls LoaderMain.
-
-    .section .note.Xen, "a", @note
-    .align 4
-    .long 4, 4, 18                      // XEN_ELFNOTE_PHYS32_ENTRY
-    .asciz "Xen"
-    .long LoaderEntry
+// Entered in 32-bit protected mode with flat segments, paging off, ESI = the
+// physical address of the boot parameters (setup.S). Goes to long mode with the
+// first 4 GiB identity-mapped and calls LoaderMain.
 
     .set CR0_LONG, 0x80010033           // PG WP NE ET MP PE
     .set CR4_LONG, 0x6A0                // PAE PGE OSFXSR OSXMMEXCPT
@@ -21,6 +15,10 @@
 LoaderEntry:
     cli
     cld
+    movw $0x18, %ax
+    movw %ax, %ds
+    movw %ax, %es
+    movw %ax, %ss
     movl $LoaderStackTop, %esp
     // Not left to whoever loaded us: after a machine reset the image is copied
     // again, but what stands behind its data is not cleared.
@@ -72,7 +70,7 @@ LongMode:
     xorl %eax, %eax
     movw %ax, %fs
     movw %ax, %gs
-    movl %ebx, %edi
+    movl %esi, %edi
     call LoaderMain
 3:  hlt
     jmp 3b

@@ -1,32 +1,34 @@
 // SPDX-License-Identifier: MIT
 //
-// The loader: reads what the machine says about itself (PVH start_info), takes
-// ntoskrnl.exe and hal.dll out of the archive, maps and links them, builds the
-// page tables that NTC_LOADER_BLOCK promises, and enters the kernel. Only what
-// the kernel needs is mapped and cleared: this runs under emulation.
+// The loader: reads what the machine says about itself (the Linux/x86 boot
+// protocol's parameters), takes ntoskrnl.exe and hal.dll out of the archive, maps
+// and links them, builds the page tables that NTC_LOADER_BLOCK promises, and
+// enters the kernel. Only what the kernel needs is mapped and cleared: this runs
+// under emulation.
 #include "loader.h"
 
-// Xen's public/arch-x86/hvm/start_info.h describes these three.
-struct StartInfo {
-    uint32_t magic;
-    uint32_t version;
-    uint32_t flags;
-    uint32_t module_count;
-    uint64_t modules;
-    uint64_t command_line;
-    uint64_t rsdp;
-    uint64_t memory_map;
-    uint32_t memory_map_entries;
-    uint32_t reserved;
-};
-struct StartModule {
-    uint64_t base, size, command_line, reserved;
-};
-struct StartMemory {
+// The fields in use, with their offsets (Linux: Documentation/arch/x86/boot.rst
+// and zero-page.rst).
+struct __attribute__((packed)) BootMemory {
     uint64_t base, size;
-    uint32_t type, reserved;
+    uint32_t type;
 };
-static const uint32_t kStartMagic = 0x336EC578;
+struct __attribute__((packed)) BootParameters {
+    uint8_t unused0[0x1E8];
+    uint8_t memory_count; // set by setup.S
+    uint8_t unused1[0x202 - 0x1E9];
+    uint32_t magic;
+    uint8_t unused2[0x218 - 0x206];
+    uint32_t archive, archive_size;
+    uint8_t unused3[0x228 - 0x220];
+    uint32_t command_line;
+    uint8_t unused4[0x2D0 - 0x22C];
+    BootMemory memory[128]; // set by setup.S
+};
+static_assert(__builtin_offsetof(BootParameters, magic) == 0x202);
+static_assert(__builtin_offsetof(BootParameters, command_line) == 0x228);
+static_assert(__builtin_offsetof(BootParameters, memory) == 0x2D0);
+static const uint32_t kBootMagic = 0x53726448; // "HdrS"
 
 Loader loader;
 
@@ -74,29 +76,28 @@ uint64_t LoaderAllocate(uint64_t pages) {
     return at;
 }
 
-static void ReadMemoryMap(const StartInfo *info) {
-    if (info->version < 1 || info->memory_map_entries == 0)
-        LoaderFail("the machine gives no memory map", "");
-    const StartMemory *map = (const StartMemory *)info->memory_map;
-    for (uint32_t i = 0; i < info->memory_map_entries; i++) {
-        if (map[i].type != 1 && map[i].type != 3) // RAM, ACPI tables
+static void ReadMemoryMap(const BootParameters *boot) {
+    if (boot->memory_count == 0 || boot->memory_count > 128)
+        LoaderFail("the BIOS gives no memory map", "");
+    for (uint32_t i = 0; i < boot->memory_count; i++) {
+        const BootMemory *memory = &boot->memory[i];
+        if (memory->type != 1 && memory->type != 3) // RAM, ACPI tables
             continue;
         if (loader.memory_count == NTC_MAX_RANGES)
             LoaderFail("too many entries in the memory map", "");
-        uint64_t base = (map[i].base + PE_PAGE - 1) & ~(uint64_t)(PE_PAGE - 1);
-        uint64_t end = (map[i].base + map[i].size) & ~(uint64_t)(PE_PAGE - 1);
+        uint64_t base = (memory->base + PE_PAGE - 1) & ~(uint64_t)(PE_PAGE - 1);
+        uint64_t end = (memory->base + memory->size) & ~(uint64_t)(PE_PAGE - 1);
         if (end > base)
-            loader.memory[loader.memory_count++] = {base, end - base, map[i].type == 1};
+            loader.memory[loader.memory_count++] = {base, end - base, memory->type == 1};
     }
 }
 
-static void ReadModules(const StartInfo *info) {
-    if (info->module_count != 1)
-        LoaderFail("one boot archive (initrd) is needed", "");
-    const StartModule *module = (const StartModule *)info->modules;
-    loader.archive = module->base;
-    loader.archive_size = module->size;
-    const char *line = (const char *)info->command_line;
+static void ReadArchive(const BootParameters *boot) {
+    if (boot->archive == 0 || boot->archive_size == 0)
+        LoaderFail("a boot archive (initrd) is needed", "");
+    loader.archive = boot->archive;
+    loader.archive_size = boot->archive_size;
+    const char *line = (const char *)(uint64_t)boot->command_line;
     for (size_t i = 0; line && line[i]; i++) {
         if (i + 1 >= sizeof(loader.command_line))
             LoaderFail("the command line is too long", "");
@@ -149,12 +150,11 @@ static void FillRanges(NTC_LOADER_BLOCK *block) {
 
 extern "C" [[noreturn]] void LoaderEnterKernel(uint64_t entry, uint64_t block, uint64_t stack);
 
-extern "C" [[noreturn]] void LoaderMain(const StartInfo *info) {
-    if (info->magic != kStartMagic)
-        LoaderFail("not started through the PVH entry", "");
-    loader.rsdp = info->rsdp;
-    ReadMemoryMap(info);
-    ReadModules(info);
+extern "C" [[noreturn]] void LoaderMain(const BootParameters *boot) {
+    if (boot->magic != kBootMagic)
+        LoaderFail("not started through the Linux boot protocol", "");
+    ReadMemoryMap(boot);
+    ReadArchive(boot);
     FindRoom();
     LoaderMapDirect();
 
@@ -172,7 +172,6 @@ extern "C" [[noreturn]] void LoaderMain(const StartInfo *info) {
     block->page_table_root = (uint64_t)LoaderRoot;
     block->archive = NTC_DIRECT_MAP_BASE + loader.archive;
     block->archive_size = loader.archive_size;
-    block->rsdp = loader.rsdp;
     block->free_image_va = loader.next_image;
     for (size_t i = 0; i < sizeof(loader.command_line); i++)
         block->command_line[i] = loader.command_line[i];

@@ -6,7 +6,7 @@
 #include "../ldr/cpio.h"
 #include "../ldr/pe.h"
 
-// Firmware data and the start_info structures live below; never handed out.
+// Firmware data and the boot parameters live below; never handed out.
 static const uint64_t kLowMemory = 0x100000;
 
 struct LoaderMemory {
@@ -24,7 +24,6 @@ struct Loader {
     uint32_t memory_count;
     uint64_t next_page, limit;
     uint64_t archive, archive_size;
-    uint64_t rsdp;
     uint64_t next_image; // virtual
     NTC_LOADER_BLOCK *block;
     LoaderImage images[NTC_MAX_BOOT_MODULES];

@@ -38,12 +38,9 @@ static bool HalMatch(const uint8_t *at, const char *text, size_t length) {
     return true;
 }
 
-// The loader gets the address from the PVH start_info; without it the BIOS area is searched.
-static const uint8_t *HalFindRsdp(uint64_t rsdp) {
+// ACPI 6.4, 5.2.5.1: in the BIOS area, on a 16-byte boundary.
+static const uint8_t *HalFindRsdp(void) {
     const uint8_t *low = (const uint8_t *)NTC_DIRECT_MAP_BASE;
-    if (rsdp != 0 && MiPhysicalAddress((uint64_t)low + rsdp) != 0 &&
-        HalMatch(low + rsdp, "RSD PTR ", 8))
-        return low + rsdp;
     for (uint64_t at = 0xE0000; at < 0x100000; at += 16)
         if (HalMatch(low + at, "RSD PTR ", 8))
             return low + at;
@@ -81,8 +78,8 @@ static bool HalFindSleepType(const uint8_t *dsdt) {
     return false;
 }
 
-void HalParseAcpi(NTC_LOADER_BLOCK *block) {
-    const uint8_t *rsdp = HalFindRsdp(block->rsdp);
+void HalParseAcpi(void) {
+    const uint8_t *rsdp = HalFindRsdp();
     const uint8_t *fadt = rsdp ? HalFindTable(rsdp, "FACP") : nullptr;
     if (fadt)
         HalPmTimerPort = (uint16_t) * (const uint32_t *)(fadt + FADT_PM_TIMER);

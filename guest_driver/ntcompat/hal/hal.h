@@ -22,7 +22,7 @@ void HalCalibrate(void);
 
 // ACPI (acpi.cpp): finds the power-off values in FADT and \_S5, and the timer.
 extern uint16_t HalPmTimerPort; // 0: unknown
-void HalParseAcpi(NTC_LOADER_BLOCK *block);
+void HalParseAcpi(void);
 
 enum {
     APIC_ID = 0x20,

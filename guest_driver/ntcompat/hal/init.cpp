@@ -18,10 +18,10 @@ volatile uint8_t *HalMapRegisters(uint64_t physical, size_t bytes) {
     return (volatile uint8_t *)va;
 }
 
-void HalInitializeHardware(NTC_LOADER_BLOCK *block) {
+void HalInitializeHardware(void) {
     HalInitializeLocalApic();
     HalInitializeIoApic();
-    HalParseAcpi(block);
+    HalParseAcpi();
     HalCalibrate();
 }
 

@@ -38,7 +38,6 @@ typedef struct _NTC_LOADER_BLOCK {
     uint64_t page_table_root;                // physical address of the PML4 in use
     uint64_t archive;                        // virtual (direct map): the cpio archive
     uint64_t archive_size;
-    uint64_t rsdp;          // physical, 0: unknown
     uint64_t free_image_va; // first unused address of the image range
     uint32_t module_count;
     NTC_BOOT_MODULE modules[NTC_MAX_BOOT_MODULES];

@@ -132,7 +132,7 @@ void KiInitSystem(NTC_LOADER_BLOCK *block) {
     root[0] = 0;
     __writecr3(__readcr3());
     KiMapSharedData();
-    HalInitializeHardware(block);
+    HalInitializeHardware();
     KiInitializeTimers();
     KiInitializeClock(block);
     __asm__ volatile("sti");

@@ -173,7 +173,7 @@ void KiInsertTimer(PKTIMER timer, LARGE_INTEGER due, ULONG period_ms, PKDPC dpc)
 BOOLEAN KiRemoveTimer(PKTIMER timer);
 
 // ---- HAL.dll, for the kernel alone
-void HalInitializeHardware(NTC_LOADER_BLOCK *block);
+void HalInitializeHardware(void);
 void HalStartClock(ULONG vector, ULONG period_100ns);
 void HalEndOfInterrupt(void);
 BOOLEAN HalIsLevelTriggered(ULONG vector);
