@@ -3,6 +3,7 @@
 only the sources that it changes are compiled, and linked with the rest: half a second
 each. The tests that take longest run last, and the first that fails ends the run.
 """
+import contextlib
 import hashlib
 import json
 import pathlib
@@ -10,6 +11,7 @@ import re
 import resource
 import shutil
 import subprocess
+import tempfile
 import threading
 
 FAMILIES = ("virtio_pci", "virtio_sg", "virtqueue")
@@ -35,6 +37,16 @@ class BenchError(Exception):
     """The original does not build, or its tests fail."""
 
 
+class Verdict(str):
+    """What became of a mutant, and which test says so, where that is known."""
+    certain = False     # it need not show twice
+
+    def __new__(cls, text, by=""):
+        verdict = super().__new__(cls, text)
+        verdict.by = by
+        return verdict
+
+
 def run(command, folder=None):
     try:
         return subprocess.run([str(c) for c in command], cwd=folder, stdout=subprocess.PIPE,
@@ -44,8 +56,8 @@ def run(command, folder=None):
         return subprocess.CompletedProcess(command, -1, e.output)
 
 
-def must(command, what):
-    done = run(command)
+def must(command, what, folder=None):
+    done = run(command, folder)
     if done.returncode:
         raise BenchError(f"{what}:\n{done.stdout[-4000:]}")
     return done.stdout
@@ -155,6 +167,13 @@ class Bench:
             self.add_copies()
 
     @staticmethod
+    @contextlib.contextmanager
+    def workplaces():
+        """The folder of the workplaces' folders."""
+        with tempfile.TemporaryDirectory(prefix="vq7-mutate-") as folder:
+            yield pathlib.Path(folder)
+
+    @staticmethod
     def labels(test):
         return [label for p in test["properties"] if p["name"] == "LABELS" for label in p["value"]]
 
@@ -223,6 +242,9 @@ class Workplace:
         self.lib = folder / "lib"
         shutil.copytree(bench.top / "lib", self.lib)
         self.originals, self.verdicts = {}, {}
+
+    def stop(self):
+        """Nothing that it runs takes long."""
 
     def compile(self, sources, flags):
         """{object's name: path}, or None when one does not compile."""

@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 logs=build/nightly
 mkdir -p "$logs"
 scale=${VQ7_NIGHTLY_SCALE:-1.0}
-all='test e2e sanitizers as-written model-check stress tsan proof fuzz mutation'
+all='test e2e sanitizers as-written model-check stress tsan proof fuzz mutation mutation-driver'
 steps=${VQ7_NIGHTLY_STEPS:-$all}
 failed=()
 
@@ -185,6 +185,11 @@ if wanted fuzz; then
 fi
 if wanted mutation; then
     step mutation ci/mutate.py
+fi
+# A part of the mutants each night, another one the next: all of them take some hours.
+if wanted mutation-driver; then
+    seed=$(date +%Y%m%d)
+    step mutation-driver ci/mutate.py --tree driver --sample "$(scaled 400)" --seed "$seed"
 fi
 
 if [ ${#failed[@]} -gt 0 ]; then

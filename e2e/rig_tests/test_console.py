@@ -10,9 +10,10 @@ from fake_agent import FakeAgent, small
 from vq7rig import console as console_module
 from vq7rig.channel import FaultInjector, SocketChannel, drop, flip, interleave, no_end
 from vq7rig.console import Console
-from vq7rig.errors import CommandError, GuestCrash, Hang, ProtocolError, RigError
+from vq7rig.errors import CommandError, GuestCrash, Hang, ProtocolError, RigError, UsageError
 from vq7rig.frames import seal
 from vq7rig.machine import Config
+from vq7rig.patience import patience
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +114,22 @@ def test_hang_says_what_was_waited_for_and_where_the_log_is(open_console):
     text = str(hang.value)
     assert "the answer to 'blk flush'" in text and "quiet line" in text
     assert "vq7agent 1 fake" in text and console.log_path in text
+
+
+def test_patience_shortens_the_wait(open_console, monkeypatch):
+    monkeypatch.setenv("VQ7_PATIENCE", "0.1")
+    console = open_console("hang")
+    console.wait_boot(5)
+    began = time.monotonic()
+    with pytest.raises(Hang, match="a quiet line for 1 s"):
+        console.command("blk flush")
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("text", ["", "fast", "0", "-1", "nan", "1e9"])
+def test_bad_patience_is_refused(text):
+    with pytest.raises(UsageError, match="VQ7_PATIENCE=.*a number from 0.1 to 100"):
+        patience({"VQ7_PATIENCE": text})
 
 
 @pytest.mark.parametrize("check", [True, False])

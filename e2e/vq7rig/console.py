@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from .disk import disk_full
 from .errors import CommandError, GuestCrash, Hang, ProtocolError, RigError
 from .frames import MAX_LINE, MAX_SEQ, answer_of, parse, seal
+from .patience import patience
 
 PROMPT = "vq7> "
 QUIET = 10.0            # seconds without a sign of life: a hang, by the protocol
@@ -216,10 +217,11 @@ class _Exchange:
     """One request and its answer, with resending."""
 
     def __init__(self, console, seq, text, timeout, quiet):
-        self.console, self.seq, self.text, self.quiet = console, seq, text, quiet
+        self.console, self.seq, self.text = console, seq, text
         self.wire = seal(f"@{seq} {text}").encode("ascii") + b"\r\n"
         if len(self.wire) > MAX_LINE:
             raise ValueError(f"the request is longer than {MAX_LINE} bytes")
+        self.quiet, timeout = quiet * patience(), timeout * patience()
         self.began = self.alive = self.sent = time.monotonic()
         self.deadline = self.began + timeout
         self.data, self.busy, self.damaged_at, self.repairs = {}, "", None, 0

@@ -8,6 +8,7 @@ same configuration and the last one left it healthy.
 import pathlib
 
 from .errors import GuestError, Hang, RigError
+from .patience import patience
 from .vm import VM
 
 GIVE_UP_CONFIG = 2      # hangs or crashes at boot, or hangs, of one configuration
@@ -25,7 +26,7 @@ class Pool:
         self.host, self.guest = host, guest
         self.folder = pathlib.Path(folder)
         self.disk_mib = settings["disk_mib"]
-        self.hello_timeout = settings["hello_timeout_s"]
+        self.hello_timeout = settings["hello_timeout_s"] * patience()
         self.vm = None
         self.boots = 0
         self.boot_times = {}            # configuration name -> milliseconds of each start

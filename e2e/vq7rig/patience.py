@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+"""How long the rig waits before it calls a guest hung: VQ7_PATIENCE times the usual.
+
+Below 1 for whoever expects hangs (ci/mutate.py), above 1 on a slow machine.
+"""
+
+import os
+
+from .errors import UsageError
+
+
+def patience(environment=os.environ):
+    """The factor. Raises UsageError unless it is a number from 0.1 to 100."""
+    text = environment.get("VQ7_PATIENCE", "1")
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not 0.1 <= factor <= 100:
+        raise UsageError(f"VQ7_PATIENCE={text!r}: it must be a number from 0.1 to 100")
+    return factor
