@@ -156,16 +156,53 @@ NTSTATUS VirtioPciInit(VIRTIO_PCI_DEVICE *device, const VIRTIO_PCI_IO *io, void 
     }
     if (mode != VirtioPciModeLegacy) {
         status = VirtioPciModernInit(device);
+        device->modern_status = status;
     }
-    // Auto falls back only where the device offers no modern interface at all:
-    // one that offers a malformed one is refused.
-    if (mode == VirtioPciModeLegacy || (mode == VirtioPciModeAuto && status == STATUS_NOT_FOUND)) {
-        status = VirtioPciLegacyInit(device);
+    if (mode == VirtioPciModeLegacy || (mode == VirtioPciModeAuto && !NT_SUCCESS(status))) {
+        NTSTATUS legacy = VirtioPciLegacyInit(device);
+        // Where there is no other interface, what is wrong with the modern one says more.
+        if (mode == VirtioPciModeLegacy || NT_SUCCESS(legacy)) {
+            status = legacy;
+        }
     }
     if (!NT_SUCCESS(status)) {
         VirtioPciForgetRegions(device);
     }
     return status;
+}
+
+NTSTATUS VirtioPciGetRegion(const VIRTIO_PCI_DEVICE *device, UINT32 index,
+                            VIRTIO_PCI_REGION *region) {
+    const VIRTIO_PCI_REGION *regions[3];
+
+    if (device->ops == NULL) {
+        return STATUS_INVALID_DEVICE_STATE;
+    }
+    regions[0] = &device->common;
+    regions[1] = &device->isr;
+    regions[2] = &device->config;
+    for (UINT32 i = 0; i < 3; i++) {
+        if (regions[i]->length != 0 && index-- == 0) {
+            *region = *regions[i];
+            return STATUS_SUCCESS;
+        }
+    }
+    return STATUS_NO_MORE_ENTRIES;
+}
+
+NTSTATUS VirtioPciGetNotifyRegion(const VIRTIO_PCI_DEVICE *device, UINT16 queue,
+                                  VIRTIO_PCI_REGION *region) {
+    if (device->ops == NULL) {
+        return STATUS_INVALID_DEVICE_STATE;
+    }
+    if (queue >= VIRTIO_PCI_MAX_QUEUES ||
+        device->queue_notify_offset[queue] == VIRTIO_PCI_NOTIFY_NONE) {
+        return STATUS_NOT_FOUND;
+    }
+    *region = device->notify;
+    region->offset += device->queue_notify_offset[queue];
+    region->length = 2;
+    return STATUS_SUCCESS;
 }
 
 NTSTATUS VirtioPciReset(VIRTIO_PCI_DEVICE *device, UINT32 timeout_ms) {

@@ -68,7 +68,7 @@ extern "C" {
 
 /* Which transport to use on a device that offers a choice. */
 typedef enum _VIRTIO_PCI_MODE {
-    VirtioPciModeAuto = 0, /* modern where the device has it, else legacy */
+    VirtioPciModeAuto = 0, /* modern where the device has it in working order, else legacy */
     VirtioPciModeLegacy = 1,
     VirtioPciModeModern = 2
 } VIRTIO_PCI_MODE;
@@ -77,7 +77,8 @@ typedef enum _VIRTIO_PCI_MODE {
  * Register access, supplied by the caller. `bar` is the PCI BAR number, 0..5;
  * `offset` is in bytes from the start of that BAR. Registers are accessed with
  * exactly the width named (4.1.3.1). BarLength gives 0 for a BAR that is
- * absent or not mapped; the library never touches a byte outside it.
+ * absent or can't be reached; the library never touches a byte outside it, and only those
+ * that VirtioPciGetRegion and VirtioPciGetNotifyRegion name: a caller may map these alone.
  * ConfigRead* read PCI configuration space and are called from VirtioPciInit
  * alone (at the caller's IRQL, PASSIVE_LEVEL in a WDF driver).
  *
@@ -100,7 +101,7 @@ typedef struct _VIRTIO_PCI_IO {
     VOID (*Stall)(void *context, UINT32 microseconds);
 } VIRTIO_PCI_IO;
 
-/* One region of a modern device (4.1.4): inside a BAR, checked at Init. */
+/* A part of a BAR: inside it, checked at Init. */
 typedef struct _VIRTIO_PCI_REGION {
     UINT8 bar;
     BOOLEAN present;
@@ -122,6 +123,8 @@ typedef struct _VIRTIO_PCI_DEVICE {
                                MAX_QUEUES; legacy: counted */
     UINT64 device_features; /* set by Negotiate: what the device offered */
     UINT64 driver_features; /* set by Negotiate: what was accepted */
+    NTSTATUS modern_status; /* set by Init: why the modern interface can't be used, or
+                               STATUS_SUCCESS: it can, or was not looked at */
     /* private */
     const struct _VIRTIO_PCI_OPS *ops;
     const VIRTIO_PCI_IO *io;
@@ -147,7 +150,9 @@ typedef struct _VIRTIO_PCI_DEVICE {
  * STATUS_DEVICE_CONFIGURATION_ERROR  modern asked for or needed, and the
  *                               capability list is malformed (loop, out of
  *                               range, region outside its BAR, short region,
- *                               misaligned, bad multiplier)
+ *                               misaligned, bad multiplier). In mode auto a device that
+ *                               has a legacy interface is driven by that: modern_status
+ *                               says why
  * STATUS_NOT_FOUND              the transport asked for is not offered
  * After an error, and where *device is zeroed memory, the other functions do
  * nothing, or give STATUS_INVALID_DEVICE_STATE, STATUS_NOT_FOUND or
@@ -155,6 +160,26 @@ typedef struct _VIRTIO_PCI_DEVICE {
  */
 NTSTATUS VirtioPciInit(VIRTIO_PCI_DEVICE *device, const VIRTIO_PCI_IO *io, void *io_context,
                        VIRTIO_PCI_MODE mode, BOOLEAN msix);
+
+/*
+ * Which parts of BARs the device's registers are in: index 0, 1, ... until
+ * STATUS_NO_MORE_ENTRIES. They may overlap. Of a structure that is longer than anything the
+ * library reads in it, the part that is read. The notify registers of the modern interface,
+ * whose structure may be megabytes long, are not among them: VirtioPciGetNotifyRegion.
+ * Reads private memory only; any IRQL.
+ * STATUS_INVALID_DEVICE_STATE    VirtioPciInit has not succeeded
+ */
+NTSTATUS VirtioPciGetRegion(const VIRTIO_PCI_DEVICE *device, UINT32 index,
+                            VIRTIO_PCI_REGION *region);
+
+/*
+ * Where VirtioPciNotify writes for this queue (4.1.4.4); after VirtioPciQueueSetup of it, and
+ * before the first VirtioPciNotify. Reads private memory only; any IRQL.
+ * STATUS_INVALID_DEVICE_STATE    VirtioPciInit has not succeeded
+ * STATUS_NOT_FOUND               the queue is not set up
+ */
+NTSTATUS VirtioPciGetNotifyRegion(const VIRTIO_PCI_DEVICE *device, UINT16 queue,
+                                  VIRTIO_PCI_REGION *region);
 
 /*
  * Writes 0 to the status and waits until it reads back 0 (4.1.4.3.2), for at

@@ -62,6 +62,21 @@ VOID Needs(UINT8 type, UINT32 *length, UINT32 *alignment) {
     }
 }
 
+// The most that is used of a structure. Of the device configuration that is far more than
+// any device type has.
+UINT32 MostUsed(UINT8 type) {
+    switch (type) {
+    case VIRTIO_PCI_CAP_COMMON_CFG:
+        return VIRTIO_PCI_COMMON_LENGTH;
+    case VIRTIO_PCI_CAP_ISR_CFG:
+        return 1;
+    case VIRTIO_PCI_CAP_DEVICE_CFG:
+        return VIRTIO_PCI_MAX_CONFIG;
+    default:
+        return 0xFFFFFFFFu;
+    }
+}
+
 // 4.1.4.4.1: notify_off_multiplier is 0 or an even power of two.
 BOOLEAN MultiplierIsValid(UINT32 multiplier) {
     return multiplier != 1 && (multiplier & (multiplier - 1)) == 0;
@@ -102,7 +117,7 @@ NTSTATUS TakeCapability(VIRTIO_PCI_DEVICE *device, const Capability *cap) {
     UINT32 alignment;
 
     // A reserved BAR number is to be ignored (4.1.4.1), and a BAR that the
-    // caller has not mapped is a structure it can't use: the next may do.
+    // caller can't reach holds a structure it can't use: the next may do.
     if (region == NULL || region->present || cap->bar >= VIRTIO_PCI_BAR_COUNT) {
         return STATUS_SUCCESS;
     }
@@ -123,7 +138,7 @@ NTSTATUS TakeCapability(VIRTIO_PCI_DEVICE *device, const Capability *cap) {
     }
     region->bar = cap->bar;
     region->offset = cap->offset;
-    region->length = cap->length;
+    region->length = cap->length < MostUsed(cap->type) ? cap->length : MostUsed(cap->type);
     region->present = TRUE;
     return STATUS_SUCCESS;
 }

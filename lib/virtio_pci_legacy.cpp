@@ -99,13 +99,15 @@ NTSTATUS VirtioPciLegacyInit(VIRTIO_PCI_DEVICE *device) {
         length < config) {
         return STATUS_NOT_FOUND;
     }
-    if (length > 0xFFFFFFFFu) {
-        length = 0xFFFFFFFFu;
+    if (length > config + VIRTIO_PCI_MAX_CONFIG) {
+        length = config + VIRTIO_PCI_MAX_CONFIG;
     }
     // A modern interface that was looked at and found incomplete has left its
     // regions. All of the legacy ones start with BAR0.
     VirtioPciForgetRegions(device);
+    device->common.length = config;
     device->isr.offset = VIRTIO_PCI_LEGACY_ISR;
+    device->isr.length = 1;
     device->config.offset = config;
     device->config.length = (UINT32)length - config;
     device->config.present = (BOOLEAN)(device->config.length != 0);

@@ -71,6 +71,8 @@
 #define VIRTIO_PCI_LEGACY_PAGE_SHIFT 12
 
 #define VIRTIO_PCI_MAX_QUEUE_SIZE 32768
+/* Bytes of device configuration that are looked at, at most. */
+#define VIRTIO_PCI_MAX_CONFIG 0x1000
 /* queue_notify_offset of a queue that isn't set up. */
 #define VIRTIO_PCI_NOTIFY_NONE 0xFFFFFFFFu
 

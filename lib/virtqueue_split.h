@@ -183,6 +183,8 @@ typedef struct _VIRTQ_SPLIT {
     NTSTATUS last_misuse;
     UINT32 misuse_count;
 
+    UINT32 used_length_cut; /* readable: used lengths that were cut, all in all */
+
     void *storage[1]; /* the chains */
 } VIRTQ_SPLIT;
 
@@ -252,7 +254,7 @@ NTSTATUS VirtqSplitInitAreas(VIRTQ_SPLIT *vq, UINT16 qsz, UINT16 device_max_qsz,
 /*
  * Back to the state after Init, errors forgotten; shared memory is cleared. What
  * was set stays set (indirect_threshold, VirtqSplitSetKickWhenFull,
- * VirtqSplitSetCutUsedLength), and misuse is counted on.
+ * VirtqSplitSetCutUsedLength), and misuse and cut lengths are counted on.
  * Call it after the device was reset and every buffer taken back. With buffers
  * left, nothing is cleared: the queue becomes broken
  * (VIRTQ_STATUS_BUFFERS_LEFT), so that they can still be detached.
@@ -415,9 +417,10 @@ NTSTATUS VirtqSplitGetUsedBatch(VIRTQ_SPLIT *vq, VIRTQ_COMPLETION *out, UINT16 c
                                 UINT16 *count_out);
 
 /*
- * For the legacy interface, whose devices often set used lengths wrongly
- * (2.7.8.1): a length above the writable bytes of its chain is cut to them,
- * instead of breaking the queue. Off at Init; survives VirtqSplitReset.
+ * For devices that set used lengths wrongly, as those of the legacy interface often
+ * do (2.7.8.1) and some modern ones: a length above the writable bytes of its chain is
+ * cut to them and counted in used_length_cut, instead of breaking the queue. Off at
+ * Init; survives VirtqSplitReset, and so does the count.
  */
 VOID VirtqSplitSetCutUsedLength(VIRTQ_SPLIT *vq, BOOLEAN on);
 

@@ -159,6 +159,7 @@ VIRTIO_FORCEINLINE VIRTQ_SPLIT_CHAIN *VirtqJudgeUsed(VIRTQ_SPLIT *vq, UINT16 use
             return NULL;
         }
         *len = chain->writable;
+        vq->used_length_cut++;
     }
     return chain;
 }

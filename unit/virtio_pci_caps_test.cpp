@@ -214,8 +214,22 @@ TEST_P(Region, IsRefused) // 4.1.4
     d.putCfg(b.cap + 8, b.offset, 4);
     d.putCfg(b.cap + 12, b.length, 4);
     EXPECT_EQ(init(), STATUS_DEVICE_CONFIGURATION_ERROR);
-    // Auto doesn't fall back over a malformed list either.
+    // There is no legacy interface to fall back to.
     EXPECT_EQ(init(VirtioPciModeAuto), STATUS_DEVICE_CONFIGURATION_ERROR);
+    EXPECT_EQ(dev.modern_status, STATUS_DEVICE_CONFIGURATION_ERROR);
+}
+TEST_P(Region, OfATransitionalDeviceLeavesItsLegacyInterface) // 4.1.4
+{
+    const BadRegion &b = GetParam();
+    d = PciDevice::transitional();
+    d.putCfg(b.cap + 8, b.offset, 4);
+    d.putCfg(b.cap + 12, b.length, 4);
+    EXPECT_EQ(init(VirtioPciModeModern), STATUS_DEVICE_CONFIGURATION_ERROR);
+    EXPECT_EQ(init(VirtioPciModeAuto), STATUS_SUCCESS);
+    EXPECT_FALSE(dev.modern);
+    EXPECT_EQ(dev.modern_status, STATUS_DEVICE_CONFIGURATION_ERROR);
+    EXPECT_EQ(init(VirtioPciModeLegacy), STATUS_SUCCESS);
+    EXPECT_EQ(dev.modern_status, STATUS_SUCCESS) << "not looked at";
 }
 INSTANTIATE_TEST_SUITE_P(
     Regions, Region,

@@ -309,12 +309,18 @@ TEST_P(Trust, LengthAboveTheWritableBytes) // 2.7.8.2
 TEST_P(Trust, LengthsOfALegacyDeviceAreCut) // 2.7.8.1, legacy interface
 {
     VirtqSplitSetCutUsedLength(rig.vq(), TRUE);
+    EXPECT_EQ(rig.vq()->used_length_cut, 0u);
     for (auto [id, most] : {std::pair{a, 131u}, {b, 64u}}) {
         Claim(id, 0xFFFFFFFFu);
         auto got = Take();
         EXPECT_EQ(got.status, STATUS_SUCCESS);
         EXPECT_EQ(got.length, most);
     }
+    EXPECT_EQ(rig.vq()->used_length_cut, 2u);
+    b = rig.Submit(rig.Segments(0, 1), Cookie(3));
+    Claim(b, 64); // as much as there is room for is not too much
+    EXPECT_EQ(Take().length, 64u);
+    EXPECT_EQ(rig.vq()->used_length_cut, 2u);
     EXPECT_FALSE(VirtqSplitIsBroken(rig.vq()));
     VirtqSplitSetCutUsedLength(rig.vq(), FALSE);
     VirtqSplitSetCutUsedLength(nullptr, TRUE);

@@ -53,7 +53,7 @@ def test_more_disks_are_alike():
 
 @pytest.mark.parametrize("place, machine, models", [
     ("bridge", "pc", ["pci-bridge"] * 2), ("root-port", "q35", ["pcie-root-port"]),
-    ("bridge", "q35", ["pcie-to-pci-bridge", "pci-bridge"])])
+    ("bridge", "q35", ["dmi-to-pci-bridge", "pci-bridge"])])
 def test_behind_a_bridge(place, machine, models):
     root = xml_of(f"place={place}", machine=machine)
     assert [c.get("model") for c in root.findall("devices/controller[@type='pci']")] == models

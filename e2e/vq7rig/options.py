@@ -99,6 +99,14 @@ def _iommu(root, value):
     ET.SubElement(iommu, "driver", {"intremap": "off", "caching_mode": "off"})
 
 
+def _big_bar(root, value):
+    """A neighbour with a BAR of so many MiB: shared memory that nobody looks at."""
+    commands = root.find(f"{Q}commandline")
+    for word in ("-object", f"memory-backend-memfd,id=bigbar,size={value}M,share=on",
+                 "-device", "ivshmem-plain,memdev=bigbar,addr=0x9"):
+        ET.SubElement(commands, f"{Q}arg", {"value": word})
+
+
 # --- the first disk ----------------------------------------------------------------
 
 def _block(root, value):
@@ -128,7 +136,7 @@ def _place(root, value):
     if value == "root-port" and not express:
         raise UsageError("option place=root-port: q35 alone has PCI Express ports")
     models = ["pcie-root-port"] if value == "root-port" else \
-        ["pcie-to-pci-bridge", "pci-bridge"] if express else ["pci-bridge", "pci-bridge"]
+        ["dmi-to-pci-bridge", "pci-bridge"] if express else ["pci-bridge", "pci-bridge"]
     for index, model in enumerate(models, 1):
         devices.append(ET.fromstring(f"<controller type='pci' index='{index}' model='{model}'/>"))
     address.set("bus", f"0x{len(models):02x}")
@@ -168,9 +176,9 @@ def _disks(root, value):
         override.append(device)
 
 
-OPTIONS = {"type": _type, "memory": _memory, "cpus": _cpus, "iommu": _iommu, "block": _block,
-           "serial": _serial, "place": _place}
+OPTIONS = {"type": _type, "memory": _memory, "cpus": _cpus, "iommu": _iommu,
+           "big-bar": _big_bar, "block": _block, "serial": _serial, "place": _place}
 LAST = {"disks": _disks}
 NOT_XML = ("sectors",)          # of the image, in 512 bytes
-NUMBERS = ("memory", "cpus", "block", "disks", "sectors")
+NUMBERS = ("memory", "cpus", "big-bar", "block", "disks", "sectors")
 CHOICES = {"iommu": ("intel", "virtio"), "place": ("bridge", "root-port", "function")}

@@ -15,7 +15,7 @@
 #define BLK_CONFIG_BLK_SIZE 20
 #define BLK_CONFIG_WRITEBACK 32
 
-#define BLK_MAX_BLOCK_SIZE 0x10000u
+#define BLK_MAX_BLOCK_SIZE 0x200000u
 
 static BOOLEAN Has(DEVICE_CONTEXT *dc, UINT32 bit) {
     return (BOOLEAN)((dc->pci.driver_features & VIRTIO_FEATURE(bit)) != 0);
@@ -61,8 +61,10 @@ static NTSTATUS ReadLimits(DEVICE_CONTEXT *dc, BLK_DEVICE *blk) {
     if (!NT_SUCCESS(status)) {
         return status;
     }
-    if (blk->block_size < BLK_SECTOR_SIZE || (blk->block_size & (blk->block_size - 1)) != 0) {
-        Vq7Log("block size %u is no power of two from 512 on\n", blk->block_size);
+    if (blk->block_size < BLK_SECTOR_SIZE || blk->block_size > BLK_MAX_BLOCK_SIZE ||
+        (blk->block_size & (blk->block_size - 1)) != 0) {
+        Vq7Log("block size %u is no power of two from 512 to %u\n", blk->block_size,
+               BLK_MAX_BLOCK_SIZE);
         return STATUS_DEVICE_CONFIGURATION_ERROR;
     }
     return STATUS_SUCCESS;
@@ -116,15 +118,15 @@ static NTSTATUS SetLimits(BLK_DEVICE *blk, UINT16 queue_size) {
     }
     limits->max_segments = (UINT16)segments;
     limits->size_max = blk->size_max;
-    limits->unit = blk->block_size <= BLK_MAX_BLOCK_SIZE ? blk->block_size : BLK_SECTOR_SIZE;
-    limits->max_bytes = BLK_MAX_TRANSFER;
-    if (blk->size_max != 0 && blk->size_max < BLK_MAX_TRANSFER / segments) {
+    limits->unit = blk->block_size;
+    limits->max_bytes = limits->unit > BLK_MAX_TRANSFER ? limits->unit : BLK_MAX_TRANSFER;
+    if (blk->size_max != 0 && (UINT64)blk->size_max * segments < limits->max_bytes) {
         limits->max_bytes = blk->size_max * segments;
-        limits->max_bytes -= limits->max_bytes % BLK_SECTOR_SIZE;
+        limits->max_bytes -= limits->max_bytes % limits->unit;
     }
     if (limits->max_bytes == 0) {
-        Vq7Log("size_max %u and seg_max %u leave no room for a sector\n", blk->size_max,
-               blk->seg_max);
+        Vq7Log("size_max %u and seg_max %u leave no room for a block of %u\n", blk->size_max,
+               blk->seg_max, blk->block_size);
         return STATUS_DEVICE_CONFIGURATION_ERROR;
     }
     return STATUS_SUCCESS;
@@ -132,14 +134,13 @@ static NTSTATUS SetLimits(BLK_DEVICE *blk, UINT16 queue_size) {
 
 static VOID QueuesGone(DEVICE_CONTEXT *dc) {
     BLK_DEVICE *blk = BlkOf(dc);
-    WDFOBJECT buffer;
 
     if (blk == NULL) {
         return;
     }
-    buffer = blk->shared_buffer;
-    Vq7DeleteObject(&buffer);
-    blk->shared_buffer = NULL;
+    Vq7DeleteBuffer(&blk->shared_buffer);
+    Vq7DeleteBuffer(&blk->bounce_buffer);
+    blk->bounce_bytes = 0;
     if (blk->slots != NULL) {
         ExFreePoolWithTag(blk->slots, VQ7_POOL_TAG);
         blk->slots = NULL;
@@ -159,7 +160,7 @@ static NTSTATUS AllocateSlots(DEVICE_CONTEXT *dc, BLK_DEVICE *blk, UINT16 count)
         return status;
     }
     blk->shared = (BLK_SHARED *)WdfCommonBufferGetAlignedVirtualAddress(blk->shared_buffer);
-    blk->shared_pa = (UINT64)WdfCommonBufferGetAlignedLogicalAddress(blk->shared_buffer).QuadPart;
+    blk->shared_pa = Vq7BufferAddress(blk->shared_buffer);
     blk->slot_count = count;
     return STATUS_SUCCESS;
 }
@@ -171,16 +172,22 @@ static NTSTATUS QueuesReady(DEVICE_CONTEXT *dc) {
     UINT16 count = dc->queues[0].size;
     NTSTATUS status = SetLimits(blk, count);
 
-    if (NT_SUCCESS(status) && blk->slot_count != count) {
+    blk->odd_length_said = FALSE;
+    if (NT_SUCCESS(status) && (blk->slot_count != count || blk->bounce_bytes < blk->limits.unit)) {
         QueuesGone(dc);
         status = AllocateSlots(dc, blk, count);
+        if (NT_SUCCESS(status)) {
+            status = BlkBounceCreate(dc, blk);
+        }
     }
     if (!NT_SUCCESS(status)) {
         return status;
     }
     blk->free_slot = BLK_NO_SLOT;
+    blk->bounce_busy = FALSE;
     for (UINT16 i = count; i-- > 0;) {
         blk->slots[i].io = NULL;
+        blk->slots[i].bounced = FALSE;
         blk->slots[i].index = i;
         blk->slots[i].next_free = blk->free_slot;
         blk->free_slot = i;

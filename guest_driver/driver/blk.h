@@ -67,7 +67,9 @@ WDF_DECLARE_CONTEXT_TYPE_WITH_NAME(BLK_IO, BlkGetIo);
 // One virtio request at the device; the cookie of its chain.
 typedef struct _BLK_SLOT {
     BLK_IO *io;
-    UINT32 bytes; // data
+    UINT32 bytes;    // data
+    UINT32 offset;   // of it in the IOCTL's
+    BOOLEAN bounced; // it has the bounce buffer
     UINT16 index;
     UINT16 next_free;
 } BLK_SLOT;
@@ -94,6 +96,12 @@ typedef struct _BLK_DEVICE {
     BLK_SHARED *shared;
     UINT64 shared_pa;
     UINT16 slot_count;
+    WDFCOMMONBUFFER bounce_buffer;
+    PUCHAR bounce;
+    UINT64 bounce_pa;
+    UINT32 bounce_bytes;
+    BOOLEAN bounce_busy;        // a request at the device has it
+    BOOLEAN odd_length_said;    // in the log
     VIRTQ_SG sg[BLK_CHAIN_MAX]; // scratch: too large for the stack
 } BLK_DEVICE;
 
@@ -114,6 +122,17 @@ VOID BlkDrainIoQueue(DEVICE_CONTEXT *dc, NTSTATUS status);
 // BlkCompleteFinished, without the lock.
 VOID BlkFinish(BLK_IO *io, LIST_ENTRY *finished);
 VOID BlkCompleteFinished(LIST_ENTRY *finished);
+
+// blk_bounce.cpp
+// PASSIVE_LEVEL. The limits are set.
+NTSTATUS BlkBounceCreate(DEVICE_CONTEXT *dc, BLK_DEVICE *blk);
+// DISPATCH_LEVEL, queue lock held. The data of the next virtio request of `io` goes through
+// the bounce buffer: segments from blk->sg[1] on.
+// STATUS_DEVICE_BUSY  another request has the buffer
+// STATUS_NO_MEMORY    the caller's memory can't be mapped
+NTSTATUS BlkBounce(BLK_DEVICE *blk, BLK_IO *io, UINT16 *count, UINT32 *bytes);
+// <= DISPATCH_LEVEL. Copies into or out of an MDL chain, `offset` bytes into it.
+NTSTATUS BlkCopyMdl(PMDL mdl, UINT32 offset, PUCHAR buffer, UINT32 length, BOOLEAN to_mdl);
 
 // blk_complete.cpp
 BOOLEAN BlkService(VQ7_QUEUE *queue);

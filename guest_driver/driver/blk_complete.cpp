@@ -7,27 +7,18 @@
 #define MAX_ROUNDS 4
 
 static VOID FreeSlot(BLK_DEVICE *blk, BLK_SLOT *slot) {
+    if (slot->bounced) {
+        slot->bounced = FALSE;
+        blk->bounce_busy = FALSE;
+    }
     slot->io = NULL;
     slot->next_free = blk->free_slot;
     blk->free_slot = slot->index;
 }
 
-// What the device said of a virtio request. With the legacy interface the used
-// length is not to be relied on (Virtio 1.2, 2.7.8.1).
-static NTSTATUS PartStatus(DEVICE_CONTEXT *dc, BLK_DEVICE *blk, const BLK_SLOT *slot,
-                           UINT32 written) {
-    // Read once: the device may change it at any time.
-    UINT8 answer = *(volatile UINT8 *)&blk->shared[slot->index].status;
-    UINT32 expected = 1;
-
-    if (slot->io->type == VIRTIO_BLK_T_IN) {
-        expected += slot->bytes;
-    } else if (slot->io->type == VIRTIO_BLK_T_GET_ID) {
-        expected += VIRTIO_BLK_ID_BYTES;
-    }
-    if (dc->pci.modern && (written == 0 || (answer == VIRTIO_BLK_S_OK && written != expected))) {
-        return STATUS_DEVICE_PROTOCOL_ERROR;
-    }
+// The status byte alone decides (5.2.6): used lengths of 0, 1, without the status byte, or
+// of more than there is room for are what some devices say of requests that they did.
+static NTSTATUS PartStatus(UINT8 answer) {
     switch (answer) {
     case VIRTIO_BLK_S_OK:
         return STATUS_SUCCESS;
@@ -35,8 +26,37 @@ static NTSTATUS PartStatus(DEVICE_CONTEXT *dc, BLK_DEVICE *blk, const BLK_SLOT *
         return STATUS_IO_DEVICE_ERROR;
     case VIRTIO_BLK_S_UNSUPP:
         return STATUS_NOT_SUPPORTED;
-    default:
+    default: // also where the device has left it alone
         return STATUS_DEVICE_PROTOCOL_ERROR;
+    }
+}
+
+// What the device has to write for a request that it did (2.7.8.2).
+static UINT32 ExpectedLength(const BLK_SLOT *slot) {
+    switch (slot->io->type) {
+    case VIRTIO_BLK_T_IN:
+        return slot->bytes + 1;
+    case VIRTIO_BLK_T_GET_ID:
+        return VIRTIO_BLK_ID_BYTES + 1;
+    default:
+        return 1;
+    }
+}
+
+// Counted, and said of the first.
+static VOID NoteOddLength(VQ7_QUEUE *queue, BLK_DEVICE *blk, const BLK_SLOT *slot, UINT32 written,
+                          BOOLEAN cut) {
+    UINT32 expected = ExpectedLength(slot);
+
+    if (written == expected && !cut) {
+        return;
+    }
+    queue->stats.odd_lengths++;
+    if (!blk->odd_length_said) {
+        blk->odd_length_said = TRUE;
+        Vq7Log("the device says it wrote %s%u bytes where %u are expected (request type %u): the "
+               "status byte decides\n",
+               cut ? "more than " : "", written, expected, slot->io->type);
     }
 }
 
@@ -51,11 +71,19 @@ static VOID CountPart(QUEUE_STATS *stats, const BLK_SLOT *slot, NTSTATUS status)
     }
 }
 
+// `cut`: the device said more than `written`.
 static VOID CompletePart(VQ7_QUEUE *queue, BLK_DEVICE *blk, BLK_SLOT *slot, UINT32 written,
-                         LIST_ENTRY *finished) {
+                         BOOLEAN cut, LIST_ENTRY *finished) {
     BLK_IO *io = slot->io;
-    NTSTATUS status = PartStatus(queue->device, blk, slot, written);
+    // Read once: the device may change it at any time.
+    NTSTATUS status = PartStatus(*(volatile UINT8 *)&blk->shared[slot->index].status);
 
+    if (NT_SUCCESS(status)) {
+        NoteOddLength(queue, blk, slot, written, cut);
+        if (slot->bounced && io->type == VIRTIO_BLK_T_IN) {
+            status = BlkCopyMdl(io->mdl, slot->offset, blk->bounce, slot->bytes, TRUE);
+        }
+    }
     CountPart(&queue->stats, slot, status);
     if (NT_SUCCESS(status) && io->type == VIRTIO_BLK_T_GET_ID) {
         RtlCopyMemory(io->out, blk->shared[slot->index].id, VIRTIO_BLK_ID_BYTES);
@@ -79,12 +107,14 @@ static NTSTATUS TakeUsed(VQ7_QUEUE *queue, BLK_DEVICE *blk, LIST_ENTRY *finished
     for (UINT32 i = 0; i < queue->size; i++) {
         void *cookie;
         UINT32 written;
+        UINT32 cut_before = queue->vq->used_length_cut;
         NTSTATUS status = VirtqSplitGetUsed(queue->vq, &cookie, &written);
 
         if (!NT_SUCCESS(status)) {
             return status;
         }
-        CompletePart(queue, blk, (BLK_SLOT *)cookie, written, finished);
+        CompletePart(queue, blk, (BLK_SLOT *)cookie, written,
+                     (BOOLEAN)(queue->vq->used_length_cut != cut_before), finished);
     }
     return STATUS_SUCCESS;
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "blk_split.h"
 
-#define SECTOR_SIZE 512u
-
 BOOLEAN BlkCutInit(BLK_CUT *cut, UINT32 total, UINT32 pieces) {
     if (pieces == 0) {
         pieces = 1;
@@ -80,13 +78,29 @@ NTSTATUS BlkBuildPart(const BLK_LIMITS *limits, const BLK_CUT *cut, PMDL mdl, UI
 
     UINT32 length = position - offset;
     if (position != cut->total) {
-        UINT32 units = length - length % limits->unit;
-        length = (units != 0) ? units : length - length % SECTOR_SIZE;
-    }
-    if (length == 0) {
-        return STATUS_INVALID_PARAMETER;
+        length -= length % limits->unit;
     }
     *count = BlkTrimSegments(sg, used, length);
     *bytes = length;
     return STATUS_SUCCESS;
+}
+
+UINT32 BlkBouncePart(const BLK_LIMITS *limits, const BLK_CUT *cut, UINT32 offset, UINT64 address,
+                     UINT32 room, BOOLEAN device_write, VIRTQ_SG *sg, UINT16 *count) {
+    UINT32 bytes = Smaller(Smaller(room, limits->max_bytes), cut->total - offset);
+    UINT32 piece;
+    UINT16 used = 0;
+
+    if (bytes != cut->total - offset) {
+        bytes -= bytes % limits->unit;
+    }
+    for (UINT32 at = 0; at < bytes; at += piece) {
+        piece = limits->size_max != 0 ? Smaller(limits->size_max, bytes - at) : bytes;
+        sg[used].addr = address + at;
+        sg[used].len = piece;
+        sg[used].write = device_write;
+        used++;
+    }
+    *count = used;
+    return bytes;
 }

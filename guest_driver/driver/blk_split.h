@@ -33,18 +33,26 @@ UINT32 BlkCutEnd(const BLK_CUT *cut, UINT32 offset);
 // new count.
 UINT16 BlkTrimSegments(VIRTQ_SG *sg, UINT16 count, UINT32 bytes);
 
+// The data of one virtio request, directly from memory.
+//
 //   mdl           the data, locked in memory; `cut->total` bytes
 //   offset        where this request starts; below cut->total
 //   device_write  the device writes the data (a read)
 //   sg            room for limits->max_segments
 //
 // STATUS_SUCCESS            *count segments, *bytes bytes: the rest of the data,
-//                           or a multiple of limits->unit, or else of 512
-// STATUS_INVALID_PARAMETER  the limits leave no room for a sector, or the MDL
-//                           is shorter than the data
+//                           or a multiple of limits->unit. 0 bytes: memory lies so
+//                           that not even one unit fits; it has to be bounced
+// STATUS_INVALID_PARAMETER  the MDL is shorter than the data
 //
 // IRQL <= DISPATCH_LEVEL.
 NTSTATUS BlkBuildPart(const BLK_LIMITS *limits, const BLK_CUT *cut, PMDL mdl, UINT32 offset,
                       BOOLEAN device_write, VIRTQ_SG *sg, UINT16 *count, UINT32 *bytes);
+
+// The data of one virtio request through a buffer of the driver's, `room` bytes at device
+// address `address`: how many bytes it takes (a multiple of limits->unit, or the rest), in
+// sg[0..*count).
+UINT32 BlkBouncePart(const BLK_LIMITS *limits, const BLK_CUT *cut, UINT32 offset, UINT64 address,
+                     UINT32 room, BOOLEAN device_write, VIRTQ_SG *sg, UINT16 *count);
 
 #endif // VQ7_BLK_SPLIT_H_

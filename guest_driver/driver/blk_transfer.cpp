@@ -47,20 +47,29 @@ static VOID SetSegment(VIRTQ_SG *sg, UINT64 address, UINT32 length, BOOLEAN writ
 }
 
 // The data segments of the next virtio request of `io`, from blk->sg[1] on.
-static NTSTATUS BuildData(BLK_DEVICE *blk, BLK_IO *io, const BLK_SLOT *slot, UINT16 *count,
+static NTSTATUS BuildData(BLK_DEVICE *blk, BLK_IO *io, BLK_SLOT *slot, UINT16 *count,
                           UINT32 *bytes) {
     *count = 0;
     *bytes = 0;
+    slot->bounced = FALSE;
+    slot->offset = io->next;
     if (io->type == VIRTIO_BLK_T_GET_ID) {
         UINT64 pa = blk->shared_pa + slot->index * sizeof(BLK_SHARED) + offsetof(BLK_SHARED, id);
+        RtlZeroMemory(blk->shared[slot->index].id, VIRTIO_BLK_ID_BYTES); // of another request
         SetSegment(&blk->sg[1], pa, VIRTIO_BLK_ID_BYTES, TRUE);
         *count = 1;
     }
     if (io->mdl == NULL) {
         return STATUS_SUCCESS;
     }
-    return BlkBuildPart(&blk->limits, &io->cut, io->mdl, io->next,
-                        (BOOLEAN)(io->type == VIRTIO_BLK_T_IN), &blk->sg[1], count, bytes);
+    NTSTATUS status =
+        BlkBuildPart(&blk->limits, &io->cut, io->mdl, io->next,
+                     (BOOLEAN)(io->type == VIRTIO_BLK_T_IN), &blk->sg[1], count, bytes);
+    if (NT_SUCCESS(status) && *bytes == 0) {
+        status = BlkBounce(blk, io, count, bytes);
+        slot->bounced = (BOOLEAN)NT_SUCCESS(status);
+    }
+    return status;
 }
 
 static VOID FillHeader(BLK_DEVICE *blk, BLK_IO *io, const BLK_SLOT *slot, UINT16 data_count) {
@@ -76,7 +85,7 @@ static VOID FillHeader(BLK_DEVICE *blk, BLK_IO *io, const BLK_SLOT *slot, UINT16
 }
 
 // Sends one virtio request of `io`. STATUS_INSUFFICIENT_RESOURCES: the ring is
-// full. The queue's lock is held.
+// full; STATUS_DEVICE_BUSY: the bounce buffer is in use. The queue's lock is held.
 static NTSTATUS SendPart(VQ7_QUEUE *queue, BLK_DEVICE *blk, BLK_IO *io) {
     UINT16 data_count;
     UINT32 bytes;
@@ -100,6 +109,10 @@ static NTSTATUS SendPart(VQ7_QUEUE *queue, BLK_DEVICE *blk, BLK_IO *io) {
     if (free_before - VirtqSplitNumFree(queue->vq) == 1) {
         queue->stats.indirect++; // a chain of two and more in one descriptor
     }
+    if (slot->bounced) {
+        blk->bounce_busy = TRUE;
+        queue->stats.bounced++;
+    }
     blk->free_slot = slot->next_free;
     slot->io = io;
     slot->bytes = bytes;
@@ -110,13 +123,16 @@ static NTSTATUS SendPart(VQ7_QUEUE *queue, BLK_DEVICE *blk, BLK_IO *io) {
     return STATUS_SUCCESS;
 }
 
-// FALSE: the ring is full before all of it was sent.
+// FALSE: there was no room for all of it. What comes back makes some.
 static BOOLEAN SendParts(VQ7_QUEUE *queue, BLK_DEVICE *blk, BLK_IO *io) {
     while (!io->all_sent) {
         NTSTATUS status = io->status; // of a part that came back already
 
         if (NT_SUCCESS(status)) {
             status = SendPart(queue, blk, io);
+        }
+        if (status == STATUS_DEVICE_BUSY) {
+            return FALSE;
         }
         if (status == STATUS_INSUFFICIENT_RESOURCES) {
             if (!io->full_counted) {

@@ -90,8 +90,7 @@ static NTSTATUS CreateFailWork(DEVICE_CONTEXT *dc) {
 }
 
 // Rings, tables and headers are common buffers. The data is not mapped by the
-// framework: virtio takes physical addresses unless ACCESS_PLATFORM is
-// negotiated (Virtio 1.2, 6.2), which it isn't here.
+// framework; dma.cpp says why.
 static NTSTATUS CreateDmaEnabler(DEVICE_CONTEXT *dc) {
     WDF_DMA_ENABLER_CONFIG config;
 

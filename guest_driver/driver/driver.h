@@ -26,13 +26,22 @@
 
 typedef struct _DEVICE_CONTEXT DEVICE_CONTEXT;
 
-// One mapped BAR. `length` 0: absent, or not mapped.
+// One BAR, as the system placed it. `length` 0: absent.
 typedef struct _VQ7_BAR {
-    PVOID mapped; // memory: the mapping
-    ULONG port;   // I/O space: first port
-    UINT32 length;
+    PHYSICAL_ADDRESS start; // memory
+    ULONG port;             // I/O space: first port
+    UINT64 length;
     BOOLEAN is_port;
 } VQ7_BAR;
+
+// A mapped part of a memory BAR.
+typedef struct _VQ7_WINDOW {
+    PUCHAR mapped;
+    VQ7_BAR_RANGE range;
+} VQ7_WINDOW;
+// Common configuration, ISR status, device configuration, of the modern interface and
+// of the legacy one that may take over; a notify register for each queue.
+#define VQ7_MAX_WINDOWS (6 + VQ7_MAX_QUEUES)
 
 // Counters of one queue, guarded by its lock. Names as in VQ7_STATS.
 typedef struct _QUEUE_STATS {
@@ -46,6 +55,8 @@ typedef struct _QUEUE_STATS {
     UINT64 ring_full;
     UINT64 indirect;
     UINT64 max_in_flight;
+    UINT64 odd_lengths;
+    UINT64 bounced;
 } QUEUE_STATS;
 
 // Counters of the device, guarded by register_lock.
@@ -125,15 +136,16 @@ struct _DEVICE_CONTEXT {
     BUS_INTERFACE_STANDARD bus; // Context NULL: none
     BOOLEAN bus_valid;
     VQ7_BAR bars[VIRTIO_PCI_BAR_COUNT];
+    VQ7_WINDOW windows[VQ7_MAX_WINDOWS];
+    volatile LONG window_count; // a window is complete before it is counted
     UINT16 subsystem_vendor;
     UINT16 subsystem;
     UINT8 revision;
     UINT8 bus_number;
     UINT8 slot;
     UINT8 function;
-    VIRTIO_PCI_MODE mode; // parameter Transport
-    VIRTIO_PCI_DEVICE pci;
-    BOOLEAN pci_valid;
+    VIRTIO_PCI_MODE mode;  // parameter Transport
+    VIRTIO_PCI_DEVICE pci; // changes under the lock of interrupts[0]
 
     WDFINTERRUPT interrupts[VQ7_MAX_INTERRUPTS];
     UINT16 interrupts_connected;
@@ -164,6 +176,20 @@ EVT_WDF_DRIVER_DEVICE_ADD Vq7EvtDeviceAdd;
 // resources.cpp
 EVT_WDF_DEVICE_PREPARE_HARDWARE Vq7EvtPrepareHardware;
 EVT_WDF_DEVICE_RELEASE_HARDWARE Vq7EvtReleaseHardware;
+
+// PASSIVE_LEVEL. Finds the transport and maps its registers; `connected`: interrupts may come
+// meanwhile. Statuses of VirtioPciInit, or STATUS_INSUFFICIENT_RESOURCES; after them
+// dc->pci is what it was.
+NTSTATUS Vq7OpenTransport(DEVICE_CONTEXT *dc, VIRTIO_PCI_MODE mode, BOOLEAN connected);
+
+// windows.cpp: the parts of BARs that are mapped, no more than the registers need.
+// PASSIVE_LEVEL. Maps the pages of a region, where they aren't yet. Ports need no mapping.
+// STATUS_INSUFFICIENT_RESOURCES: no room in the table, or in the system's address space.
+NTSTATUS Vq7MapRegion(DEVICE_CONTEXT *dc, const VIRTIO_PCI_REGION *region);
+// PASSIVE_LEVEL.
+VOID Vq7UnmapRegions(DEVICE_CONTEXT *dc);
+// Any IRQL. Where `width` bytes of a memory BAR are mapped. NULL: they are not.
+PUCHAR Vq7Mapped(const DEVICE_CONTEXT *dc, UINT8 bar, UINT32 offset, UINT32 width);
 
 // pci_io.cpp: register access for the library; the context is a DEVICE_CONTEXT.
 extern const VIRTIO_PCI_IO Vq7PciIo;
@@ -224,9 +250,15 @@ VOID Vq7QueuesRun(DEVICE_CONTEXT *dc, BOOLEAN run);
 // the device of what was published.
 VOID Vq7QueuePublish(VQ7_QUEUE *queue, UINT16 head);
 VOID Vq7QueueKick(VQ7_QUEUE *queue);
-// PASSIVE_LEVEL. DMA memory, page-aligned, zeroed.
+
+// dma.cpp
+// PASSIVE_LEVEL. DMA memory, page-aligned, zeroed, contiguous for the device.
+// STATUS_NOT_SUPPORTED: the device takes addresses that an IOMMU translates.
 NTSTATUS Vq7CommonBuffer(DEVICE_CONTEXT *dc, size_t length, WDFCOMMONBUFFER *buffer);
-VOID Vq7DeleteObject(WDFOBJECT *object);
+// PASSIVE_LEVEL. NULL: nothing happens.
+VOID Vq7DeleteBuffer(WDFCOMMONBUFFER *buffer);
+// <= DISPATCH_LEVEL. What the device calls the buffer's first byte.
+UINT64 Vq7BufferAddress(WDFCOMMONBUFFER buffer);
 
 // ioctl.cpp
 EVT_WDF_IO_QUEUE_IO_DEVICE_CONTROL Vq7EvtDeviceControl;

@@ -53,6 +53,8 @@ static VOID AddQueueStats(VQ7_QUEUE *queue, VQ7_STATS *stats) {
     stats->ring_full += queue->stats.ring_full;
     stats->indirect += queue->stats.indirect;
     stats->max_in_flight += queue->stats.max_in_flight;
+    stats->odd_lengths += queue->stats.odd_lengths;
+    stats->bounced += queue->stats.bounced;
     if (queue->vq != NULL) {
         stats->in_flight += VirtqSplitInFlight(queue->vq);
     }

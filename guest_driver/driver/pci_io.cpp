@@ -92,37 +92,44 @@ static UINT64 BarLength(void *context, UINT8 bar) {
     return bar < VIRTIO_PCI_BAR_COUNT ? dc->bars[bar].length : 0;
 }
 
-static PUCHAR Port(const VQ7_BAR *bar, UINT32 offset) {
-    return (PUCHAR)(ULONG_PTR)(bar->port + offset);
-}
-
-static PUCHAR Register(const VQ7_BAR *bar, UINT32 offset) {
-    return (PUCHAR)bar->mapped + offset;
-}
-
 static const VQ7_BAR *Bar(void *context, UINT8 bar) {
     return &((DEVICE_CONTEXT *)context)->bars[bar];
 }
 
+static PUCHAR Port(const VQ7_BAR *bar, UINT32 offset) {
+    return (PUCHAR)(ULONG_PTR)(bar->port + offset);
+}
+
+// The library reaches for nothing that isn't mapped. Should it, a read gives what an absent
+// device gives, and a write is lost.
 static UINT8 Read8(void *context, UINT8 number, UINT32 offset) {
     const VQ7_BAR *bar = Bar(context, number);
 
-    return bar->is_port ? READ_PORT_UCHAR(Port(bar, offset))
-                        : READ_REGISTER_UCHAR(Register(bar, offset));
+    if (bar->is_port) {
+        return READ_PORT_UCHAR(Port(bar, offset));
+    }
+    PUCHAR mapped = Vq7Mapped((DEVICE_CONTEXT *)context, number, offset, sizeof(UINT8));
+    return mapped != NULL ? READ_REGISTER_UCHAR(mapped) : (UINT8)0xFF;
 }
 
 static UINT16 Read16(void *context, UINT8 number, UINT32 offset) {
     const VQ7_BAR *bar = Bar(context, number);
 
-    return bar->is_port ? READ_PORT_USHORT((PUSHORT)Port(bar, offset))
-                        : READ_REGISTER_USHORT((PUSHORT)Register(bar, offset));
+    if (bar->is_port) {
+        return READ_PORT_USHORT((PUSHORT)Port(bar, offset));
+    }
+    PUCHAR mapped = Vq7Mapped((DEVICE_CONTEXT *)context, number, offset, sizeof(UINT16));
+    return mapped != NULL ? READ_REGISTER_USHORT((PUSHORT)mapped) : (UINT16)0xFFFF;
 }
 
 static UINT32 Read32(void *context, UINT8 number, UINT32 offset) {
     const VQ7_BAR *bar = Bar(context, number);
 
-    return bar->is_port ? READ_PORT_ULONG((PULONG)Port(bar, offset))
-                        : READ_REGISTER_ULONG((PULONG)Register(bar, offset));
+    if (bar->is_port) {
+        return READ_PORT_ULONG((PULONG)Port(bar, offset));
+    }
+    PUCHAR mapped = Vq7Mapped((DEVICE_CONTEXT *)context, number, offset, sizeof(UINT32));
+    return mapped != NULL ? READ_REGISTER_ULONG((PULONG)mapped) : 0xFFFFFFFFu;
 }
 
 static VOID Write8(void *context, UINT8 number, UINT32 offset, UINT8 value) {
@@ -130,8 +137,11 @@ static VOID Write8(void *context, UINT8 number, UINT32 offset, UINT8 value) {
 
     if (bar->is_port) {
         WRITE_PORT_UCHAR(Port(bar, offset), value);
-    } else {
-        WRITE_REGISTER_UCHAR(Register(bar, offset), value);
+        return;
+    }
+    PUCHAR mapped = Vq7Mapped((DEVICE_CONTEXT *)context, number, offset, sizeof(value));
+    if (mapped != NULL) {
+        WRITE_REGISTER_UCHAR(mapped, value);
     }
 }
 
@@ -140,8 +150,11 @@ static VOID Write16(void *context, UINT8 number, UINT32 offset, UINT16 value) {
 
     if (bar->is_port) {
         WRITE_PORT_USHORT((PUSHORT)Port(bar, offset), value);
-    } else {
-        WRITE_REGISTER_USHORT((PUSHORT)Register(bar, offset), value);
+        return;
+    }
+    PUCHAR mapped = Vq7Mapped((DEVICE_CONTEXT *)context, number, offset, sizeof(value));
+    if (mapped != NULL) {
+        WRITE_REGISTER_USHORT((PUSHORT)mapped, value);
     }
 }
 
@@ -150,8 +163,11 @@ static VOID Write32(void *context, UINT8 number, UINT32 offset, UINT32 value) {
 
     if (bar->is_port) {
         WRITE_PORT_ULONG((PULONG)Port(bar, offset), value);
-    } else {
-        WRITE_REGISTER_ULONG((PULONG)Register(bar, offset), value);
+        return;
+    }
+    PUCHAR mapped = Vq7Mapped((DEVICE_CONTEXT *)context, number, offset, sizeof(value));
+    if (mapped != NULL) {
+        WRITE_REGISTER_ULONG((PULONG)mapped, value);
     }
 }
 

@@ -9,9 +9,12 @@
 // down would hang whoever shares it.
 #include "driver.h"
 
-static const UINT64 WantedFeatures = VIRTIO_FEATURE(VIRTIO_F_VERSION_1_BIT) |
-                                     VIRTIO_FEATURE(VIRTIO_F_RING_EVENT_IDX_BIT) |
-                                     VIRTIO_FEATURE(VIRTIO_F_RING_INDIRECT_DESC_BIT);
+// The last two (6.1): some devices insist. dma.cpp sees to it that the addresses are those
+// that the platform wants; the barriers of the library are those for real hardware.
+static const UINT64 WantedFeatures =
+    VIRTIO_FEATURE(VIRTIO_F_VERSION_1_BIT) | VIRTIO_FEATURE(VIRTIO_F_RING_EVENT_IDX_BIT) |
+    VIRTIO_FEATURE(VIRTIO_F_RING_INDIRECT_DESC_BIT) | VIRTIO_FEATURE(VIRTIO_F_ACCESS_PLATFORM_BIT) |
+    VIRTIO_FEATURE(VIRTIO_F_ORDER_PLATFORM_BIT);
 
 static NTSTATUS Negotiate(DEVICE_CONTEXT *dc) {
     NTSTATUS status = VirtioPciReset(&dc->pci, RESET_TIMEOUT_MS);
@@ -34,7 +37,8 @@ static NTSTATUS SetUpMessages(DEVICE_CONTEXT *dc) {
     return VirtioPciSetConfigVector(&dc->pci, 0);
 }
 
-static NTSTATUS StartDevice(DEVICE_CONTEXT *dc) {
+// On failure the device is reset, and has no queues.
+static NTSTATUS StartTransport(DEVICE_CONTEXT *dc) {
     NTSTATUS status = Negotiate(dc);
 
     if (NT_SUCCESS(status)) {
@@ -53,6 +57,33 @@ static NTSTATUS StartDevice(DEVICE_CONTEXT *dc) {
         VirtioPciFail(&dc->pci);
         Vq7ResetOrIsolate(dc);
         Vq7QueuesFree(dc);
+    }
+    return status;
+}
+
+// Whether the device, and not the system, is why it can't be started.
+static BOOLEAN IsDevicesFault(NTSTATUS status) {
+    return (BOOLEAN)(status == STATUS_DEVICE_CONFIGURATION_ERROR ||
+                     status == STATUS_DEVICE_DATA_ERROR || status == STATUS_NOT_SUPPORTED ||
+                     status == STATUS_NOT_FOUND);
+}
+
+static NTSTATUS StartDevice(DEVICE_CONTEXT *dc) {
+    NTSTATUS status = StartTransport(dc);
+
+    // A modern interface that looks right and doesn't work is left for the legacy one, as
+    // one that is malformed.
+    if (IsDevicesFault(status) && dc->pci.modern && dc->mode == VirtioPciModeAuto &&
+        dc->pci.pci_device_id <= VIRTIO_PCI_DEVICE_ID_TRANSITIONAL_LAST && dc->revision == 0) {
+        Vq7Log("%02x:%02x.%x: its modern interface can't be started, status 0x%08x: the legacy "
+               "one is tried\n",
+               dc->bus_number, dc->slot, dc->function, (unsigned int)status);
+        status = Vq7OpenTransport(dc, VirtioPciModeLegacy, TRUE);
+        if (NT_SUCCESS(status)) {
+            status = StartTransport(dc);
+        }
+    }
+    if (!NT_SUCCESS(status)) {
         return status;
     }
     VirtioPciDriverOk(&dc->pci);

@@ -3,48 +3,19 @@
 #include "driver.h"
 
 #define RING_ALIGN VIRTQ_LEGACY_ALIGN // good for modern devices, too
+VIRTIO_STATIC_ASSERT(RING_ALIGN == PAGE_SIZE, common_buffers_are_aligned_for_rings);
 
 // Indirect tables of a queue: one a buffer up to this many; further ones go
 // into the ring itself.
 #define MAX_INDIRECT_TABLES 128
-
-VOID Vq7DeleteObject(WDFOBJECT *object) {
-    if (*object != NULL) {
-        WdfObjectDelete(*object);
-        *object = NULL;
-    }
-}
-
-static VOID DeleteBuffer(WDFCOMMONBUFFER *buffer) {
-    WDFOBJECT object = *buffer;
-
-    Vq7DeleteObject(&object);
-    *buffer = NULL;
-}
-
-NTSTATUS Vq7CommonBuffer(DEVICE_CONTEXT *dc, size_t length, WDFCOMMONBUFFER *buffer) {
-    WDF_COMMON_BUFFER_CONFIG config;
-
-    WDF_COMMON_BUFFER_CONFIG_INIT(&config, RING_ALIGN - 1);
-    NTSTATUS status =
-        WdfCommonBufferCreateWithConfig(dc->dma, length, &config, WDF_NO_OBJECT_ATTRIBUTES, buffer);
-    if (!NT_SUCCESS(status)) {
-        *buffer = NULL;
-        Vq7Log("no common buffer of %u bytes, status 0x%08x\n", (unsigned int)length,
-               (unsigned int)status);
-        return status;
-    }
-    RtlZeroMemory(WdfCommonBufferGetAlignedVirtualAddress(*buffer), length);
-    return STATUS_SUCCESS;
-}
 
 static VOID FreeQueue(VQ7_QUEUE *queue) {
     if (queue->vq != NULL) {
         ExFreePoolWithTag(queue->vq, VQ7_POOL_TAG);
         queue->vq = NULL;
     }
-    DeleteBuffer(&queue->ring);
-    DeleteBuffer(&queue->indirect_pool);
+    Vq7DeleteBuffer(&queue->ring);
+    Vq7DeleteBuffer(&queue->indirect_pool);
     queue->size = 0;
 }
 
@@ -103,18 +74,27 @@ static NTSTATUS InitRing(VQ7_QUEUE *queue) {
 
     if (queue->indirect_pool != NULL) {
         pool_va = WdfCommonBufferGetAlignedVirtualAddress(queue->indirect_pool);
-        pool_pa = (UINT64)WdfCommonBufferGetAlignedLogicalAddress(queue->indirect_pool).QuadPart;
+        pool_pa = Vq7BufferAddress(queue->indirect_pool);
     }
     NTSTATUS status = VirtqSplitInit(
         queue->vq, queue->size, Accepted(dc, VIRTIO_F_RING_EVENT_IDX_BIT),
         (BOOLEAN)(pool_va != NULL), WdfCommonBufferGetAlignedVirtualAddress(queue->ring),
-        (UINT64)WdfCommonBufferGetAlignedLogicalAddress(queue->ring).QuadPart, RING_ALIGN, pool_va,
-        pool_pa, IndirectTables(queue), IndirectLength(queue));
+        Vq7BufferAddress(queue->ring), RING_ALIGN, pool_va, pool_pa, IndirectTables(queue),
+        IndirectLength(queue));
     if (NT_SUCCESS(status)) {
-        // Virtio 1.2, 2.7.8.1: legacy devices often say a wrong length.
-        VirtqSplitSetCutUsedLength(queue->vq, (BOOLEAN)!dc->pci.modern);
+        // Legacy devices often say a wrong length (Virtio 1.2, 2.7.8.1), and some modern ones
+        // do. The type knows what to make of it.
+        VirtqSplitSetCutUsedLength(queue->vq, TRUE);
     }
     return status;
+}
+
+static NTSTATUS MapNotifyRegister(VQ7_QUEUE *queue) {
+    DEVICE_CONTEXT *dc = queue->device;
+    VIRTIO_PCI_REGION region;
+    NTSTATUS status = VirtioPciGetNotifyRegion(&dc->pci, queue->index, &region);
+
+    return NT_SUCCESS(status) ? Vq7MapRegion(dc, &region) : status;
 }
 
 static NTSTATUS SetupQueue(VQ7_QUEUE *queue) {
@@ -141,7 +121,7 @@ static NTSTATUS SetupQueue(VQ7_QUEUE *queue) {
         status = VirtioPciQueueSetup(&dc->pci, queue->index, queue->size, queue->vq->desc_pa,
                                      queue->vq->avail_pa, queue->vq->used_pa, queue->vector);
     }
-    return status;
+    return NT_SUCCESS(status) ? MapNotifyRegister(queue) : status;
 }
 
 NTSTATUS Vq7QueuesSetup(DEVICE_CONTEXT *dc) {

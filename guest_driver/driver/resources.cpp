@@ -11,10 +11,6 @@ DEFINE_GUID(BusInterfaceGuid, 0x496b8280, 0x6f25, 0x11d0, 0xbe, 0xaf, 0x08, 0x00
 #define PCI_CONFIG_SUBSYSTEM_VENDOR 0x2C
 #define PCI_CONFIG_SUBSYSTEM 0x2E
 
-// Registers of virtio devices are in the first few KiB; what follows in a large
-// BAR is shared memory (Virtio 1.2, 2.10), which this driver doesn't touch.
-#define MAX_BAR_MAPPING 0x100000u
-
 static NTSTATUS OpenBus(DEVICE_CONTEXT *dc) {
     NTSTATUS status = WdfFdoQueryForInterface(dc->device, &BusInterfaceGuid, (PINTERFACE)&dc->bus,
                                               sizeof(dc->bus), 1, NULL);
@@ -56,30 +52,25 @@ static NTSTATUS ReadIdentity(DEVICE_CONTEXT *dc) {
 }
 
 // `translated` says how the CPU reaches what `raw` says the bus calls it.
-static NTSTATUS MapBar(VQ7_BAR *bar, PCM_PARTIAL_RESOURCE_DESCRIPTOR translated) {
+static VOID KeepBar(VQ7_BAR *bar, PCM_PARTIAL_RESOURCE_DESCRIPTOR translated) {
     if (translated->Type == CmResourceTypePort) {
         bar->is_port = TRUE;
         bar->port = translated->u.Port.Start.LowPart;
         bar->length = translated->u.Port.Length;
-        return STATUS_SUCCESS;
+        return;
     }
-    UINT32 length = translated->u.Memory.Length;
-    if (length > MAX_BAR_MAPPING) {
-        length = MAX_BAR_MAPPING;
+    bar->start = translated->u.Memory.Start;
+    bar->length = translated->u.Memory.Length;
+    if (translated->Type == CmResourceTypeMemoryLarge) {
+        bar->length = Vq7LargeLength(translated->Flags, translated->u.Memory.Length);
     }
-    bar->mapped = MmMapIoSpace(translated->u.Memory.Start, length, MmNonCached);
-    if (bar->mapped == NULL) {
-        return STATUS_INSUFFICIENT_RESOURCES;
-    }
-    bar->length = length;
-    return STATUS_SUCCESS;
 }
 
 // Resources come in no documented order, and 64-bit BARs take two registers, so
 // the registers themselves say which BAR a range is.
-static NTSTATUS MapResource(DEVICE_CONTEXT *dc, const VQ7_BAR_REGISTER *registers,
-                            PCM_PARTIAL_RESOURCE_DESCRIPTOR raw,
-                            PCM_PARTIAL_RESOURCE_DESCRIPTOR translated) {
+static NTSTATUS TakeResource(DEVICE_CONTEXT *dc, const VQ7_BAR_REGISTER *registers,
+                             PCM_PARTIAL_RESOURCE_DESCRIPTOR raw,
+                             PCM_PARTIAL_RESOURCE_DESCRIPTOR translated) {
     BOOLEAN port = (BOOLEAN)(raw->Type == CmResourceTypePort);
     UINT64 address = (UINT64)(port ? raw->u.Port.Start.QuadPart : raw->u.Memory.Start.QuadPart);
     int number = Vq7FindBar(registers, port, address);
@@ -96,11 +87,17 @@ static NTSTATUS MapResource(DEVICE_CONTEXT *dc, const VQ7_BAR_REGISTER *register
         Vq7Log("BAR %d appears twice in the resources\n", number);
         return STATUS_DEVICE_CONFIGURATION_ERROR;
     }
-    return MapBar(&dc->bars[number], translated);
+    KeepBar(&dc->bars[number], translated);
+    return STATUS_SUCCESS;
 }
 
-static NTSTATUS MapResources(DEVICE_CONTEXT *dc, WDFCMRESLIST raw_list,
-                             WDFCMRESLIST translated_list) {
+static BOOLEAN IsRange(PCM_PARTIAL_RESOURCE_DESCRIPTOR raw) {
+    return (BOOLEAN)(raw->Type == CmResourceTypePort || raw->Type == CmResourceTypeMemory ||
+                     raw->Type == CmResourceTypeMemoryLarge);
+}
+
+static NTSTATUS TakeResources(DEVICE_CONTEXT *dc, WDFCMRESLIST raw_list,
+                              WDFCMRESLIST translated_list) {
     UINT32 values[VIRTIO_PCI_BAR_COUNT];
     VQ7_BAR_REGISTER registers[VIRTIO_PCI_BAR_COUNT];
     UINT16 interrupts = 0;
@@ -122,8 +119,8 @@ static NTSTATUS MapResources(DEVICE_CONTEXT *dc, WDFCMRESLIST raw_list,
         }
         if (translated->Type == CmResourceTypeInterrupt) {
             interrupts++;
-        } else if (raw->Type == CmResourceTypePort || raw->Type == CmResourceTypeMemory) {
-            status = MapResource(dc, registers, raw, translated);
+        } else if (IsRange(raw)) {
+            status = TakeResource(dc, registers, raw, translated);
         }
         if (!NT_SUCCESS(status)) {
             return status;
@@ -152,18 +149,22 @@ static NTSTATUS LookAtInterrupts(DEVICE_CONTEXT *dc) {
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS OpenTransport(DEVICE_CONTEXT *dc) {
-    NTSTATUS status = VirtioPciInit(&dc->pci, &Vq7PciIo, dc, dc->mode, dc->messages);
+static NTSTATUS MapRegisters(DEVICE_CONTEXT *dc, const VIRTIO_PCI_DEVICE *pci) {
+    VIRTIO_PCI_REGION region;
+    NTSTATUS status = STATUS_SUCCESS;
 
-    if (!NT_SUCCESS(status)) {
-        Vq7Log("no usable virtio-pci transport (Transport=%s), status 0x%08x\n",
-               dc->mode == VirtioPciModeLegacy   ? "legacy"
-               : dc->mode == VirtioPciModeModern ? "modern"
-                                                 : "auto",
-               (unsigned int)status);
-        return status;
+    for (UINT32 i = 0; NT_SUCCESS(status); i++) {
+        if (!NT_SUCCESS(VirtioPciGetRegion(pci, i, &region))) {
+            break;
+        }
+        status = Vq7MapRegion(dc, &region);
     }
-    dc->pci_valid = TRUE;
+    return status;
+}
+
+static NTSTATUS FindType(DEVICE_CONTEXT *dc) {
+    NTSTATUS status = STATUS_SUCCESS;
+
     if (dc->type == NULL) {
         const VQ7_TYPE_OPS *type = Vq7FindType(dc->pci.device_type);
         if (type->Create != NULL) {
@@ -176,6 +177,44 @@ static NTSTATUS OpenTransport(DEVICE_CONTEXT *dc) {
     return status;
 }
 
+static VOID LogTransport(DEVICE_CONTEXT *dc, const VIRTIO_PCI_DEVICE *pci, VIRTIO_PCI_MODE mode,
+                         NTSTATUS status) {
+    if (!NT_SUCCESS(status)) {
+        Vq7Log("no usable virtio-pci transport (Transport=%s), status 0x%08x\n",
+               mode == VirtioPciModeLegacy   ? "legacy"
+               : mode == VirtioPciModeModern ? "modern"
+                                             : "auto",
+               (unsigned int)status);
+    } else if (!pci->modern && !NT_SUCCESS(pci->modern_status) &&
+               pci->modern_status != STATUS_NOT_FOUND) { // that is no fault
+        Vq7Log("%02x:%02x.%x: its modern interface is malformed, status 0x%08x: the legacy one "
+               "is used\n",
+               dc->bus_number, dc->slot, dc->function, (unsigned int)pci->modern_status);
+    }
+}
+
+NTSTATUS Vq7OpenTransport(DEVICE_CONTEXT *dc, VIRTIO_PCI_MODE mode, BOOLEAN connected) {
+    VIRTIO_PCI_DEVICE found;
+    NTSTATUS status = VirtioPciInit(&found, &Vq7PciIo, dc, mode, dc->messages);
+
+    LogTransport(dc, &found, mode, status);
+    if (NT_SUCCESS(status)) {
+        status = MapRegisters(dc, &found);
+    }
+    if (!NT_SUCCESS(status)) {
+        return status;
+    }
+    // Where the line is shared its ISR looks at the device at any time.
+    if (connected) {
+        WdfInterruptAcquireLock(dc->interrupts[0]);
+    }
+    dc->pci = found;
+    if (connected) {
+        WdfInterruptReleaseLock(dc->interrupts[0]);
+    }
+    return STATUS_SUCCESS;
+}
+
 // IRQL: PASSIVE_LEVEL. After a failure the framework calls
 // EvtDeviceReleaseHardware, which undoes what was done.
 NTSTATUS NTAPI Vq7EvtPrepareHardware(WDFDEVICE device, WDFCMRESLIST raw, WDFCMRESLIST translated) {
@@ -186,13 +225,16 @@ NTSTATUS NTAPI Vq7EvtPrepareHardware(WDFDEVICE device, WDFCMRESLIST raw, WDFCMRE
         status = ReadIdentity(dc);
     }
     if (NT_SUCCESS(status)) {
-        status = MapResources(dc, raw, translated);
+        status = TakeResources(dc, raw, translated);
     }
     if (NT_SUCCESS(status)) {
         status = LookAtInterrupts(dc);
     }
     if (NT_SUCCESS(status)) {
-        status = OpenTransport(dc);
+        status = Vq7OpenTransport(dc, dc->mode, FALSE);
+    }
+    if (NT_SUCCESS(status)) {
+        status = FindType(dc);
     }
     if (!NT_SUCCESS(status)) {
         Vq7Log("cannot prepare %02x:%02x.%x, status 0x%08x\n", dc->bus_number, dc->slot,
@@ -209,12 +251,7 @@ NTSTATUS NTAPI Vq7EvtReleaseHardware(WDFDEVICE device, WDFCMRESLIST) {
     Vq7DeviceStop(dc, TRUE, STATUS_CANCELLED);
     WdfWorkItemFlush(dc->fail_work);
     Vq7QueuesFree(dc);
-    dc->pci_valid = FALSE;
-    for (int i = 0; i < VIRTIO_PCI_BAR_COUNT; i++) {
-        if (dc->bars[i].mapped != NULL) {
-            MmUnmapIoSpace(dc->bars[i].mapped, dc->bars[i].length);
-        }
-    }
+    Vq7UnmapRegions(dc);
     RtlZeroMemory(dc->bars, sizeof(dc->bars));
     if (dc->bus_valid) {
         dc->bus.InterfaceDereference(dc->bus.Context);

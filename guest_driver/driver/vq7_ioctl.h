@@ -43,7 +43,9 @@
  * STATUS_IO_DEVICE_ERROR     the device answered VIRTIO_BLK_S_IOERR
  * STATUS_NOT_SUPPORTED       the device answered VIRTIO_BLK_S_UNSUPP
  * STATUS_MEDIA_WRITE_PROTECTED  a write to a read-only device (RO negotiated)
- * STATUS_DEVICE_PROTOCOL_ERROR  any other status byte, or a wrong used length */
+ * STATUS_DEVICE_PROTOCOL_ERROR  any other status byte, or none
+ * STATUS_NO_MEMORY           memory whose pieces the device can't take as they lie couldn't be
+ *   mapped to be copied */
 #define IOCTL_VQ7_BLK_READ VQ7_CTL(17, METHOD_OUT_DIRECT, FILE_READ_ACCESS)
 #define IOCTL_VQ7_BLK_WRITE VQ7_CTL(18, METHOD_IN_DIRECT, FILE_WRITE_ACCESS)
 /* no buffers. STATUS_NOT_SUPPORTED: VIRTIO_BLK_F_FLUSH was not negotiated. */
@@ -111,6 +113,8 @@ typedef struct _VQ7_STATS {
     unsigned __int64 ring_full; /* a request had to wait for descriptors */
     unsigned __int64 indirect;  /* buffers sent as indirect tables */
     unsigned __int64 max_in_flight;
+    unsigned __int64 odd_lengths; /* used lengths that a successful request can't have */
+    unsigned __int64 bounced;     /* buffers sent through memory of the driver */
 } VQ7_STATS;
 
 typedef struct _VQ7_BLK_INFO {

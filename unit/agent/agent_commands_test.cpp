@@ -60,7 +60,8 @@ TEST(AgentCommands, Stats) {
     AgentRig rig;
     EXPECT_EQ("ok lines=0 in_flight=0 submitted=1 completed=1 errors=0 bytes_read=0 "
               "bytes_written=0 notifications=0 suppressed=0 interrupts=0 interrupts_not_ours=0 "
-              "config_changes=0 dpcs=0 ring_full=0 indirect=0 max_in_flight=0\n",
+              "config_changes=0 dpcs=0 ring_full=0 indirect=0 max_in_flight=0 "
+              "odd_lengths=0 bounced=0\n",
               rig.Ask("stats"));
     EXPECT_EQ("ok lines=0\n", rig.Ask("stats clear dev=0"));
     EXPECT_EQ(IOCTL_VQ7_CLEAR_STATS, fake->submitted.back().code);

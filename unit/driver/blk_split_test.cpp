@@ -51,8 +51,31 @@ Buffer Scattered(UINT32 length, UINT32 offset = 0) {
 
 struct Part {
     UINT32 bytes;
+    bool bounced;
     std::vector<VIRTQ_SG> sg;
 };
+
+constexpr UINT64 kBounce = 0x7F000000; // nobody else's memory
+constexpr UINT32 kBounceRoom = 0x10000;
+
+// One part of it, from memory or through the bounce buffer.
+bool Build(const BLK_LIMITS &limits, const BLK_CUT &cut, Buffer &buffer, UINT32 offset,
+           std::vector<VIRTQ_SG> &sg, UINT32 &bytes, bool &bounced) {
+    UINT16 count = 0;
+    sg.assign(limits.max_segments + 1, VIRTQ_SG{0, 0xABCD, FALSE});
+    NTSTATUS status =
+        BlkBuildPart(&limits, &cut, buffer.mdl(), offset, TRUE, sg.data(), &count, &bytes);
+    bounced = bytes == 0;
+    if (bounced) {
+        EXPECT_EQ(count, 0u);
+        UINT32 room = std::max(kBounceRoom, limits.unit);
+        bytes = BlkBouncePart(&limits, &cut, offset, kBounce, room, TRUE, sg.data(), &count);
+        EXPECT_LE(bytes, room);
+    }
+    EXPECT_EQ(sg[limits.max_segments].len, 0xABCDu) << "written behind the end";
+    sg.resize(std::min(count, limits.max_segments));
+    return status == STATUS_SUCCESS && bytes != 0 && count <= limits.max_segments;
+}
 
 // Sends the whole of it, checking what has to hold of every part.
 std::vector<Part> SplitAll(const BLK_LIMITS &limits, UINT32 total, UINT32 pieces, Buffer &buffer) {
@@ -61,22 +84,16 @@ std::vector<Part> SplitAll(const BLK_LIMITS &limits, UINT32 total, UINT32 pieces
     UINT32 offset = 0;
     EXPECT_TRUE(BlkCutInit(&cut, total, pieces));
     while (offset < total) {
-        std::vector<VIRTQ_SG> sg(limits.max_segments + 1, VIRTQ_SG{0, 0xABCD, FALSE});
-        UINT16 count = 0;
+        std::vector<VIRTQ_SG> sg;
         UINT32 bytes = 0;
-        NTSTATUS status =
-            BlkBuildPart(&limits, &cut, buffer.mdl(), offset, TRUE, sg.data(), &count, &bytes);
-        if (status != STATUS_SUCCESS || bytes == 0 || count > limits.max_segments) {
-            ADD_FAILURE() << "status " << std::hex << status << " bytes " << bytes;
+        bool bounced = false;
+        if (!Build(limits, cut, buffer, offset, sg, bytes, bounced)) {
+            ADD_FAILURE() << "no part at " << offset;
             return parts;
         }
-        EXPECT_EQ(sg[limits.max_segments].len, 0xABCDu) << "written behind the end";
         EXPECT_LE(bytes, limits.max_bytes);
-        if (offset + bytes != total) {
-            EXPECT_EQ(bytes % kSector, 0u) << "a request is whole sectors";
-        }
+        EXPECT_EQ(bytes % limits.unit, 0u) << "a request is whole blocks";
         UINT32 at = offset;
-        sg.resize(count);
         for (const VIRTQ_SG &element : sg) {
             EXPECT_GT(element.len, 0u);
             EXPECT_TRUE(element.write);
@@ -84,7 +101,8 @@ std::vector<Part> SplitAll(const BLK_LIMITS &limits, UINT32 total, UINT32 pieces
                 EXPECT_LE(element.len, limits.size_max);
             }
             for (UINT32 i = 0; i < element.len; i++) {
-                if (element.addr + i != buffer.AddressOf(at + i)) {
+                UINT64 want = bounced ? kBounce + at - offset + i : buffer.AddressOf(at + i);
+                if (element.addr + i != want) {
                     ADD_FAILURE() << "byte " << at + i << " is somewhere else";
                     return parts;
                 }
@@ -92,7 +110,7 @@ std::vector<Part> SplitAll(const BLK_LIMITS &limits, UINT32 total, UINT32 pieces
             at += element.len;
         }
         EXPECT_EQ(at, offset + bytes) << "segments and length agree";
-        parts.push_back({bytes, sg});
+        parts.push_back({bytes, bounced, sg});
         offset += bytes;
     }
     EXPECT_EQ(offset, total);
@@ -147,30 +165,57 @@ TEST(Part, PiecesAreSegments) {
 }
 
 TEST(Part, SplitAtBlocksWhenSegmentsRunOut) {
-    // Pages at an odd offset: three segments end in the middle of a sector.
+    // Pages at an odd offset: three segments end in the middle of a block.
     Buffer buffer = Scattered(65536, 100);
     std::vector<Part> parts = SplitAll({3, 0x100000, 0, 4096}, 65536, 0, buffer);
     ASSERT_GT(parts.size(), 4u);
-    EXPECT_EQ(parts[0].bytes % 4096, 0u) << "the block size, where it can be";
+    for (const Part &part : parts) {
+        EXPECT_FALSE(part.bounced);
+    }
 }
 
-TEST(Part, FallsBackToSectors) {
+TEST(Part, ABlockThatDoesNotFitIsBounced) {
     // Two segments of 4096 - 100 bytes never hold a block of 8192.
     Buffer buffer = Scattered(65536, 100);
     std::vector<Part> parts = SplitAll({2, 0x100000, 0, 8192}, 65536, 0, buffer);
-    EXPECT_EQ(parts[0].bytes, 7680u);
+    ASSERT_EQ(parts.size(), 1u);
+    EXPECT_TRUE(parts[0].bounced);
+    EXPECT_EQ(parts[0].sg.size(), 1u);
 }
 
-TEST(Part, NoRoomForASector) {
-    Buffer buffer = Scattered(4096);
-    BLK_LIMITS limits = {1, 0x100000, 0, 512};
-    BLK_CUT cut;
-    VIRTQ_SG sg[1];
-    UINT16 count;
-    UINT32 bytes;
-    ASSERT_TRUE(BlkCutInit(&cut, 4096, 4096));
-    EXPECT_EQ(BlkBuildPart(&limits, &cut, buffer.mdl(), 0, TRUE, sg, &count, &bytes),
-              STATUS_INVALID_PARAMETER);
+TEST(Part, NoMoreIsBouncedThanTheBufferHolds) {
+    Buffer buffer = Scattered(0x28000, 1);
+    std::vector<Part> parts = SplitAll({1, 0x100000, 0, 8192}, 0x28000, 0, buffer);
+    ASSERT_EQ(parts.size(), 3u);
+    EXPECT_EQ(parts[0].bytes, kBounceRoom);
+    EXPECT_EQ(parts[2].bytes, 0x8000u);
+}
+
+TEST(Part, WhatIsBouncedObeysTheLimits) {
+    Buffer buffer = Scattered(8192, 7);
+    // Two segments of 300 bytes: one sector at a time, in pieces of 300 and 212.
+    std::vector<Part> parts = SplitAll({2, 512, 300, 512}, 8192, 8192, buffer);
+    ASSERT_EQ(parts.size(), 16u);
+    ASSERT_EQ(parts[0].sg.size(), 2u);
+    EXPECT_EQ(parts[0].sg[0].len, 300u);
+    EXPECT_EQ(parts[0].sg[1].len, 212u);
+}
+
+TEST(Part, OneSegmentHoldsOnePage) {
+    Buffer buffer = Scattered(16384);
+    std::vector<Part> parts = SplitAll({1, 0x100000, 0, 512}, 16384, 0, buffer);
+    ASSERT_EQ(parts.size(), 4u);
+    EXPECT_FALSE(parts[3].bounced);
+}
+
+TEST(Part, UnalignedMemoryIsBouncedWhereItMustBe) {
+    // One segment at a time: what is left of a page, less the sector that goes over to the
+    // next page, which is bounced.
+    Buffer buffer = Scattered(16384, 100);
+    std::vector<Part> parts = SplitAll({1, 4096, 0, 512}, 16384, 0, buffer);
+    EXPECT_FALSE(parts[0].bounced);
+    EXPECT_EQ(parts[0].bytes, 3584u);
+    EXPECT_TRUE(parts[1].bounced);
 }
 
 TEST(Part, MdlShorterThanItsData) {
@@ -199,16 +244,22 @@ TEST(Part, RandomTransfers) {
         }
         Buffer buffer(pfns, offset, total);
         BLK_LIMITS limits;
-        limits.max_segments = (UINT16)(64 + random() % 64);
-        limits.max_bytes = kSector * (8 + random() % 256);
-        limits.size_max = (random() % 2) ? 0 : 100 + random() % 8192;
+        limits.max_segments = (UINT16)(1 + random() % ((random() % 2) ? 4 : 128));
         limits.unit = kSector << (random() % 4);
-        // Enough segments for a sector, however it is cut.
-        if (pieces * 8 > total / 8) {
-            pieces = total / 64;
+        total -= total > limits.unit ? total % limits.unit : 0;
+        limits.unit = std::min(limits.unit, total);
+        limits.max_bytes = limits.unit * (1 + random() % 64);
+        limits.size_max = 0;
+        if (random() % 2) {
+            limits.size_max = limits.max_bytes / limits.max_segments + 1 + random() % 8192;
+        }
+        if (total % limits.unit != 0) {
+            continue;
         }
         std::vector<Part> parts = SplitAll(limits, total, pieces, buffer);
-        EXPECT_GE(Segments(parts), pieces);
+        if (std::none_of(parts.begin(), parts.end(), [](auto &part) { return part.bounced; })) {
+            EXPECT_GE(Segments(parts), pieces);
+        }
     }
 }
 

@@ -59,4 +59,50 @@ TEST(QueueMessage, OneAQueueOrInTurn) {
     EXPECT_EQ(Vq7QueueMessage(2, 3), 1);
 }
 
+TEST(LargeLength, LacksItsLowBits) { // CM_RESOURCE_MEMORY_LARGE_*
+    EXPECT_EQ(Vq7LargeLength(0x0200, 0x01000000), UINT64(1) << 32);
+    EXPECT_EQ(Vq7LargeLength(0x0400, 0x00030000), UINT64(3) << 32);
+    EXPECT_EQ(Vq7LargeLength(0x0800, 2), UINT64(2) << 32);
+    EXPECT_EQ(Vq7LargeLength(0x0800 | 0x0044, 0xFFFFFFFF), UINT64(0xFFFFFFFF) << 32);
+    EXPECT_EQ(Vq7LargeLength(0, 2), 0u);
+    EXPECT_EQ(Vq7LargeLength(0x0600, 2), 0u) << "two at once";
+}
+
+VQ7_BAR_RANGE Pages(UINT32 offset, UINT32 length, UINT64 start, UINT64 bar_length) {
+    VIRTIO_PCI_REGION region = {4, TRUE, offset, length};
+    return Vq7PagesOf(&region, start, bar_length);
+}
+
+TEST(PagesOf, ARegion) {
+    VQ7_BAR_RANGE range = Pages(0x3010, 0x20, 0xFE000000, 0x4000);
+    EXPECT_EQ(range.bar, 4);
+    EXPECT_EQ(range.offset, 0x3000u);
+    EXPECT_EQ(range.length, 0x1000u);
+    range = Pages(0x2FFF, 2, 0xFE000000, 0x4000);
+    EXPECT_EQ(range.offset, 0x2000u);
+    EXPECT_EQ(range.length, 0x2000u);
+    range = Pages(0xFFFFF000, 0x1000, 0x800000000, UINT64(8) << 30);
+    EXPECT_EQ(range.offset, 0xFFFFF000u);
+    EXPECT_EQ(range.length, 0x1000u) << "4 GiB into its BAR";
+}
+
+TEST(PagesOf, ABarWithinAPage) {
+    VQ7_BAR_RANGE range = Pages(4, 8, 0xFE000100, 0x80);
+    EXPECT_EQ(range.offset, 0u);
+    EXPECT_EQ(range.length, 0x80u);
+    range = Pages(0, 0x18, 0xFE000FF0, 0x18);
+    EXPECT_EQ(range.offset, 0u);
+    EXPECT_EQ(range.length, 0x18u);
+}
+
+TEST(RangeHolds, ItsBytesAlone) {
+    VQ7_BAR_RANGE range = {2, 0x1000, 0x1000};
+    EXPECT_TRUE(Vq7RangeHolds(&range, 2, 0x1000, 0x1000));
+    EXPECT_TRUE(Vq7RangeHolds(&range, 2, 0x1FFE, 2));
+    EXPECT_FALSE(Vq7RangeHolds(&range, 2, 0x1FFF, 2));
+    EXPECT_FALSE(Vq7RangeHolds(&range, 2, 0xFFF, 1));
+    EXPECT_FALSE(Vq7RangeHolds(&range, 2, 0x2001, 0));
+    EXPECT_FALSE(Vq7RangeHolds(&range, 3, 0x1000, 1));
+}
+
 } // namespace

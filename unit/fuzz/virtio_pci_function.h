@@ -14,6 +14,9 @@
 
 namespace fuzz {
 
+// Bytes of device configuration that the library looks at.
+constexpr std::uint32_t kMaxConfig = 0x1000;
+
 struct Structure {
     bool present = false;
     std::uint8_t bar = 0;
@@ -131,7 +134,8 @@ class PciFunction {
         if (id > 0x103F || config[8] != 0 || bars[0] < first) {
             return found;
         }
-        std::uint32_t length = static_cast<std::uint32_t>(bars[0] > ~0u ? ~0u : bars[0]);
+        std::uint32_t length =
+            static_cast<std::uint32_t>(bars[0] > first + kMaxConfig ? first + kMaxConfig : bars[0]);
         found.status = STATUS_SUCCESS;
         found.structures[1] = {true, 0, 0, first};
         found.structures[4] = {length > first, 0, first, length - first};
@@ -171,6 +175,9 @@ class PciFunction {
                 return false;
             }
             found.multiplier = m;
+        }
+        if (type == 4 && length > kMaxConfig) {
+            length = kMaxConfig; // the library looks at no more
         }
         s = {true, config[at + 4], static_cast<std::uint32_t>(offset),
              static_cast<std::uint32_t>(length)};

@@ -113,8 +113,9 @@ class Session {
             if (mode_ != 1) {
                 found = function_.Modern();
             }
-            if (mode_ == 1 || (mode_ == 0 && found.status == STATUS_NOT_FOUND)) {
-                found = function_.Legacy(msix_);
+            Layout legacy = function_.Legacy(msix_);
+            if (mode_ == 1 || (mode_ == 0 && !found.modern && NT_SUCCESS(legacy.status))) {
+                found = legacy;
             }
         }
         return found;

@@ -27,6 +27,7 @@ void CommandStats(Agent &agent, Args &args) {
     values.Key("config_changes", stats.config_changes).Key("dpcs", stats.dpcs);
     values.Key("ring_full", stats.ring_full).Key("indirect", stats.indirect);
     values.Key("max_in_flight", stats.max_in_flight);
+    values.Key("odd_lengths", stats.odd_lengths).Key("bounced", stats.bounced);
     agent.answer.Ok(values);
 }
 

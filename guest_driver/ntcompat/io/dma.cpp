@@ -3,6 +3,10 @@
 // DMA adapters of bus masters: common buffers and scatter/gather lists. Device
 // addresses are physical addresses, and no page is ever copied: an adapter that
 // can't reach a page stops the guest, since bounce buffers would hide it.
+//
+// With `hal.DmaRemapping=1` on the kernel command line they are other addresses, as where an
+// IOMMU translates. There is none: a driver that uses them does so in vain.
+#include "cm/cm.h"
 #include "io/iop.h"
 
 #define ADAPTER_MAGIC 0x41616D44u
@@ -32,6 +36,12 @@ struct LIST_HEADER {
     ADAPTER *adapter;
     uint64_t reserved[2];
 };
+
+// Bit 30, so that an address keeps to its side of 4 GiB.
+static uint64_t Logical(uint64_t physical) {
+    static const uint64_t flip = CmpCommandLineDword(L"hal", L"DmaRemapping", 0) ? 1ull << 30 : 0;
+    return physical ^ flip;
+}
 
 static ADAPTER *FromDma(PDMA_ADAPTER dma, const char *function) {
     auto *adapter = (ADAPTER *)dma;
@@ -82,7 +92,7 @@ static PVOID NTAPI AllocateCommon(PDMA_ADAPTER dma, ULONG length, PPHYSICAL_ADDR
     KeAcquireSpinLock(&adapter->lock, &irql);
     InsertTailList(&adapter->buffers, &record->links);
     KeReleaseSpinLock(&adapter->lock, irql);
-    logical->QuadPart = (LONGLONG)record->physical;
+    logical->QuadPart = (LONGLONG)Logical(record->physical);
     return record->va;
 }
 
@@ -102,7 +112,7 @@ static void NTAPI FreeCommon(PDMA_ADAPTER dma, ULONG length, PHYSICAL_ADDRESS lo
     if (found)
         RemoveEntryList(&found->links);
     KeReleaseSpinLock(&adapter->lock, irql);
-    if (!found || found->length != length || found->physical != (uint64_t)logical.QuadPart)
+    if (!found || found->length != length || Logical(found->physical) != (uint64_t)logical.QuadPart)
         KdViolation(DRIVER_VERIFIER_DMA_VIOLATION,
                     "FreeCommonBuffer: not an address and length that were allocated", 0x0A,
                     (uint64_t)va, length, (uint64_t)logical.QuadPart);
@@ -136,20 +146,20 @@ static NTSTATUS Walk(ADAPTER *adapter, PMDL mdl, PVOID va, ULONG length, SCATTER
                         0x1B, (uint64_t)mdl, 0, 0);
         uint64_t at = offset + MmGetMdlByteOffset(mdl);
         uint64_t pfn = MmGetMdlPfnArray(mdl)[at >> PAGE_SHIFT];
-        uint64_t physical = (pfn << PAGE_SHIFT) + (at & (PAGE_SIZE - 1));
+        uint64_t address = Logical((pfn << PAGE_SHIFT) + (at & (PAGE_SIZE - 1)));
         uint64_t run = PAGE_SIZE - (at & (PAGE_SIZE - 1));
         if (run > MmGetMdlByteCount(mdl) - offset)
             run = MmGetMdlByteCount(mdl) - offset;
         if (run > length)
             run = length;
-        if (!adapter->address64 && physical + run > 0x100000000ull)
+        if (!adapter->address64 && address + run > 0x100000000ull)
             KdUnimplemented("DMA bounce buffers: a 32-bit adapter and a page above 4 GiB");
         SCATTER_GATHER_ELEMENT *last = list && *count ? &list->Elements[*count - 1] : nullptr;
-        if (last && (uint64_t)last->Address.QuadPart + last->Length == physical) {
+        if (last && (uint64_t)last->Address.QuadPart + last->Length == address) {
             last->Length += (ULONG)run;
         } else {
             if (list) {
-                list->Elements[*count].Address.QuadPart = (LONGLONG)physical;
+                list->Elements[*count].Address.QuadPart = (LONGLONG)address;
                 list->Elements[*count].Length = (ULONG)run;
                 list->Elements[*count].Reserved = 0;
             }

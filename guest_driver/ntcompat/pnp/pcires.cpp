@@ -19,18 +19,38 @@ static USHORT BarFlags(const PCI_BAR *bar) {
                     (bar->prefetchable ? CM_RESOURCE_MEMORY_PREFETCHABLE : 0));
 }
 
+// A range of 4 GiB and more is of a type of its own, its length without the low bits.
+struct BAR_SIZE {
+    UCHAR type;
+    USHORT flags;
+    ULONG length;
+};
+
+static BAR_SIZE SizeOf(const PCI_BAR *bar) {
+    if (bar->length <= 0xFFFFFFFF)
+        return {(UCHAR)bar->type, BarFlags(bar), (ULONG)bar->length};
+    bool in40 = bar->length <= CM_RESOURCE_MEMORY_LARGE_40_MAXLEN;
+    bool in48 = bar->length <= CM_RESOURCE_MEMORY_LARGE_48_MAXLEN;
+    USHORT large = in40   ? CM_RESOURCE_MEMORY_LARGE_40
+                   : in48 ? CM_RESOURCE_MEMORY_LARGE_48
+                          : CM_RESOURCE_MEMORY_LARGE_64;
+    return {CmResourceTypeMemoryLarge, (USHORT)(BarFlags(bar) | large),
+            (ULONG)(bar->length >> (in40   ? 8
+                                    : in48 ? 16
+                                           : 32))};
+}
+
 static IO_RESOURCE_DESCRIPTOR *WriteBars(const PCI_DEVICE *device, IO_RESOURCE_DESCRIPTOR *d) {
     for (ULONG i = 0; i < PCI_TYPE0_ADDRESSES; i++) {
         const PCI_BAR *bar = &device->bars[i];
         if (!bar->type)
             continue;
-        if (bar->length > 0xFFFFFFFF)
-            KdUnimplemented("a PCI BAR of 4 GiB or more");
-        d->Type = bar->type;
+        BAR_SIZE size = SizeOf(bar);
+        d->Type = size.type;
         d->ShareDisposition = CmResourceShareDeviceExclusive;
-        d->Flags = BarFlags(bar);
-        d->u.Memory.Length = (ULONG)bar->length;
-        d->u.Memory.Alignment = (ULONG)bar->length;
+        d->Flags = size.flags;
+        d->u.Memory.Length = size.length;
+        d->u.Memory.Alignment = size.length;
         d->u.Memory.MinimumAddress.QuadPart = (LONGLONG)bar->base;
         d->u.Memory.MaximumAddress.QuadPart = (LONGLONG)(bar->base + bar->length - 1);
         d++;
@@ -159,11 +179,12 @@ NTSTATUS PciQueryBootResources(PCI_DEVICE *device, PCM_RESOURCE_LIST *result) {
         const PCI_BAR *bar = &device->bars[i];
         if (!bar->type)
             continue;
-        d->Type = bar->type;
+        BAR_SIZE size = SizeOf(bar);
+        d->Type = size.type;
         d->ShareDisposition = CmResourceShareDeviceExclusive;
-        d->Flags = BarFlags(bar);
+        d->Flags = size.flags;
         d->u.Memory.Start.QuadPart = (LONGLONG)bar->base;
-        d->u.Memory.Length = (ULONG)bar->length;
+        d->u.Memory.Length = size.length;
         d++;
         d->Type = CmResourceTypeDevicePrivate;
         d->ShareDisposition = CmResourceShareDeviceExclusive;

@@ -140,6 +140,7 @@ static void FillOne(const PNP_INTERRUPTS *interrupts, const IO_RESOURCE_DESCRIPT
     switch (d->Type) {
     case CmResourceTypePort:
     case CmResourceTypeMemory:
+    case CmResourceTypeMemoryLarge: // of the same layout
         raw->u.Memory.Start = translated->u.Memory.Start = d->u.Memory.MinimumAddress;
         raw->u.Memory.Length = translated->u.Memory.Length = d->u.Memory.Length;
         break;
@@ -227,6 +228,7 @@ static void PrintOne(const CM_PARTIAL_RESOURCE_DESCRIPTOR *raw,
     switch (d->Type) {
     case CmResourceTypePort:
     case CmResourceTypeMemory:
+    case CmResourceTypeMemoryLarge:
         DbgPrint("pnp:   %s 0x%llx length 0x%x flags 0x%x\n",
                  d->Type == CmResourceTypePort ? "port" : "memory", d->u.Memory.Start.QuadPart,
                  d->u.Memory.Length, d->Flags);
