@@ -5,6 +5,7 @@
 
 struct REQUEST {
     PFILE_OBJECT file;
+    ACCESS_MASK granted;   // the handle's access
     PDEVICE_OBJECT device; // top of the stack, referenced
     PKEVENT event;         // the caller's, referenced, or null
     PIRP irp;
@@ -21,18 +22,20 @@ static void Drop(REQUEST *request) {
         ObDereferenceObject(request->file);
 }
 
-static NTSTATUS Begin(REQUEST *request, HANDLE handle, ACCESS_MASK access, HANDLE event,
-                      PIO_APC_ROUTINE apc, PIO_STATUS_BLOCK iosb) {
+static NTSTATUS Begin(REQUEST *request, HANDLE handle, HANDLE event, PIO_APC_ROUTINE apc,
+                      PIO_STATUS_BLOCK iosb) {
     IopRequireIrql(PASSIVE_LEVEL, "ZwReadFile, ZwWriteFile or ZwDeviceIoControlFile");
     if (apc)
         KdUnimplemented("file I/O with an APC routine");
     RtlZeroMemory(request, sizeof(*request));
     PVOID body;
+    OBJECT_HANDLE_INFORMATION information;
     NTSTATUS status =
-        ObReferenceObjectByHandle(handle, access, &ObpFileType, KernelMode, &body, nullptr);
+        ObReferenceObjectByHandle(handle, 0, &ObpFileType, KernelMode, &body, &information);
     if (!NT_SUCCESS(status))
         return status;
     request->file = (PFILE_OBJECT)body;
+    request->granted = information.GrantedAccess;
     if (event) {
         status = ObReferenceObjectByHandle(event, EVENT_MODIFY_STATE, &ObpEventType, KernelMode,
                                            &body, nullptr);
@@ -105,8 +108,7 @@ static NTSTATUS Fail(REQUEST *request, NTSTATUS status) {
 static NTSTATUS Transfer(bool write, HANDLE handle, HANDLE event, PIO_APC_ROUTINE apc,
                          PIO_STATUS_BLOCK iosb, PVOID buffer, ULONG length, PLARGE_INTEGER offset) {
     REQUEST request;
-    NTSTATUS status =
-        Begin(&request, handle, write ? FILE_WRITE_DATA : FILE_READ_DATA, event, apc, iosb);
+    NTSTATUS status = Begin(&request, handle, event, apc, iosb);
     if (NT_SUCCESS(status))
         status = IopSetTransferBuffers(request.device, request.irp, write, buffer, length);
     if (!NT_SUCCESS(status))
@@ -142,6 +144,18 @@ extern "C" NTSTATUS NTAPI ZwWriteFile(IN HANDLE FileHandle, IN HANDLE Event OPTI
     return Transfer(true, FileHandle, Event, ApcRoutine, IoStatusBlock, Buffer, Length, ByteOffset);
 }
 
+// The access a control code asks for is in its bits 14 and 15: FILE_READ_ACCESS and
+// FILE_WRITE_ACCESS are FILE_READ_DATA and FILE_WRITE_DATA. NT asks so for programs;
+// here whoever holds a handle is taken for one.
+static bool MayControl(ACCESS_MASK granted, ULONG code) {
+    ACCESS_MASK needed = (code >> 14) & 3;
+    if (granted & (GENERIC_READ | GENERIC_ALL))
+        granted |= FILE_READ_DATA;
+    if (granted & (GENERIC_WRITE | GENERIC_ALL))
+        granted |= FILE_WRITE_DATA;
+    return (granted & needed) == needed;
+}
+
 extern "C" NTSTATUS NTAPI ZwDeviceIoControlFile(
     IN HANDLE FileHandle, IN HANDLE Event OPTIONAL, IN PIO_APC_ROUTINE ApcRoutine OPTIONAL,
     IN PVOID ApcContext OPTIONAL, OUT PIO_STATUS_BLOCK IoStatusBlock, IN ULONG IoControlCode,
@@ -149,9 +163,9 @@ extern "C" NTSTATUS NTAPI ZwDeviceIoControlFile(
     IN ULONG OutputBufferLength) {
     (void)ApcContext;
     REQUEST request;
-    // The access a control code asks for is in its bits 14 and 15.
-    ACCESS_MASK access = (IoControlCode >> 14) & 3;
-    NTSTATUS status = Begin(&request, FileHandle, access, Event, ApcRoutine, IoStatusBlock);
+    NTSTATUS status = Begin(&request, FileHandle, Event, ApcRoutine, IoStatusBlock);
+    if (NT_SUCCESS(status) && !MayControl(request.granted, IoControlCode))
+        status = STATUS_ACCESS_DENIED;
     if (NT_SUCCESS(status)) {
         IoGetNextIrpStackLocation(request.irp)->MajorFunction = IRP_MJ_DEVICE_CONTROL;
         status = IopSetControlBuffers(request.irp, IoControlCode, InputBuffer, InputBufferLength,

@@ -218,8 +218,11 @@ void IopFinishRequest(PIRP irp) {
     PFILE_OBJECT file = irp->Tail.Overlay.OriginalFileObject;
     // An error found at once is only returned; NT leaves status block and event alone.
     bool tell = internal || !NT_ERROR(status) || irp->PendingReturned;
-    if (tell && irp->UserIosb)
-        *irp->UserIosb = irp->IoStatus;
+    // The status last: who looks for it to change finds the length there.
+    if (tell && irp->UserIosb) {
+        irp->UserIosb->Information = irp->IoStatus.Information;
+        __atomic_store_n(&irp->UserIosb->Status, irp->IoStatus.Status, __ATOMIC_RELEASE);
+    }
     if (!internal)
         IopReleaseIrp(irp);
     if (tell && event)
