@@ -15,11 +15,12 @@ def plain(load):
     def draw(k, j):
         return mix(load.seed + (4 * k + j + 1) * GOLDEN & MASK)
 
-    span, cursor = load.span or CAPACITY - load.start, load.start
+    unit = load.block // 512
+    span, cursor = load.span or (CAPACITY - load.start) // unit * unit, load.start
     for k in range(load.ops):
         count = load.sizes[draw(k, 1) % len(load.sizes)] // 512
         if load.pattern == "random":
-            place = load.start + draw(k, 2) % (span - count + 1)
+            place = load.start + draw(k, 2) % ((span - count) // unit + 1) * unit
         else:
             if cursor + count > load.start + span:
                 cursor = load.start
@@ -32,6 +33,8 @@ LOADS = [
     Workload(ops=500, sizes=(4096,), seed=2**64 - 1, start=100, span=9),
     Workload(ops=500, sizes=(512, 1536), pattern="sequential", seed=4, start=7, span=100),
     Workload(ops=50, sizes=(4096,), pattern="sequential", span=8),
+    Workload(ops=300, sizes=(4096, 8192), seed=5, start=8, block=4096),
+    Workload(ops=300, sizes=(65536,), seed=6, start=128, span=384, block=65536),
     Workload(ops=300, write=0), Workload(ops=300, write=100, flush=7),
 ]
 
@@ -54,11 +57,20 @@ def test_counts(load):
 
 @pytest.mark.parametrize("load", LOADS)
 def test_final_generations(load):
-    want = [0] * (load.span or CAPACITY - load.start)
+    want = [0] * load.sectors(CAPACITY)
     for k, (write, place, count) in enumerate(plain(load)):
         for sector in range(place, place + count) if write else ():
             want[sector - load.start] = k + 1
     assert final_generations(load, CAPACITY).tolist() == want
+
+
+def test_places_are_whole_blocks():
+    """A disk that ends within a block: the part isn't used."""
+    load = Workload(ops=500, sizes=(65536,), seed=7, block=65536)
+    done = operations(load, CAPACITY + 127)
+    assert not (done.place % 128).any()
+    assert done.place.max() == CAPACITY - 128
+    assert load.sectors(CAPACITY + 127) == CAPACITY
 
 
 def test_command_names_every_parameter():

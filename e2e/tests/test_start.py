@@ -34,7 +34,7 @@ def test_typed_by_hand(vm):
 def test_help_names_every_command(vm):
     listed = "\n".join(vm.console.command("help").lines)
     for command in ("info", "devices", "queues", "blk read", "blk write", "blk verify",
-                    "blk flush", "blk id", "blk info", "blk run", "stats", "driver unload",
+                    "blk flush", "blk id", "blk info", "blk run", "ioctl", "stats", "driver unload",
                     "driver load", "crash", "reset", "poweroff"):
         assert command in listed
 

@@ -13,7 +13,10 @@ from .pattern import GOLDEN, MASK, SECTOR, mix_array
 
 @dataclass(frozen=True)
 class Workload:
-    """Parameters of a `blk run`; the names and defaults are the command's."""
+    """Parameters of a `blk run`; the names and defaults are the command's.
+
+    `block` is the disk's logical block size in bytes, which the command asks the disk for.
+    """
     pattern: str = "random"
     write: int = 50
     sizes: tuple = (4096,)
@@ -25,6 +28,7 @@ class Workload:
     span: int = 0
     base: int = 0
     flush: int = 0
+    block: int = SECTOR
 
     def command(self, dev=0):
         sizes = ",".join(str(size) for size in self.sizes)
@@ -35,7 +39,8 @@ class Workload:
 
     def sectors(self, capacity):
         """Sectors in the range worked on."""
-        return self.span or capacity - self.start
+        unit = self.block // SECTOR
+        return self.span or (capacity - self.start) // unit * unit
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,9 @@ def operations(load, capacity):
     sizes = np.array(load.sizes, dtype=np.uint64) // np.uint64(SECTOR)
     count = sizes[(draws[1] % np.uint64(len(sizes))).astype(np.int64)]
     if load.pattern == "random":
-        place = np.uint64(load.start) + draws[2] % (np.uint64(span) - count + np.uint64(1))
+        unit = np.uint64(load.block // SECTOR)
+        places = (np.uint64(span) - count) // unit + np.uint64(1)
+        place = np.uint64(load.start) + draws[2] % places * unit
     else:
         place = _sequential(load.start, span, count)
     return Operations(is_write, place.astype(np.int64), count.astype(np.int64))

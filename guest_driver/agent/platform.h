@@ -33,7 +33,13 @@ uint32_t DeviceCount();
 // Opens device `index` (below the last DeviceCount()). On success *device is to
 // be closed; otherwise it isn't changed.
 uint32_t DeviceOpen(uint32_t index, Device **device);
-// No request of it may be in flight. Drops every reference to the device.
+constexpr uint32_t kAccessRead = 1;
+constexpr uint32_t kAccessWrite = 2;
+// Opens device `index` as any program would: a handle with this access (0 is legal),
+// whose requests pass all checks of the system's I/O manager.
+uint32_t DeviceOpenHandle(uint32_t index, uint32_t access, Device **device);
+// Drops every reference to the device. Requests may be in flight only if it was
+// opened by DeviceOpenHandle(); they come back from WaitRequest() all the same.
 void DeviceClose(Device *device);
 
 // One I/O control request. The caller owns it and all it points at until

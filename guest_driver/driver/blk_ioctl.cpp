@@ -38,8 +38,11 @@ static NTSTATUS PrepareTransfer(BLK_DEVICE *blk, BLK_IO *io, size_t length) {
         return status;
     }
     transfer = (VQ7_BLK_TRANSFER *)input;
-    if (length == 0 || length % BLK_SECTOR_SIZE != 0 || transfer->segments > MAX_PIECES ||
-        transfer->reserved != 0 || !BlkCutInit(&io->cut, (UINT32)length, transfer->segments)) {
+    // Whole blocks: what a device makes of parts of one is its affair.
+    if (length == 0 || (length & (blk->block_size - 1)) != 0 ||
+        (transfer->sector & (blk->block_size / BLK_SECTOR_SIZE - 1)) != 0 ||
+        transfer->segments > MAX_PIECES || transfer->reserved != 0 ||
+        !BlkCutInit(&io->cut, (UINT32)length, transfer->segments)) {
         return STATUS_INVALID_PARAMETER;
     }
     io->sector = transfer->sector;

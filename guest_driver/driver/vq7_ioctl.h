@@ -35,9 +35,11 @@
 
 /* out: VQ7_BLK_INFO */
 #define IOCTL_VQ7_BLK_GET_INFO VQ7_CTL(16, METHOD_BUFFERED, FILE_READ_ACCESS)
-/* in: VQ7_BLK_TRANSFER; direct output buffer: the data, a multiple of 512 bytes.
- * Information: bytes transferred.
- * STATUS_INVALID_PARAMETER   length 0 or no multiple of 512, segments > 4096
+/* in: VQ7_BLK_TRANSFER; direct output buffer: the data, a multiple of block_size
+ * bytes, as is the place on the disk. Information: bytes transferred.
+ * STATUS_INVALID_PARAMETER   length 0, length or place no multiple of block_size,
+ *                            sector + length past 2^64, segments > 4096 or more
+ *                            than bytes, reserved not 0
  * STATUS_NONEXISTENT_SECTOR is never invented by the driver: a request past
  *   the end goes to the device, whose answer is what the caller gets
  * STATUS_IO_DEVICE_ERROR     the device answered VIRTIO_BLK_S_IOERR

@@ -17,6 +17,7 @@ struct Parameters {
     uint64_t write = 50;
     std::vector<uint64_t> sizes = {4096};
     uint64_t depth = 1, ops = 1000, seed = 1, start = 0, span = 0, base = 0, flush = 0;
+    uint32_t block = 512; // of the disk
 
     std::string Command() const {
         std::string list;
@@ -46,7 +47,8 @@ std::vector<Expected> DocumentOperations(const Parameters &p, uint64_t disk_sect
     auto draw = [&](uint64_t k, uint64_t j) {
         return DocumentMix(p.seed + (4 * k + j + 1) * 0x9E3779B97F4A7C15ull);
     };
-    uint64_t span = p.span ? p.span : disk_sectors - p.start, cursor = p.start;
+    uint64_t u = p.block / 512, cursor = p.start;
+    uint64_t span = p.span ? p.span : (disk_sectors - p.start) / u * u;
     std::vector<Expected> all;
     for (uint64_t k = 0; k < p.ops; k++) {
         Expected op;
@@ -58,7 +60,7 @@ std::vector<Expected> DocumentOperations(const Parameters &p, uint64_t disk_sect
             op.sector = cursor;
             cursor += op.count;
         } else {
-            op.sector = p.start + draw(k, 2) % (span - op.count + 1);
+            op.sector = p.start + draw(k, 2) % ((span - op.count) / u + 1) * u;
         }
         all.push_back(op);
     }
@@ -90,6 +92,7 @@ TEST_P(AgentWorkload, DoesWhatTheDocumentSays) {
     const Parameters &p = GetParam();
     for (uint64_t order = 1; order <= 3; order++) {
         AgentRig rig(3000);
+        fake->disks[0].block_size = p.block;
         fake->random.seed(order);
         std::vector<uint8_t> want = fake->disks[0].data;
         DocumentResult(p, &want);
@@ -137,7 +140,10 @@ INSTANTIATE_TEST_SUITE_P(
         Parameters{.write = 0, .depth = 8}, Parameters{.write = 100, .depth = 8},
         Parameters{
             .depth = 8, .ops = 100, .seed = UINT64_MAX, .start = 2000, .span = 100, .flush = 7},
-        Parameters{.sizes = {512}, .depth = 300, .ops = 2000, .flush = 1}));
+        Parameters{.sizes = {512}, .depth = 300, .ops = 2000, .flush = 1},
+        Parameters{.sizes = {4096, 12288}, .depth = 8, .start = 16, .span = 800, .block = 4096},
+        Parameters{.sizes = {65536}, .depth = 8, .ops = 200, .block = 65536},
+        Parameters{.sequential = true, .sizes = {65536}, .depth = 4, .ops = 90, .block = 65536}));
 
 TEST(AgentWorkloadFaults, EachIsSeen) {
     struct Case {

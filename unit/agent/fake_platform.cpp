@@ -14,6 +14,7 @@ namespace {
 
 constexpr uint32_t kInvalidRequest = 0xC0000010, kIoDeviceError = 0xC0000185;
 constexpr uint32_t kNotSupported = 0xC00000BB, kTooSmall = 0xC0000023;
+constexpr uint32_t kAccessDenied = 0xC0000022;
 
 bool IsWrite(uint32_t code) {
     return code == IOCTL_VQ7_BLK_WRITE;
@@ -23,10 +24,17 @@ bool IsTransfer(uint32_t code) {
     return code == IOCTL_VQ7_BLK_READ || IsWrite(code);
 }
 
+// The input may lie anywhere.
+uint64_t FirstSector(const platform::Request &request) {
+    VQ7_BLK_TRANSFER transfer;
+    std::memcpy(&transfer, request.input, sizeof(transfer));
+    return transfer.sector;
+}
+
 SubmittedOperation Describe(const platform::Request &request) {
     SubmittedOperation op{request.code, 0, 0, fake->flying.size() + fake->lost.size()};
-    if (IsTransfer(request.code)) {
-        op.sector = static_cast<const VQ7_BLK_TRANSFER *>(request.input)->sector;
+    if (IsTransfer(request.code) && request.input_size == sizeof(VQ7_BLK_TRANSFER)) {
+        op.sector = FirstSector(request);
         op.count = request.buffer_size / 512;
     }
     return op;
@@ -42,7 +50,11 @@ template <typename T> void Give(platform::Request *request, const T &value) {
 }
 
 void Transfer(FakeDisk &disk, platform::Request *request, Fault fault) {
-    uint64_t sector = static_cast<const VQ7_BLK_TRANSFER *>(request->input)->sector;
+    if (request->input_size < sizeof(VQ7_BLK_TRANSFER)) {
+        request->status = kTooSmall;
+        return;
+    }
+    uint64_t sector = FirstSector(*request);
     uint64_t sectors = disk.data.size() / 512, count = request->buffer_size / 512;
     if (sector > sectors || count > sectors - sector || fault == Fault::kIoError) {
         request->status = kIoDeviceError;
@@ -90,7 +102,7 @@ void Serve(FakeDisk &disk, platform::Request *request, Fault fault) {
     } else if (request->code == IOCTL_VQ7_BLK_GET_INFO) {
         VQ7_BLK_INFO info{};
         info.capacity = disk.data.size() / 512;
-        info.block_size = 512;
+        info.block_size = disk.block_size;
         Give(request, info);
     } else if (request->code == IOCTL_VQ7_BLK_GET_ID) {
         VQ7_BLK_ID id{};
@@ -171,7 +183,18 @@ uint32_t DeviceOpen(uint32_t index, Device **device) {
     return 0;
 }
 
+uint32_t DeviceOpenHandle(uint32_t index, uint32_t access, Device **device) {
+    uint32_t status = DeviceOpen(index, device);
+    if (!status)
+        fake->handles[*device] = {index, access};
+    return status;
+}
+
 void DeviceClose(Device *device) {
+    if (fake->handles.count(device)) { // its requests may be in flight
+        EXPECT_EQ(1u, fake->open.erase(device));
+        return;
+    }
     for (auto &entry : fake->flying)
         EXPECT_NE(entry.first, device) << "closed with a request in flight";
     for (auto &entry : fake->lost)
@@ -203,7 +226,15 @@ Request *WaitRequest(uint32_t timeout_ms) {
     fake->flying.erase(fake->flying.begin() + static_cast<long>(chosen));
     size_t index = request->reserved[0];
     Fault fault = fake->fault ? fake->fault(fake->submitted[index], index) : Fault::kNone;
-    Serve(fake->disks.at(fake->open.at(device)), request, fault);
+    auto handle = fake->handles.find(device);
+    uint32_t wanted = request->code >> 14 & 3;
+    if (handle != fake->handles.end() && (handle->second.access & wanted) != wanted) {
+        request->status = kAccessDenied;
+        request->information = 0;
+        return request;
+    }
+    size_t disk = handle != fake->handles.end() ? handle->second.disk : fake->open.at(device);
+    Serve(fake->disks.at(disk), request, fault);
     return request;
 }
 
@@ -266,6 +297,8 @@ AgentRig::AgentRig(uint64_t sectors) {
 }
 
 AgentRig::~AgentRig() {
+    for (auto &entry : fake->handles)
+        fake->open.erase(entry.first), delete entry.first;
     for (auto &entry : fake->open)
         delete entry.first;
     for (auto &entry : fake->memory)

@@ -31,6 +31,7 @@ struct FakeDisk {
     std::vector<uint8_t> data;
     uint32_t type = 2;
     bool flush = true;
+    uint32_t block_size = 512;
     std::string id = "disk 0";
 };
 
@@ -41,6 +42,11 @@ struct SubmittedOperation {
     uint64_t flying; // requests in flight with it, itself included
 };
 
+struct FakeHandle {
+    size_t disk;
+    uint32_t access;
+};
+
 struct FakePlatform {
     std::deque<uint8_t> input;
     std::string output;
@@ -49,7 +55,8 @@ struct FakePlatform {
     std::vector<std::pair<platform::Device *, platform::Request *>> flying;
     std::vector<std::pair<platform::Device *, platform::Request *>> lost;
     std::vector<SubmittedOperation> submitted;
-    std::map<platform::Device *, size_t> open; // to disk index
+    std::map<platform::Device *, size_t> open;        // to disk index
+    std::map<platform::Device *, FakeHandle> handles; // of DeviceOpenHandle(), closed ones too
     std::mt19937_64 random{1};
     std::function<Fault(const SubmittedOperation &, size_t index)> fault;
     std::function<void()> on_submit;

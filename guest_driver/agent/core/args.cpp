@@ -159,6 +159,17 @@ void Args::List(const char *name, uint64_t *list, size_t *size, size_t capacity,
     *size = filled;
 }
 
+size_t Args::Bytes(const char *name, uint8_t *bytes, size_t capacity) {
+    Token value;
+    if (!Find(name, &value))
+        return 0;
+    if (value.size % 2 || !ParseHex(value.text, value.size, bytes, capacity)) {
+        Fail(name, "is no even number of hexadecimal digits");
+        return 0;
+    }
+    return value.size / 2;
+}
+
 bool Args::Finish() {
     bool options = false;
     for (size_t i = 0; i < count && !failed; i++) {

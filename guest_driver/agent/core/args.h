@@ -38,6 +38,8 @@ struct Args {
     // *list and *size hold if not given.
     void List(const char *name, uint64_t *list, size_t *size, size_t capacity, uint64_t unit,
               uint64_t max);
+    // Bytes in hexadecimal, two digits each, no prefix; returns how many (0: not given).
+    size_t Bytes(const char *name, uint8_t *bytes, size_t capacity);
     // False: `message` says what is wrong.
     bool Finish();
     // Says that an argument is wrong, if nothing was wrong before.

@@ -27,12 +27,15 @@ constexpr Entry kCommands[] = {
     {"blk", "flush", CommandBlkFlush, "blk flush [dev=n]"},
     {"blk", "id", CommandBlkId, "blk id [dev=n]"},
     {"blk", "run", CommandBlkRun,
-     "blk run [pattern=random|sequential] [write=50] [sizes=4096[,n...]] [depth=1] [segments=0] "
+     "blk run [pattern=random|sequential] [write=50] [sizes=n[,n...]] [depth=1] [segments=0] "
      "[ops=1000] [seed=1] [start=0] [span=0] [base=0] [flush=0] [dev=n]"},
     {"stats", "clear", CommandStatsClear, "stats clear [dev=n]"},
     {"stats", nullptr, CommandStats, "stats [dev=n]"},
     {"driver", "unload", CommandDriverUnload, "driver unload"},
     {"driver", "load", CommandDriverLoad, "driver load"},
+    {"ioctl", nullptr, CommandIoctl,
+     "ioctl <code> [in=<hex>] [in_size=n] [out=0] [fill=0] [access=both|read|write|none] "
+     "[offset=0] [same=0] [count=1] [share=0] [close=0] [quiet=0] [dev=n]"},
     {"crash", nullptr, CommandCrash, "crash"},
     {"reset", nullptr, CommandReset, "reset"},
     {"poweroff", nullptr, CommandPowerOff, "poweroff"},
@@ -131,18 +134,55 @@ void AnswerDriverError(Agent &agent, uint32_t status, const char *what) {
     agent.answer.Error(status, message);
 }
 
-bool OpenDevice(Agent &agent, uint32_t index, uint32_t type, DeviceScope *scope) {
+void PrintData(Answer &answer, const uint8_t *data, size_t size) {
+    size_t width = answer.framed ? 32 : 16;
+    for (size_t at = 0; at < size; at += width) {
+        size_t count = size - at < width ? size - at : width;
+        Text<128> line;
+        line.Hex(at, 8).Char(' ');
+        if (answer.framed) {
+            line.Bytes(data + at, count);
+        } else {
+            for (size_t i = 0; i < count; i++)
+                line.Char(' ').Bytes(data + at + i, 1);
+        }
+        answer.Line(line);
+    }
+}
+
+bool ReadBlkInfo(Agent &agent, DeviceHandle *handle, VQ7_BLK_INFO *info) {
+    uint32_t status =
+        agent.devices.Query(handle, IOCTL_VQ7_BLK_GET_INFO, info, sizeof(*info), agent.answer);
+    if (Succeeded(status))
+        return true;
+    AnswerDriverError(agent, status, "the block device can't be asked");
+    return false;
+}
+
+bool RefuseBlock(Agent &agent, const char *name, uint64_t value, const char *unit,
+                 uint32_t block_size) {
+    Text<160> message;
+    message.Str(name).Str(": ").Dec(value).Char(' ').Str(unit);
+    message.Str(" are no multiple of the disk's block size of ").Dec(block_size).Str(" bytes");
+    agent.answer.Error(kBadArgument, message);
+    return false;
+}
+
+void AnswerOpenError(Agent &agent, uint32_t index, uint32_t status) {
     Text<96> message;
-    uint32_t status = agent.devices.Open(index, &scope->handle);
     if (status == kNoDevice) {
         message.Str("no device ").Dec(index);
         message.Str(agent.driver_unloaded ? "; the driver is unloaded" : "; see devices");
-        agent.answer.Error(status, message);
-        return false;
-    }
-    if (!Succeeded(status)) {
+    } else {
         message.Str("device ").Dec(index).Str(" can't be opened");
-        agent.answer.Error(status, message);
+    }
+    agent.answer.Error(status, message);
+}
+
+bool OpenDevice(Agent &agent, uint32_t index, uint32_t type, DeviceScope *scope) {
+    uint32_t status = agent.devices.Open(index, &scope->handle);
+    if (!Succeeded(status)) {
+        AnswerOpenError(agent, index, status);
         return false;
     }
     if (type == 0)
@@ -156,6 +196,7 @@ bool OpenDevice(Agent &agent, uint32_t index, uint32_t type, DeviceScope *scope)
     }
     if (info.virtio_type == type)
         return true;
+    Text<96> message;
     message.Str("device ").Dec(index).Str(" is not a block device");
     agent.answer.Error(kNoDevice, message);
     return false;

@@ -28,6 +28,7 @@ void CommandStats(Agent &agent, Args &args);
 void CommandStatsClear(Agent &agent, Args &args);
 void CommandDriverUnload(Agent &agent, Args &args);
 void CommandDriverLoad(Agent &agent, Args &args);
+void CommandIoctl(Agent &agent, Args &args);
 void CommandCrash(Agent &agent, Args &args);
 void CommandReset(Agent &agent, Args &args);
 void CommandPowerOff(Agent &agent, Args &args);
@@ -55,6 +56,16 @@ bool FinishWithDevice(Agent &agent, Args &args, uint32_t *index);
 bool Finish(Agent &agent, Args &args);
 // Opens the device, and checks its type (0: any) if it is open. False: answered.
 bool OpenDevice(Agent &agent, uint32_t index, uint32_t type, DeviceScope *scope);
+// Answers that the device can't be opened.
+void AnswerOpenError(Agent &agent, uint32_t index, uint32_t status);
+// False: answered.
+bool ReadBlkInfo(Agent &agent, DeviceHandle *handle, VQ7_BLK_INFO *info);
+// Answers that the argument `name`, `value` in `unit`, is no multiple of the block
+// size. False.
+bool RefuseBlock(Agent &agent, const char *name, uint64_t value, const char *unit,
+                 uint32_t block_size);
+// Data lines: 32 bytes each for a program; 16, apart, for a person.
+void PrintData(Answer &answer, const uint8_t *data, size_t size);
 // Answers that the driver failed a request.
 void AnswerDriverError(Agent &agent, uint32_t status, const char *what);
 

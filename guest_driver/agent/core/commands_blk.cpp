@@ -8,7 +8,7 @@
 namespace agent {
 namespace {
 
-constexpr uint64_t kPieceSectors = 2048; // 1 MiB: the longest single transfer
+constexpr uint64_t kPieceSectors = 2048; // 1 MiB: the longest transfer, or else one block
 constexpr uint64_t kPrintedSectors = 128;
 constexpr uint64_t kMaxSegments = 4096; // the driver's limit
 constexpr uint32_t kShownMismatches = 16;
@@ -40,16 +40,25 @@ struct Transfer {
     Agent &agent;
     DeviceScope scope;
     Call *call;
+    uint64_t piece; // sectors of one transfer at most
 
-    explicit Transfer(Agent &owner) : agent(owner), scope(owner.devices), call(nullptr) {}
+    explicit Transfer(Agent &owner) : agent(owner), scope(owner.devices), call(nullptr), piece(0) {}
     ~Transfer() {
         FreeCall(call);
     }
     // False: answered.
     bool Open(const Range &range) {
-        if (!OpenDevice(agent, range.device, kVirtioTypeBlock, &scope))
+        VQ7_BLK_INFO info;
+        if (!OpenDevice(agent, range.device, kVirtioTypeBlock, &scope) ||
+            !ReadBlkInfo(agent, scope.handle, &info))
             return false;
-        uint64_t sectors = range.count < kPieceSectors ? range.count : kPieceSectors;
+        uint64_t block = info.block_size / kSectorSize;
+        if (range.sector % block)
+            return RefuseBlock(agent, "sector", range.sector, "sectors", info.block_size);
+        if (range.count % block)
+            return RefuseBlock(agent, "count", range.count, "sectors", info.block_size);
+        piece = kPieceSectors < block ? block : kPieceSectors;
+        uint64_t sectors = Piece(range, 0);
         call = NewCall(static_cast<size_t>(sectors * kSectorSize));
         if (call)
             return true;
@@ -69,15 +78,14 @@ struct Transfer {
         AnswerDriverError(agent, status, what.CStr());
         return false;
     }
+    uint64_t Piece(const Range &range, uint64_t done) const {
+        uint64_t left = range.count - done;
+        return left < piece ? left : piece;
+    }
     uint64_t *Sector(uint64_t index) {
         return reinterpret_cast<uint64_t *>(call->data + index * kSectorSize);
     }
 };
-
-uint64_t Piece(const Range &range, uint64_t done) {
-    uint64_t left = range.count - done;
-    return left < kPieceSectors ? left : kPieceSectors;
-}
 
 void BusyAfter(Agent &agent, uint64_t done) {
     if (!agent.answer.BusyDue())
@@ -85,22 +93,6 @@ void BusyAfter(Agent &agent, uint64_t done) {
     Text<64> text;
     text.Key("sectors", done);
     agent.answer.Busy(text);
-}
-
-// 32 bytes a line for a program; 16, apart, for a person.
-void PrintData(Answer &answer, const uint8_t *data, size_t size) {
-    size_t width = answer.framed ? 32 : 16;
-    for (size_t at = 0; at < size; at += width) {
-        Text<128> line;
-        line.Hex(at, 8).Char(' ');
-        if (answer.framed) {
-            line.Bytes(data + at, width);
-        } else {
-            for (size_t i = 0; i < width; i++)
-                line.Char(' ').Bytes(data + at + i, 1);
-        }
-        answer.Line(line);
-    }
 }
 
 void AnswerBytes(Agent &agent, uint64_t bytes, uint32_t crc) {
@@ -118,12 +110,8 @@ void CommandBlkInfo(Agent &agent, Args &args) {
         !OpenDevice(agent, index, kVirtioTypeBlock, &scope))
         return;
     VQ7_BLK_INFO info;
-    uint32_t status = agent.devices.Query(scope.handle, IOCTL_VQ7_BLK_GET_INFO, &info, sizeof(info),
-                                          agent.answer);
-    if (!Succeeded(status)) {
-        AnswerDriverError(agent, status, "the block device can't be asked");
+    if (!ReadBlkInfo(agent, scope.handle, &info))
         return;
-    }
     Text<384> values;
     values.Key("capacity", info.capacity).Key("block_size", info.block_size);
     values.Key("seg_max", info.seg_max).Key("size_max", info.size_max);
@@ -157,7 +145,7 @@ void CommandBlkWrite(Agent &agent, Args &args) {
         return;
     uint32_t crc = 0;
     for (uint64_t done = 0; done < range.count;) {
-        uint64_t piece = Piece(range, done);
+        uint64_t piece = transfer.Piece(range, done);
         for (uint64_t i = 0; i < piece; i++)
             PatternFill(transfer.Sector(i), range.seed, range.sector + done + i, range.generation);
         if (!transfer.Run(range, done, piece, IOCTL_VQ7_BLK_WRITE))
@@ -177,7 +165,7 @@ void CommandBlkVerify(Agent &agent, Args &args) {
         return;
     uint64_t bad = 0;
     for (uint64_t done = 0; done < range.count;) {
-        uint64_t piece = Piece(range, done);
+        uint64_t piece = transfer.Piece(range, done);
         // Data of the piece before must not pass for this one's.
         for (uint64_t i = 0; i < piece * kSectorWords; i++)
             transfer.Sector(0)[i] = ~0ull;

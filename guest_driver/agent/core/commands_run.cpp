@@ -18,8 +18,7 @@ void TakeParameters(Args &args, WorkloadParameters *p) {
     static const char *const kPatterns[] = {"random", "sequential", nullptr};
     p->sequential = args.Choice("pattern", kPatterns) == 1;
     p->write_percent = static_cast<uint32_t>(args.Option("write", 50, 0, 100));
-    p->sizes[0] = 4096;
-    p->size_count = 1;
+    p->size_count = 0; // not given
     args.List("sizes", p->sizes, &p->size_count, WorkloadParameters::kMaxSizes, kSectorSize,
               WorkloadParameters::kMaxSize);
     p->depth = static_cast<uint32_t>(args.Option("depth", 1, 1, WorkloadParameters::kMaxDepth));
@@ -32,15 +31,28 @@ void TakeParameters(Args &args, WorkloadParameters *p) {
     p->flush_every = args.Option("flush", 0, 0, UINT64_MAX);
 }
 
-// Fits start and span to the disk. False: answered.
+// Whole blocks only. False: answered.
+bool FitToBlocks(Agent &agent, WorkloadParameters *p, uint32_t block_size) {
+    p->block = block_size / kSectorSize;
+    if (p->size_count == 0) {
+        p->sizes[0] = block_size > 4096 ? block_size : 4096;
+        p->size_count = 1;
+    }
+    for (size_t i = 0; i < p->size_count; i++)
+        if (p->sizes[i] % block_size)
+            return RefuseBlock(agent, "sizes", p->sizes[i], "bytes", block_size);
+    if (p->start % p->block)
+        return RefuseBlock(agent, "start", p->start, "sectors", block_size);
+    if (p->span % p->block)
+        return RefuseBlock(agent, "span", p->span, "sectors", block_size);
+    return true;
+}
+
+// Fits sizes, start and span to the disk. False: answered.
 bool FitToDisk(Agent &agent, DeviceHandle *handle, WorkloadParameters *p) {
     VQ7_BLK_INFO info;
-    uint32_t status =
-        agent.devices.Query(handle, IOCTL_VQ7_BLK_GET_INFO, &info, sizeof(info), agent.answer);
-    if (!Succeeded(status)) {
-        AnswerDriverError(agent, status, "the block device can't be asked");
+    if (!ReadBlkInfo(agent, handle, &info) || !FitToBlocks(agent, p, info.block_size))
         return false;
-    }
     uint64_t largest = 0;
     for (size_t i = 0; i < p->size_count; i++)
         if (p->sizes[i] / kSectorSize > largest)
@@ -51,7 +63,7 @@ bool FitToDisk(Agent &agent, DeviceHandle *handle, WorkloadParameters *p) {
     else if (p->span > info.capacity - p->start)
         wrong = "span passes the end of the disk";
     if (!wrong && p->span == 0)
-        p->span = info.capacity - p->start;
+        p->span = (info.capacity - p->start) / p->block * p->block;
     if (!wrong && p->span < largest)
         wrong = "span is smaller than the largest of sizes";
     if (wrong)

@@ -38,6 +38,21 @@ void SetTransfer(Call *call, uint64_t sector, uint32_t bytes, uint32_t segments)
     call->request.buffer_size = bytes;
 }
 
+// A device may go between the look at the list and its opening.
+static uint32_t OpenStatus(uint32_t status) {
+    switch (status) {
+    case kStatusNoSuchDevice:
+    case kStatusNoSuchFile:
+    case kStatusObjectNameNotFound:
+    case kStatusObjectPathNotFound:
+    case kStatusDeletePending:
+    case kStatusDeviceDoesNotExist:
+        return kNoDevice;
+    default:
+        return status;
+    }
+}
+
 uint32_t Devices::Open(uint32_t index, DeviceHandle **handle) {
     if (index >= platform::DeviceCount())
         return kNoDevice;
@@ -46,7 +61,7 @@ uint32_t Devices::Open(uint32_t index, DeviceHandle **handle) {
         uint32_t status = platform::DeviceOpen(index, &entry.device);
         if (!Succeeded(status)) {
             entry.device = nullptr;
-            return status;
+            return OpenStatus(status);
         }
     }
     entry.in_use = true;
@@ -54,9 +69,29 @@ uint32_t Devices::Open(uint32_t index, DeviceHandle **handle) {
     return kOk;
 }
 
+uint32_t Devices::OpenRaw(uint32_t index, uint32_t access, DeviceHandle **handle) {
+    if (index >= platform::DeviceCount())
+        return kNoDevice;
+    if (raw.lost)
+        return kStatusDeviceBusy;
+    uint32_t status = platform::DeviceOpenHandle(index, access, &raw.device);
+    if (!Succeeded(status)) {
+        raw.device = nullptr;
+        return OpenStatus(status);
+    }
+    raw.in_use = true;
+    *handle = &raw;
+    return kOk;
+}
+
+void Devices::CloseEarly(DeviceHandle *handle) {
+    platform::DeviceClose(handle->device);
+    handle->device = nullptr;
+}
+
 void Devices::Close(DeviceHandle *handle) {
     handle->in_use = false;
-    if (handle->lost)
+    if (handle->lost || !handle->device)
         return;
     platform::DeviceClose(handle->device);
     handle->device = nullptr;

@@ -38,10 +38,16 @@ void FreeCall(Call *call); // null is fine
 
 struct Devices {
     DeviceHandle handles[platform::kMaxDevices];
-    uint32_t lost; // abandoned calls of all devices
+    DeviceHandle raw; // of the command `ioctl`
+    uint32_t lost;    // abandoned calls of all devices
 
     // Status of the platform; kNoDevice: there is no such index now.
     uint32_t Open(uint32_t index, DeviceHandle **handle);
+    // The same through platform::DeviceOpenHandle(). kStatusDeviceBusy: an abandoned
+    // call of an earlier one is still out.
+    uint32_t OpenRaw(uint32_t index, uint32_t access, DeviceHandle **handle);
+    // Closes a raw handle at once, whatever is in flight; Close() is to follow.
+    void CloseEarly(DeviceHandle *handle);
     void Close(DeviceHandle *handle);
     void Submit(DeviceHandle *handle, Call *call, uint32_t code);
     // The next finished call that nobody has abandoned; null: none in time.

@@ -20,6 +20,12 @@ constexpr uint32_t kSequenceReused = 0xE0070007;
 constexpr uint32_t kNotSupported = 0xE0070008;
 constexpr uint32_t kNoMemory = 0xE0070009;
 
+constexpr uint32_t kStatusNoSuchDevice = 0xC000000E;
+constexpr uint32_t kStatusNoSuchFile = 0xC000000F;
+constexpr uint32_t kStatusObjectNameNotFound = 0xC0000034;
+constexpr uint32_t kStatusObjectPathNotFound = 0xC000003A;
+constexpr uint32_t kStatusDeletePending = 0xC0000056;
+constexpr uint32_t kStatusDeviceDoesNotExist = 0xC00000C0;
 constexpr uint32_t kStatusInfoLengthMismatch = 0xC0000004;
 constexpr uint32_t kStatusIoTimeout = 0xC00000B5;
 constexpr uint32_t kStatusNotSupported = 0xC00000BB;

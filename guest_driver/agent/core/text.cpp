@@ -57,6 +57,18 @@ bool ParseNumber(const char *text, size_t size, uint64_t *value) {
     return true;
 }
 
+bool ParseHex(const char *text, size_t size, uint8_t *bytes, size_t capacity) {
+    if (size / 2 > capacity)
+        return false;
+    for (size_t i = 0; i < size; i += 2) {
+        int high = Digit(text[i]), low = Digit(text[i + 1]);
+        if (high > 15 || low > 15)
+            return false;
+        bytes[i / 2] = static_cast<uint8_t>(high << 4 | low);
+    }
+    return true;
+}
+
 Writer &Writer::Char(char c) {
     if (size < capacity)
         data[size++] = c;

@@ -17,6 +17,9 @@ bool Equal(const char *a, const char *b);
 // Parses all `size` characters as a decimal or, after 0x, hexadecimal number.
 // False: empty, another character, or above 2^64 - 1.
 bool ParseNumber(const char *text, size_t size, uint64_t *value);
+// Two hexadecimal digits a byte, in memory order; `size` is even. False: another
+// character, or more than `capacity` bytes.
+bool ParseHex(const char *text, size_t size, uint8_t *bytes, size_t capacity);
 
 struct Writer {
     char *data;

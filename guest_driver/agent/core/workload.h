@@ -27,6 +27,7 @@ struct WorkloadParameters {
     uint64_t seed;
     uint64_t start; // sectors
     uint64_t span;  // sectors; at least the largest size
+    uint64_t block; // sectors of a logical block: sizes, start and span are multiples of it
     bool base;
     uint64_t flush_every; // 0: never
 };

@@ -39,7 +39,8 @@ bool OperationSource::Next(Operation *operation) {
         operation->sector = cursor;
         cursor += operation->count;
     } else {
-        operation->sector = p.start + DrawNumber(p, k, 2) % (p.span - operation->count + 1);
+        uint64_t places = (p.span - operation->count) / p.block + 1;
+        operation->sector = p.start + DrawNumber(p, k, 2) % places * p.block;
     }
     flush_due = p.flush_every && next % p.flush_every == 0;
     return true;

@@ -32,10 +32,12 @@ void NTAPI AgentThread(PVOID) {
 
 // There is no unload routine: the agent stays as long as the system.
 extern "C" NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT, PUNICODE_STRING) {
-    RequestsInit();
+    NTSTATUS status = RequestsInit();
+    if (!NT_SUCCESS(status))
+        return status;
     HANDLE thread;
-    NTSTATUS status = PsCreateSystemThread(&thread, THREAD_ALL_ACCESS, nullptr, nullptr, nullptr,
-                                           AgentThread, nullptr);
+    status = PsCreateSystemThread(&thread, THREAD_ALL_ACCESS, nullptr, nullptr, nullptr,
+                                  AgentThread, nullptr);
     if (NT_SUCCESS(status))
         ZwClose(thread);
     return status;

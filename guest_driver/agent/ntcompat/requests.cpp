@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Devices by interface GUID, and asynchronous I/O control requests as IRPs of our
-// own. Completion frees the IRP and hands the request to WaitRequest().
+// Devices by interface GUID, and asynchronous I/O control requests: IRPs of our own,
+// whose completion frees the IRP and hands the request to WaitRequest(); or, where a
+// device was opened by DeviceOpenHandle(), what the I/O manager makes of a handle.
 #include "requests.h"
 
 #include "../platform.h"
@@ -20,6 +21,22 @@ struct Completions {
 
 Completions completions;
 
+// A request through a handle, in its `reserved`. One event serves all of them: each
+// request clears it when it starts, so one looks at the status blocks before waiting.
+struct HandleRequest {
+    LIST_ENTRY links;
+    IO_STATUS_BLOCK io; // STATUS_PENDING: not finished
+};
+
+struct HandleRequests {
+    LIST_ENTRY pending; // the command thread's
+    HANDLE event_handle;
+    PKEVENT event;
+};
+
+HandleRequests handle_requests;
+
+static_assert(sizeof(HandleRequest) <= sizeof(platform::Request::reserved), "fits the request");
 static_assert(sizeof(LIST_ENTRY) <= 2 * sizeof(uint64_t), "links fit reserved[0..1]");
 
 LIST_ENTRY *Links(platform::Request *request) {
@@ -70,6 +87,55 @@ NTSTATUS AttachBuffers(PIRP irp, const platform::Request &request) {
     return STATUS_SUCCESS;
 }
 
+HandleRequest *OfHandle(platform::Request *request) {
+    return reinterpret_cast<HandleRequest *>(request->reserved);
+}
+
+void SubmitToHandle(HANDLE handle, platform::Request *request) {
+    HandleRequest *mine = OfHandle(request);
+    mine->io.Status = STATUS_PENDING;
+    NTSTATUS status =
+        ZwDeviceIoControlFile(handle, handle_requests.event_handle, nullptr, nullptr, &mine->io,
+                              request->code, const_cast<void *>(request->input),
+                              request->input_size, request->buffer, request->buffer_size);
+    // What fails at once leaves the status block alone.
+    if (NT_ERROR(status))
+        Hand(request, status, 0);
+    else
+        InsertTailList(&handle_requests.pending, &mine->links);
+}
+
+// Null: none is finished.
+platform::Request *TakeFromHandles() {
+    PLIST_ENTRY head = &handle_requests.pending;
+    for (PLIST_ENTRY entry = head->Flink; entry != head; entry = entry->Flink) {
+        HandleRequest *mine = CONTAINING_RECORD(entry, HandleRequest, links);
+        NTSTATUS status = *const_cast<volatile NTSTATUS *>(&mine->io.Status);
+        if (status == STATUS_PENDING)
+            continue;
+        RemoveEntryList(entry);
+        auto *request = CONTAINING_RECORD(mine, platform::Request, reserved);
+        request->status = static_cast<uint32_t>(status);
+        request->information =
+            static_cast<uint32_t>(*const_cast<volatile ULONG_PTR *>(&mine->io.Information));
+        return request;
+    }
+    return nullptr;
+}
+
+NTSTATUS MakeEvent() {
+    OBJECT_ATTRIBUTES attributes;
+    InitializeObjectAttributes(&attributes, nullptr, OBJ_KERNEL_HANDLE, nullptr, nullptr);
+    NTSTATUS status = ZwCreateEvent(&handle_requests.event_handle, EVENT_ALL_ACCESS, &attributes,
+                                    SynchronizationEvent, FALSE);
+    PVOID event = nullptr;
+    if (NT_SUCCESS(status))
+        status = ObReferenceObjectByHandle(handle_requests.event_handle, SYNCHRONIZE, nullptr,
+                                           KernelMode, &event, nullptr);
+    handle_requests.event = static_cast<PKEVENT>(event);
+    return status;
+}
+
 // Calls `use` for each interface name until it returns true. Returns how many
 // names there were before that.
 template <typename Use> uint32_t ForEachInterface(Use use) {
@@ -93,36 +159,52 @@ template <typename Use> uint32_t ForEachInterface(Use use) {
 
 } // namespace
 
-void RequestsInit() {
+NTSTATUS RequestsInit() {
     InitializeListHead(&completions.list);
     KeInitializeSpinLock(&completions.lock);
     KeInitializeSemaphore(&completions.count, 0, MAXLONG);
+    InitializeListHead(&handle_requests.pending);
+    return MakeEvent();
 }
 
 namespace platform {
 
 struct Device {
+    HANDLE handle; // null: the two below
     PFILE_OBJECT file;
     PDEVICE_OBJECT device; // kept by the file object
 };
 
-uint32_t DeviceCount() {
-    return ForEachInterface([](uint32_t, PWSTR) { return false; });
+namespace {
+
+NTSTATUS OpenByHandle(PUNICODE_STRING path, uint32_t access, HANDLE *handle) {
+    OBJECT_ATTRIBUTES attributes;
+    IO_STATUS_BLOCK io{};
+    // What a program that asks for nothing gets.
+    ACCESS_MASK wanted = SYNCHRONIZE | FILE_READ_ATTRIBUTES;
+    wanted |= access & kAccessRead ? FILE_READ_DATA : 0;
+    wanted |= access & kAccessWrite ? FILE_WRITE_DATA : 0;
+    InitializeObjectAttributes(&attributes, path, OBJ_KERNEL_HANDLE | OBJ_CASE_INSENSITIVE, nullptr,
+                               nullptr);
+    return ZwCreateFile(handle, wanted, &attributes, &io, nullptr, FILE_ATTRIBUTE_NORMAL,
+                        FILE_SHARE_READ | FILE_SHARE_WRITE, FILE_OPEN, FILE_NON_DIRECTORY_FILE,
+                        nullptr, 0);
 }
 
-uint32_t DeviceOpen(uint32_t index, Device **device) {
+// Opens device `index` by `open`, which gets its name and what to fill in.
+template <typename Open> uint32_t OpenBy(uint32_t index, Device **device, Open open) {
     Device *opened =
         static_cast<Device *>(ExAllocatePoolWithTag(NonPagedPool, sizeof(Device), kTag));
     if (!opened)
         return static_cast<uint32_t>(STATUS_INSUFFICIENT_RESOURCES);
+    RtlZeroMemory(opened, sizeof(*opened));
     NTSTATUS status = STATUS_NO_SUCH_DEVICE;
     ForEachInterface([&](uint32_t i, PWSTR name) {
         if (i != index)
             return false;
         UNICODE_STRING path;
         RtlInitUnicodeString(&path, name);
-        status = IoGetDeviceObjectPointer(&path, FILE_READ_DATA | FILE_WRITE_DATA, &opened->file,
-                                          &opened->device);
+        status = open(&path, opened);
         return true;
     });
     if (!NT_SUCCESS(status)) {
@@ -133,12 +215,38 @@ uint32_t DeviceOpen(uint32_t index, Device **device) {
     return 0;
 }
 
+} // namespace
+
+uint32_t DeviceCount() {
+    return ForEachInterface([](uint32_t, PWSTR) { return false; });
+}
+
+uint32_t DeviceOpen(uint32_t index, Device **device) {
+    return OpenBy(index, device, [](PUNICODE_STRING path, Device *opened) {
+        return IoGetDeviceObjectPointer(path, FILE_READ_DATA | FILE_WRITE_DATA, &opened->file,
+                                        &opened->device);
+    });
+}
+
+uint32_t DeviceOpenHandle(uint32_t index, uint32_t access, Device **device) {
+    return OpenBy(index, device, [access](PUNICODE_STRING path, Device *opened) {
+        return OpenByHandle(path, access, &opened->handle);
+    });
+}
+
 void DeviceClose(Device *device) {
-    ObDereferenceObject(device->file);
+    if (device->handle)
+        ZwClose(device->handle);
+    else
+        ObDereferenceObject(device->file);
     ExFreePoolWithTag(device, kTag);
 }
 
 void SubmitRequest(Device *device, Request *request) {
+    if (device->handle) {
+        SubmitToHandle(device->handle, request);
+        return;
+    }
     PIRP irp = IoAllocateIrp(device->device->StackSize, FALSE);
     if (!irp) {
         Hand(request, STATUS_INSUFFICIENT_RESOURCES, 0);
@@ -166,12 +274,20 @@ void SubmitRequest(Device *device, Request *request) {
 Request *WaitRequest(uint32_t timeout_ms) {
     LARGE_INTEGER timeout;
     timeout.QuadPart = -static_cast<LONGLONG>(timeout_ms) * 10000;
-    NTSTATUS status =
-        KeWaitForSingleObject(&completions.count, Executive, KernelMode, FALSE, &timeout);
-    if (status != STATUS_SUCCESS)
-        return nullptr;
-    LIST_ENTRY *links = ExInterlockedRemoveHeadList(&completions.list, &completions.lock);
-    return CONTAINING_RECORD(links, Request, reserved);
+    PVOID objects[] = {&completions.count, handle_requests.event};
+    for (;;) {
+        if (Request *request = TakeFromHandles())
+            return request;
+        NTSTATUS status = KeWaitForMultipleObjects(2, objects, WaitAny, Executive, KernelMode,
+                                                   FALSE, &timeout, nullptr);
+        if (status == STATUS_WAIT_0) {
+            LIST_ENTRY *links = ExInterlockedRemoveHeadList(&completions.list, &completions.lock);
+            return CONTAINING_RECORD(links, Request, reserved);
+        }
+        if (status != STATUS_WAIT_1)
+            return nullptr;
+        // One through a handle, or one that was taken already: it is soon looked at again.
+    }
 }
 
 } // namespace platform

@@ -2,9 +2,9 @@
 #ifndef VQ7_AGENT_REQUESTS_H_
 #define VQ7_AGENT_REQUESTS_H_
 
-#include <ntddk.h>
+#include <ntifs.h>
 
 // Before the first request. PASSIVE_LEVEL.
-void RequestsInit();
+NTSTATUS RequestsInit();
 
 #endif // VQ7_AGENT_REQUESTS_H_

@@ -31,20 +31,50 @@ template <typename Use> uint32_t ForEachInterface(Use use) {
     if (set == INVALID_HANDLE_VALUE)
         return 0;
     uint32_t index = 0;
-    for (; index < platform::kMaxDevices; index++) {
+    for (DWORD i = 0; index < platform::kMaxDevices; i++) {
         SP_DEVICE_INTERFACE_DATA interface_data = {};
         interface_data.cbSize = sizeof(interface_data);
-        if (!SetupDiEnumDeviceInterfaces(set, nullptr, &kInterface, index, &interface_data))
+        if (!SetupDiEnumDeviceInterfaces(set, nullptr, &kInterface, i, &interface_data))
             break;
+        // A present device that is disabled, or whose driver is gone, keeps its
+        // interfaces in the list.
+        if (!(interface_data.Flags & SPINT_ACTIVE))
+            continue;
         Detail detail;
         detail.data.cbSize = sizeof(detail.data);
         bool named = SetupDiGetDeviceInterfaceDetailW(set, &interface_data, &detail.data,
                                                       sizeof(detail), nullptr, nullptr) != FALSE;
         if (use(index, named ? detail.data.DevicePath : nullptr))
             break;
+        index++;
     }
     SetupDiDestroyDeviceInfoList(set);
     return index;
+}
+
+// A device is its handle.
+uint32_t OpenWith(uint32_t index, DWORD access, platform::Device **device) {
+    uint32_t status = kStatusNoSuchDevice;
+    ForEachInterface([&](uint32_t i, const WCHAR *path) {
+        if (i != index)
+            return false;
+        HANDLE handle = path ? CreateFileW(path, access, FILE_SHARE_READ | FILE_SHARE_WRITE,
+                                           nullptr, OPEN_EXISTING, FILE_FLAG_OVERLAPPED, nullptr)
+                             : INVALID_HANDLE_VALUE;
+        if (handle == INVALID_HANDLE_VALUE) {
+            status = LastNtStatus();
+            return true;
+        }
+        if (!CreateIoCompletionPort(handle, completions, 0, 0)) {
+            status = LastNtStatus();
+            CloseHandle(handle);
+            return true;
+        }
+        status = 0;
+        *device = reinterpret_cast<platform::Device *>(handle);
+        return true;
+    });
+    return status;
 }
 
 } // namespace
@@ -69,30 +99,13 @@ uint32_t DeviceCount() {
     return ForEachInterface([](uint32_t, const WCHAR *) { return false; });
 }
 
-// A device is its handle.
 uint32_t DeviceOpen(uint32_t index, Device **device) {
-    uint32_t status = kStatusNoSuchDevice;
-    ForEachInterface([&](uint32_t i, const WCHAR *path) {
-        if (i != index)
-            return false;
-        HANDLE handle = path ? CreateFileW(path, GENERIC_READ | GENERIC_WRITE,
-                                           FILE_SHARE_READ | FILE_SHARE_WRITE, nullptr,
-                                           OPEN_EXISTING, FILE_FLAG_OVERLAPPED, nullptr)
-                             : INVALID_HANDLE_VALUE;
-        if (handle == INVALID_HANDLE_VALUE) {
-            status = LastNtStatus();
-            return true;
-        }
-        if (!CreateIoCompletionPort(handle, completions, 0, 0)) {
-            status = LastNtStatus();
-            CloseHandle(handle);
-            return true;
-        }
-        status = 0;
-        *device = reinterpret_cast<Device *>(handle);
-        return true;
-    });
-    return status;
+    return OpenWith(index, GENERIC_READ | GENERIC_WRITE, device);
+}
+
+uint32_t DeviceOpenHandle(uint32_t index, uint32_t access, Device **device) {
+    DWORD wanted = access & kAccessRead ? GENERIC_READ : 0;
+    return OpenWith(index, wanted | (access & kAccessWrite ? GENERIC_WRITE : 0), device);
 }
 
 void DeviceClose(Device *device) {
