@@ -23,6 +23,15 @@ def test_sound_guest_passes(cli):
     assert verdicts(cli) == {"pass"}
 
 
+def test_the_long_set_has_more_configurations(cli):
+    """`on("one", nightly="transports")`: the others only there, and none twice."""
+    chosen = ("run", "--collect-only", "-k", "test_interrupts_not_ours")
+    names = [{line for line in cli(*chosen, *marks).stdout.splitlines() if "::" in line}
+             for marks in ((), ("-m", "nightly"))]
+    assert ["pc-modern" in name for name in names[0]] == [True]
+    assert ["pc-legacy" in name for name in names[1]] == [True]
+
+
 @pytest.mark.parametrize("fault, tests, verdict", [
     ("lost_write", "test_random", "fail"),
     ("wrong_data", "test_host_reads_what_the_guest_wrote", "fail"),

@@ -69,13 +69,13 @@ def refuses(vm, block):
     vm.expected.check()
 
 
-@pytest.mark.on("transports", options=("block=4096", "sectors=32768"))
+@pytest.mark.on("one", nightly="transports", options=("block=4096", "sectors=32768"))
 def test_blocks_of_4096(vm):
     works(vm, 4096)
     refuses(vm, 4096)
 
 
-@pytest.mark.on("one", options=("block=65536", "sectors=32768"))
+@pytest.mark.on("one", nightly="transports", options=("block=65536", "sectors=32768"))
 def test_blocks_of_65536(vm):
     works(vm, 65536)
     refuses(vm, 65536)
@@ -95,16 +95,10 @@ def test_blocks_of_512(vm):
     vm.expected.check()
 
 
+@pytest.mark.nightly
 @pytest.mark.on("one", options=("block=4096", "sectors=8203"))
 def test_disk_that_ends_within_a_block(vm):
     """8203 sectors are 1025 blocks and three sectors more."""
     capacity = vm.console.command("blk info").num("capacity")
     assert capacity in (8200, 8203)         # QEMU may leave the rest out itself
     run(vm, Workload(block=4096, sizes=(4096,), ops=300, seed=3, depth=8))
-
-
-@pytest.mark.nightly
-@pytest.mark.on("transports", options=("block=65536", "sectors=32768"))
-def test_blocks_of_65536_everywhere(vm):
-    works(vm, 65536)
-    refuses(vm, 65536)

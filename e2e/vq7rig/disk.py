@@ -87,6 +87,10 @@ class Expected:
         self.seed[at + load.start] = load.seed
         self.generation[at + load.start] = last[at]
 
+    def lost(self, start):
+        """From `start` on there are zeros: the disk was shorter for a while."""
+        self.known[start:] = False
+
     def host_writes(self, start, count, seed, generation):
         """The host puts the pattern on the image; expected from now on."""
         self.disk.write(start, pattern.content(seed, start, count, generation))

@@ -34,7 +34,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    for marker in ("on(group, **changes): configurations of matrix.toml the test runs on",
+    for marker in ("on(group, nightly=group, **changes): configurations of matrix.toml the test "
+                   "runs on, and those it runs on in the long set as well",
                    "fresh: the test gets a machine of its own",
                    "smoke: in the short set", "nightly: only in the long set"):
         config.addinivalue_line("markers", marker)
@@ -45,8 +46,13 @@ def pytest_configure(config):
 def pytest_generate_tests(metafunc):
     marker = metafunc.definition.get_closest_marker("on")
     if marker and "config" in metafunc.fixturenames:
-        chosen = [c.but(**marker.kwargs) for c in machine.configs(*marker.args)]
-        metafunc.parametrize("config", chosen, ids=lambda c: c.name)
+        changes = dict(marker.kwargs)
+        wider = changes.pop("nightly", None)
+        chosen = [c.but(**changes) for c in machine.configs(*marker.args)]
+        more = [c.but(**changes) for c in machine.configs(wider)] if wider else []
+        metafunc.parametrize("config", [pytest.param(c, id=c.name) for c in chosen] + [
+            pytest.param(c, id=c.name, marks=pytest.mark.nightly)
+            for c in more if c not in chosen])
 
 
 def pytest_collection_modifyitems(items):

@@ -36,7 +36,10 @@
 /* out: VQ7_BLK_INFO */
 #define IOCTL_VQ7_BLK_GET_INFO VQ7_CTL(16, METHOD_BUFFERED, FILE_READ_ACCESS)
 /* in: VQ7_BLK_TRANSFER; direct output buffer: the data, a multiple of block_size
- * bytes, as is the place on the disk. Information: bytes transferred.
+ * bytes, as is the place on the disk. Information: bytes transferred. What is more
+ * than one virtio request can take (max_transfer, max_segments) is sent in parts, in
+ * order; the first part that fails gives the status, no further one is sent then, and
+ * each of the others that were sent is done whole or not at all.
  * STATUS_INVALID_PARAMETER   length 0, length or place no multiple of block_size,
  *                            sector + length past 2^64, segments > 4096 or more
  *                            than bytes, reserved not 0

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: MIT
+"""Errors of chosen sectors, by QEMU's blkdebug filter between the device and its disk.
+
+QEMU takes another node for a running device's `drive` since 6.2.
+"""
+
+import contextlib
+import itertools
+
+from .errors import RigError
+from .options import ALIAS
+
+EIO = 5
+_numbers = itertools.count(1)
+
+
+def _top_node(vm):
+    """Name of the node that the disk's device has."""
+    for entry in vm.qmp("query-block"):
+        if entry.get("qdev", "").startswith(f"/machine/peripheral/{ALIAS}0") and \
+                "inserted" in entry:
+            return entry["qdev"], entry["inserted"]["node-name"]
+    raise RigError(f"QEMU has no disk {ALIAS}0 in this machine")
+
+
+@contextlib.contextmanager
+def bad_sectors(vm, *rules):
+    """Within this, requests that touch these sectors fail as a whole. A rule is
+    (sector, "read" or "write"). A machine with `request-merging=off` is wanted: else
+    QEMU makes one of neighbours that come together."""
+    device, top = _top_node(vm)
+    name = f"vq7-bad-{next(_numbers)}"
+    vm.qmp("blockdev-add", **{
+        "driver": "blkdebug", "node-name": name, "image": top,
+        "inject-error": [{"event": "none", "iotype": kind, "sector": sector, "errno": EIO,
+                          "once": False} for sector, kind in rules]})
+    vm.qmp("qom-set", path=device, property="drive", value=name)
+    yield
+    vm.qmp("qom-set", path=device, property="drive", value=top)
+    vm.qmp("blockdev-del", **{"node-name": name})
