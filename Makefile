@@ -10,7 +10,7 @@ QUIET := ci/quiet.sh
 
 .PHONY: help e2e test guest guest-x64 guest-x86 unit coverage check format rig-test smoke clean \
 	vm-modern vm-legacy vm-transitional nightly nightly-e2e setup-build setup-rig setup-check \
-	bench bench-compare FORCE
+	hostile hostile-test bench bench-compare FORCE
 
 help:
 	@echo 'VQ7: virtio for Windows 7, and the rig that proves it'
@@ -48,6 +48,17 @@ guest-x64 guest-x86: guest-%: setup-build
 		-DCMAKE_TOOLCHAIN_FILE="$(CURDIR)/guest_driver/cmake/$*.cmake" \
 		-DCMAKE_BUILD_TYPE=None -DVQ7_OUT="$(CURDIR)/build/guest/$*"
 	@$(QUIET) guest-$* cmake --build build/guest/$*/obj
+
+# ---- the vhost-user back end, and its own tests ----------------------------------
+
+hostile: setup-build
+	@$(QUIET) hostile cmake -S e2e/hostile -B build/hostile/obj -G Ninja \
+		-DVQ7_OUT="$(CURDIR)/build/hostile"
+	@$(QUIET) hostile cmake --build build/hostile/obj --target vq7-hostile
+
+hostile-test: hostile
+	@$(QUIET) hostile-test cmake --build build/hostile/obj
+	@ctest --test-dir build/hostile/obj --output-on-failure
 
 # ---- host tests ----------------------------------------------------------------
 
@@ -94,18 +105,18 @@ check: setup-check
 format: setup-check
 	@ci/check.sh --fix
 
-rig-test: setup-rig
+rig-test: setup-rig hostile
 	@cd e2e && $(PYTHON) -m pytest -q rig_tests
 
 # ---- end to end ----------------------------------------------------------------
 
-e2e: setup-rig guest
+e2e: setup-rig guest hostile
 	@$(RIG) run $(E2E_ARGS)
 
-smoke: setup-rig guest
+smoke: setup-rig guest hostile
 	@$(RIG) run -m smoke $(E2E_ARGS)
 
-nightly-e2e: setup-rig guest
+nightly-e2e: setup-rig guest hostile
 	@$(RIG) run -m "nightly or not nightly" $(E2E_ARGS)
 
 nightly: setup-build setup-rig setup-check
@@ -124,6 +135,7 @@ test:
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory coverage
 	@$(MAKE) --no-print-directory guest
+	@$(MAKE) --no-print-directory hostile-test
 	@$(MAKE) --no-print-directory rig-test
 	@$(MAKE) --no-print-directory smoke
 

@@ -34,6 +34,10 @@ def parse(option):
     return name, value
 
 
+def _not_xml(name):
+    return name in NOT_XML or name.startswith(BACKEND)
+
+
 def get(options, wanted, otherwise=None):
     """The value of an option, the last one if it is given twice."""
     for option in reversed(options):
@@ -47,7 +51,7 @@ def apply(root, options):
     """Edit a domain. Those that multiply disks come last, so that all disks are alike."""
     pairs = [parse(option) for option in options]
     for name, value in pairs:
-        if name not in OPTIONS and name not in NOT_XML and name not in LAST:
+        if name not in OPTIONS and name not in LAST and not _not_xml(name):
             set_property(root, name, value)
     for table in (OPTIONS, LAST):
         for name, value in pairs:
@@ -143,6 +147,27 @@ def _place(root, value):
     address.set("slot", "0x00" if value == "root-port" else "0x03")
 
 
+def _backend(root, _value):
+    """The disk is our own vhost-user device (e2e/hostile); for that the guest's memory is
+    shared. What libvirt knows of disks it refuses here, so it goes to QEMU as it is."""
+    disk, driver = disk_of(root), disk_of(root).find("driver")
+    memory = ET.SubElement(root, "memoryBacking")
+    ET.SubElement(memory, "source", {"type": "memfd"})
+    ET.SubElement(memory, "access", {"mode": "shared"})
+    set_property(root, "event_idx", driver.get("event_idx"))
+    set_property(root, "queue-size", driver.get("queue_size"))
+    driver.attrib.clear()
+    driver.attrib.update({"name": "qemu", "type": "raw"})
+    disk.set("type", "vhostuser")
+    source = disk.find("source")
+    image = source.attrib.pop("file")
+    source.attrib.update({"type": "unix", "path": image.replace("disk.img", "blk.sock")})
+    ET.SubElement(source, "reconnect", {"enabled": "yes", "timeout": "1"})
+    for name in ("serial", "readonly", "blockio"):
+        for each in disk.findall(name):
+            disk.remove(each)
+
+
 # --- more disks ----------------------------------------------------------------------
 
 def _target(number):
@@ -158,6 +183,8 @@ def _target(number):
 def _disks(root, value):
     """Copies of the first disk, with an image each, wherever libvirt puts them."""
     devices, first = root.find("devices"), disk_of(root)
+    if first.find("source").get("file") is None:
+        raise UsageError("option disks: a vhost-user back end has one disk")
     override = root.find(f"{Q}override")
     front = override.find(f"{Q}device[@alias='{ALIAS}0']")
     at = list(devices).index(first)
@@ -177,8 +204,11 @@ def _disks(root, value):
 
 
 OPTIONS = {"type": _type, "memory": _memory, "cpus": _cpus, "iommu": _iommu,
-           "big-bar": _big_bar, "block": _block, "serial": _serial, "place": _place}
+           "big-bar": _big_bar, "block": _block, "serial": _serial, "place": _place,
+           "backend": _backend}
 LAST = {"disks": _disks}
 NOT_XML = ("sectors",)          # of the image, in 512 bytes
+BACKEND = "backend."            # and a property of the vhost-user back end's device
 NUMBERS = ("memory", "cpus", "big-bar", "block", "disks", "sectors")
-CHOICES = {"iommu": ("intel", "virtio"), "place": ("bridge", "root-port", "function")}
+CHOICES = {"backend": ("vhost-user",), "iommu": ("intel", "virtio"),
+           "place": ("bridge", "root-port", "function")}

@@ -259,6 +259,8 @@ def vm(request, pool, artefacts, config):
     log.info("%s: machine %s (%s)", request.node.nodeid, machine_.name, machine_.folder)
     yield machine_
     _keep(machine_, artefacts)
+    if machine_.backend is not None:
+        machine_.backend.check()
     if fresh:
         pool.release()
 
@@ -281,7 +283,8 @@ def _keep(machine_, folder):
         machine_.console.stop_copy()
         if not (folder / "console.log").exists():
             _copy(machine_.folder / "console.log", folder / "console.log")
-    _copy(machine_.folder / "domain.xml", folder / "domain.xml")
+    for name in ("domain.xml", "backend.log"):
+        _copy(machine_.folder / name, folder / name)
     _copy(machine_.run / "debug.log", folder / "debug.log")
     _copy(machine_.host.log_of(machine_.name), folder / "qemu.log")
 

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 
-from . import diagnose
+from . import backend, diagnose
 from .channel import FaultInjector, SocketChannel
 from .console import Console
 from .disk import Disk, Expected
@@ -49,7 +49,7 @@ class VM:
         for number in range(1, int(config.option("disks", 1))):
             self.disks.append(Disk(self.run / f"disk{number}.img", EXTRA_SECTORS))
         self.all_expected = []          # of each disk
-        self.dom = self.console = self.faults = None
+        self.dom = self.console = self.faults = self.backend = None
         self.boot_ms = None
         self.serial = None
 
@@ -103,6 +103,7 @@ class VM:
         xml = domain_xml(self.config, self.name, self.guest, self.run, self.host.accel or "qemu")
         (self.folder / "domain.xml").write_text(xml)
         try:
+            self._start_backend()
             self._began = time.monotonic()
             self.dom = self.host.create(xml)
             self.faults = FaultInjector(SocketChannel.connect(str(self.run / "console.sock")))
@@ -112,6 +113,12 @@ class VM:
             raise
         self.state = PAUSED
         return self
+
+    def _start_backend(self):
+        if self.config.option("backend"):
+            self.backend = backend.Backend(self.run, self.disk.path, self.folder / "backend.log",
+                                           backend.properties(self.config))
+            self.backend.start()
 
     def boot(self):
         """Let it run and wait for the prompt. Raises Hang, GuestCrash, RigError."""
@@ -135,6 +142,8 @@ class VM:
 
     def _explained(self, bad):
         """Add what QEMU says when it was QEMU that failed, else the kernel's own log."""
+        if self.backend is not None:
+            self.backend.check()
         if isinstance(bad, GuestCrash) and bad.code is None and not self.active():
             log = self.host.log_of(self.name)
             last = log.read_text(errors="replace").splitlines()[-3:] if log else []
@@ -175,11 +184,15 @@ class VM:
 
     def destroy(self):
         """End it and remove what it used; keeps the logs. May be called at any time."""
-        if self.dom is not None:
-            try:
-                self.host.destroy(self.dom)
-            finally:
-                self.dom = None
+        with contextlib.ExitStack() as steps:       # each is done, whatever another one raises
+            steps.callback(self._forget)
+            if self.backend is not None:
+                steps.callback(self.backend.stop)   # after QEMU, whose disk it is
+            if self.dom is not None:
+                dom, self.dom = self.dom, None
+                steps.callback(self.host.destroy, dom)
+
+    def _forget(self):
         if self.console is not None:
             self.console.close()
             self.console = None

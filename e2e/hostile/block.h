@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// virtio-blk (Virtio 1.2, 5.2), its data in a file.
+#pragma once
+
+#include "device.h"
+
+namespace hostile {
+
+class Block : public Device {
+  public:
+    // The capacity is the file's. Throws Error when it can't be opened.
+    explicit Block(const std::string &file);
+
+    std::string_view name() const override {
+        return "blk";
+    }
+    unsigned queues() const override {
+        return unsigned(properties_.queues);
+    }
+    uint64_t features() const override;
+    void negotiated(uint64_t features) override {
+        negotiated_ = features;
+    }
+    std::vector<uint8_t> config() const override;
+    bool writeConfig(uint32_t offset, const std::vector<uint8_t> &bytes) override;
+    const std::vector<std::string_view> &kinds() const override;
+    std::string_view kindOf(const Chain &chain, const GuestMemory &memory) const override;
+    Answer perform(const Chain &chain, const GuestMemory &memory) override;
+    void writeStatus(const Chain &chain, const GuestMemory &memory, uint8_t status) override;
+    bool set(const std::string &name, const std::string &value) override;
+    Words properties() const override;
+    std::map<std::string, uint64_t> counters() const override {
+        return counters_;
+    }
+
+    // What `set` sets. A value of 0 takes the feature away where there is one.
+    struct Properties {
+        uint64_t capacity = 0; // sectors
+        uint64_t sizeMax = 0;
+        uint64_t segMax = 126;
+        uint64_t blkSize = 512;
+        uint64_t queues = 1;
+        uint64_t readOnly = 0;
+        uint64_t flush = 1;
+        uint64_t configWce = 0;
+        uint64_t without = 0; // feature bits that are not offered
+    };
+
+  private:
+    struct Header {
+        uint32_t type;
+        uint32_t reserved;
+        uint64_t sector;
+    };
+    struct Request;
+
+    Header headerOf(const Chain &chain, const GuestMemory &memory) const;
+    bool withinLimits(const Request &request);
+    bool inRange(const Request &request) const;
+    bool transfer(const Request &request, bool read);
+    bool flushFile();
+    bool answerId(const Request &request);
+    uint8_t statusOf(const Request &request);
+
+    Fd file_;
+    Properties properties_;
+    std::string serial_ = "VQ7-DISK-0";
+    uint8_t writeback_ = 1;
+    uint64_t negotiated_ = 0;
+    std::map<std::string, uint64_t> counters_;
+};
+
+} // namespace hostile

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: MIT
+#include "queue.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include <poll.h>
+
+#include "message.h"
+
+namespace hostile {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr uint32_t MaxSize = 32768; // 2.7: the largest there is
+constexpr milliseconds PollEvery{1};
+constexpr auto Never = Loop::Clock::time_point::max();
+
+void signal(const Fd &event) {
+    uint64_t one = 1;
+
+    // A full counter already says what this would say.
+    if (event && write(event.get(), &one, sizeof(one)) < 0 && errno != EAGAIN) {
+        systemError("can't signal the front end");
+    }
+}
+
+// Takes what an event descriptor holds, without waiting for it.
+bool drain(const Fd &event) {
+    pollfd ready{event.get(), POLLIN, 0};
+    uint64_t count;
+
+    return poll(&ready, 1, 0) == 1 && read(event.get(), &count, sizeof(count)) > 0;
+}
+
+} // namespace
+
+Queue::~Queue() {
+    abandon();
+}
+
+void Queue::setFeatures(bool eventIdx, bool indirect) {
+    eventIdx_ = eventIdx;
+    indirect_ = indirect;
+}
+
+void Queue::setSize(uint32_t size) {
+    if (size == 0 || size > MaxSize || (size & (size - 1)) != 0) {
+        throw ProtocolError("queue " + std::to_string(index_) + " of size " + std::to_string(size));
+    }
+    size_ = uint16_t(size);
+}
+
+void Queue::setAddresses(const VringAddress &addresses) {
+    addresses_ = addresses;
+    if (ring_ != nullptr) {
+        ring_->moveTo(resolve());
+    }
+}
+
+void Queue::setBase(uint32_t base) {
+    base_ = uint16_t(base);
+}
+
+RingParts Queue::resolve() const {
+    const GuestMemory &memory = around_.memory;
+    RingParts parts;
+
+    parts.size = size_;
+    parts.eventIdx = eventIdx_;
+    parts.indirect = indirect_;
+    parts.descriptors = memory.atUser(addresses_.descriptor, descriptorBytes(size_));
+    parts.available = memory.atUser(addresses_.available, availableBytes(size_));
+    parts.used = memory.atUser(addresses_.used, usedBytes(size_));
+    if (size_ == 0 || parts.descriptors == nullptr || parts.available == nullptr ||
+        parts.used == nullptr || addresses_.descriptor % 16 != 0 || addresses_.available % 2 != 0 ||
+        addresses_.used % 4 != 0) {
+        throw RingError("the ring isn't in the guest's memory, or not aligned");
+    }
+    return parts;
+}
+
+void Queue::setKick(Fd kick) {
+    close();
+    kick_ = std::move(kick);
+    if (kick_) {
+        around_.loop.watch(kick_.get(), [this] {
+            if (drain(kick_)) {
+                guarded(&Queue::kicked);
+            }
+        });
+    } else {
+        watchByTime();
+    }
+}
+
+void Queue::watchByTime() {
+    pollTimer_ = around_.loop.at(Loop::Clock::now() + PollEvery, [this] {
+        watchByTime();
+        guarded(&Queue::serve);
+    });
+}
+
+void Queue::close() {
+    if (kick_) {
+        around_.loop.forget(kick_.get());
+        kick_.reset();
+    }
+    around_.loop.cancel(pollTimer_);
+}
+
+void Queue::setEnabled(bool enabled) {
+    enabled_ = enabled;
+    if (ring_ != nullptr) {
+        guarded(&Queue::serve);
+    }
+}
+
+void Queue::memoryChanged() {
+    if (ring_ != nullptr) {
+        ring_->moveTo(resolve());
+    }
+}
+
+void Queue::kicked() {
+    around_.counters.kicks++;
+    serve();
+}
+
+void Queue::start() {
+    ring_ = std::make_unique<Ring>(resolve(), around_.memory, base_);
+    around_.counters.starts++;
+    std::vector<uint16_t> again = inflight_.recover(ring_->usedIndex());
+    // What was taken is used or in flight. A front end that has lost its connection doesn't
+    // know better, and begins where the used ring ends.
+    if (inflight_) {
+        ring_->readFrom(uint16_t(ring_->usedIndex() + again.size()));
+    }
+    for (uint16_t head : again) {
+        around_.counters.resubmitted++;
+        take(ring_->chainAt(head));
+    }
+}
+
+void Queue::serve() {
+    if (broken_ || !enabled_) {
+        return;
+    }
+    if (ring_ == nullptr) {
+        start();
+    }
+    serveSome();
+    interrupt();
+    arm();
+}
+
+// At most a ring's worth, so that a busy guest can't keep others from being heard.
+void Queue::serveSome() {
+    uint32_t budget = ring_->size();
+
+    do {
+        while (auto chain = ring_->pop()) {
+            take(std::move(*chain));
+            if (--budget == 0) {
+                around_.loop.cancel(againTimer_);
+                againTimer_ =
+                    around_.loop.at(Loop::Clock::now(), [this] { guarded(&Queue::serve); });
+                return;
+            }
+        }
+    } while (ring_->askForKick());
+}
+
+void Queue::take(Chain chain) {
+    std::string_view kind = around_.device.kindOf(chain, around_.memory);
+    Request request{std::move(chain), around_.behaviour.decide(kind), {}, {}};
+
+    around_.counters.requests++;
+    around_.counters.kinds[std::string(kind)]++;
+    inflight_.taken(request.chain.head);
+    apply(request.hits, Moment::Arrival, request.plan);
+    if (!request.plan.hold && request.plan.delay.count() == 0) {
+        answer(request);
+        return;
+    }
+    request.due = request.plan.hold ? Never : Loop::Clock::now() + request.plan.delay;
+    requests_.push_back(std::move(request));
+}
+
+void Queue::answer(Request &request) {
+    Device &device = around_.device;
+    Plan &plan = request.plan;
+    Answer right = device.perform(request.chain, around_.memory);
+
+    plan.status = right.status;
+    plan.usedId = request.chain.head;
+    plan.usedLength = right.written;
+    plan.writable = uint32_t(bytesOf(request.chain.writable));
+    apply(request.hits, Moment::Completion, plan);
+    if (plan.writeStatus) {
+        device.writeStatus(request.chain, around_.memory, plan.status);
+    }
+    inflight_.finishing(request.chain.head);
+    ring_->push(plan.usedId, plan.usedLength);
+    inflight_.finished(request.chain.head, ring_->usedIndex());
+    around_.counters.completed++;
+    around_.counters.misbehaved += request.hits.empty() ? 0 : 1;
+}
+
+void Queue::answerDue() {
+    auto now = Loop::Clock::now();
+    std::list<Request> due;
+    bool newestFirst = std::any_of(requests_.begin(), requests_.end(), [&](const Request &each) {
+        return each.due <= now && each.plan.order == Order::NewestFirst;
+    });
+
+    for (auto next = requests_.begin(); next != requests_.end();) {
+        auto here = next++;
+        bool reversed = here->plan.order == Order::NewestFirst;
+        if (here->due <= now || (reversed && newestFirst)) {
+            due.splice(reversed ? due.begin() : due.end(), requests_, here);
+        }
+    }
+    for (Request &each : due) {
+        answer(each);
+    }
+    interrupt();
+    arm();
+}
+
+void Queue::answerAll(bool alsoHeld) {
+    for (Request &each : requests_) {
+        if (alsoHeld || each.due != Never) {
+            each.due = Loop::Clock::time_point::min();
+        }
+    }
+    answerDue();
+}
+
+void Queue::arm() {
+    auto next = Never;
+
+    for (const Request &each : requests_) {
+        next = std::min(next, each.due);
+    }
+    around_.loop.cancel(timer_);
+    if (next != Never) {
+        timer_ = around_.loop.at(next, [this] { guarded(&Queue::answerDue); });
+    }
+}
+
+void Queue::interrupt() {
+    uint16_t used = ring_->usedIndex();
+
+    if (ring_->interruptDue()) {
+        around_.counters.calls++;
+        signal(call_);
+    } else if (used != lastUsed_) {
+        around_.counters.suppressed++;
+    }
+    lastUsed_ = used;
+}
+
+uint16_t Queue::stop() {
+    if (ring_ != nullptr) {
+        if (!broken_) {
+            try {
+                answerAll(!inflight_);
+            } catch (const RingError &bad) {
+                broken(bad.what());
+            }
+        }
+        base_ = ring_->nextAvailable();
+    }
+    abandon();
+    return base_;
+}
+
+void Queue::abandon() {
+    close();
+    around_.loop.cancel(timer_);
+    around_.loop.cancel(againTimer_);
+    around_.counters.forgotten += requests_.size();
+    requests_.clear();
+    ring_.reset();
+    broken_ = false;
+}
+
+uint64_t Queue::release(uint64_t most) {
+    uint64_t count = 0;
+
+    for (Request &each : requests_) {
+        if (count < most && each.due == Never) {
+            each.due = Loop::Clock::time_point::min();
+            count++;
+        }
+    }
+    if (count != 0) {
+        guarded(&Queue::answerDue);
+    }
+    return count;
+}
+
+uint64_t Queue::held() const {
+    return uint64_t(std::count_if(requests_.begin(), requests_.end(),
+                                  [](const Request &each) { return each.due == Never; }));
+}
+
+void Queue::guarded(void (Queue::*step)()) {
+    try {
+        (this->*step)();
+    } catch (const RingError &bad) {
+        broken(bad.what());
+    }
+}
+
+void Queue::broken(const std::string &why) {
+    broken_ = true;
+    around_.counters.ring_errors++;
+    around_.counters.last_error = why;
+    fprintf(stderr, "queue %u: %s; it is served no more\n", index_, why.c_str());
+    signal(error_);
+}
+
+} // namespace hostile
