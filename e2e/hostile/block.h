@@ -67,7 +67,8 @@ class Block : public Device {
     std::string serial_ = "VQ7-DISK-0";
     uint8_t writeback_ = 1;
     uint64_t negotiated_ = 0;
-    std::map<std::string, uint64_t> counters_;
+    std::map<std::string, uint64_t> counters_{
+        {"failed", 0}, {"limits_exceeded", 0}, {"most_segments", 0}};
 };
 
 } // namespace hostile

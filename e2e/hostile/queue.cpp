@@ -119,9 +119,16 @@ void Queue::setEnabled(bool enabled) {
 }
 
 void Queue::memoryChanged() {
-    if (ring_ != nullptr) {
-        ring_->moveTo(resolve());
+    if (ring_ == nullptr) {
+        return;
     }
+    try {
+        ring_->moveTo(resolve());
+        mapped_ = true;
+    } catch (const RingError &) {
+        mapped_ = false;
+    }
+    guarded(&Queue::serve);
 }
 
 void Queue::kicked() {
@@ -145,7 +152,7 @@ void Queue::start() {
 }
 
 void Queue::serve() {
-    if (broken_ || !enabled_) {
+    if (broken_ || !enabled_ || !mapped_) {
         return;
     }
     if (ring_ == nullptr) {
@@ -210,6 +217,9 @@ void Queue::answer(Request &request) {
 }
 
 void Queue::answerDue() {
+    if (!mapped_) {
+        return; // `serve` comes back to it
+    }
     auto now = Loop::Clock::now();
     std::list<Request> due;
     bool newestFirst = std::any_of(requests_.begin(), requests_.end(), [&](const Request &each) {
@@ -265,7 +275,7 @@ void Queue::interrupt() {
 
 uint16_t Queue::stop() {
     if (ring_ != nullptr) {
-        if (!broken_) {
+        if (!broken_ && mapped_) {
             try {
                 answerAll(!inflight_);
             } catch (const RingError &bad) {
@@ -286,6 +296,7 @@ void Queue::abandon() {
     requests_.clear();
     ring_.reset();
     broken_ = false;
+    mapped_ = true;
 }
 
 uint64_t Queue::release(uint64_t most) {
@@ -318,6 +329,9 @@ void Queue::guarded(void (Queue::*step)()) {
 
 void Queue::broken(const std::string &why) {
     broken_ = true;
+    around_.counters.forgotten += requests_.size();
+    requests_.clear();
+    around_.loop.cancel(timer_);
     around_.counters.ring_errors++;
     around_.counters.last_error = why;
     fprintf(stderr, "queue %u: %s; it is served no more\n", index_, why.c_str());

@@ -48,7 +48,7 @@ class Queue {
     }
     void setEnabled(bool enabled);
 
-    // The memory table has changed.
+    // The memory table has changed. A ring that isn't in it rests until it is again.
     void memoryChanged();
     // Stops the ring; returns where it would be read on. What is slow is answered now; what
     // is held is left to the front end's record, or, without one, answered, too.
@@ -89,7 +89,7 @@ class Queue {
 
     Surroundings around_;
     unsigned index_;
-    bool enabled_ = false, broken_ = false, eventIdx_ = false, indirect_ = false;
+    bool enabled_ = false, broken_ = false, mapped_ = true, eventIdx_ = false, indirect_ = false;
     uint16_t size_ = 0, base_ = 0;
     VringAddress addresses_{};
     Fd kick_, call_, error_;

@@ -79,6 +79,7 @@ void Session::setMemTable(Message &message) {
                             std::to_string(message.fds.size()) + " files");
     }
     memory_.clear();
+    memoryChanged(); // also where what follows is refused
     for (uint32_t i = 0; i < table.count; i++) {
         memory_.add(message.as<Region>(sizeof(table) + i * sizeof(Region)), message.fds[i]);
     }

@@ -96,6 +96,15 @@ def _cpus(root, value):
     root.find("vcpu").text = value
 
 
+def _boot(root, _value):
+    """No kernel of ours: the firmware starts what is in the first sector of the disk."""
+    system = root.find("os")
+    for name in ("kernel", "initrd", "cmdline"):
+        for each in system.findall(name):
+            system.remove(each)
+    ET.SubElement(system, "boot", {"dev": "hd"})
+
+
 def _iommu(root, value):
     """A live IOMMU, with address translation on the devices' bus (q35 alone has one)."""
     root.find("features").append(ET.fromstring("<ioapic driver='qemu'/>"))
@@ -205,10 +214,10 @@ def _disks(root, value):
 
 OPTIONS = {"type": _type, "memory": _memory, "cpus": _cpus, "iommu": _iommu,
            "big-bar": _big_bar, "block": _block, "serial": _serial, "place": _place,
-           "backend": _backend}
+           "boot": _boot, "backend": _backend}
 LAST = {"disks": _disks}
 NOT_XML = ("sectors",)          # of the image, in 512 bytes
 BACKEND = "backend."            # and a property of the vhost-user back end's device
 NUMBERS = ("memory", "cpus", "big-bar", "block", "disks", "sectors")
-CHOICES = {"backend": ("vhost-user",), "iommu": ("intel", "virtio"),
+CHOICES = {"backend": ("vhost-user",), "boot": ("disk",), "iommu": ("intel", "virtio"),
            "place": ("bridge", "root-port", "function")}

@@ -92,6 +92,30 @@ TEST_F(SessionTest, ManyRegions) {
     EXPECT_EQ(*front->at(status), 0);
 }
 
+// A ring whose memory goes rests, with what it holds, until that is there again.
+TEST_F(SessionTest, MemoryOfTheRingGoes) {
+    start();
+    served.command("misbehave slow value=20 kind=read");
+    front->submit(10, 0, 0, "", 512);
+    front->kick();
+    while (served.counter("pending") != 1) {
+    }
+    EXPECT_EQ(front->tell(Type::SetMemTable, MemoryTable{0, 0}), 0u);
+    front->submit(0, 4, 0, "", 0);
+    front->kick();
+    EXPECT_FALSE(front->called(60));
+    EXPECT_EQ(served.counter("completed"), 0u);
+    front->shareMemory();
+    EXPECT_EQ(front->used(2).size(), 2u);
+    EXPECT_EQ(served.counter("ring_errors"), 0u);
+
+    MemoryTable many{1, 0}; // that says more than it brings
+    EXPECT_EQ(front->tell(Type::SetMemTable, many), 1u);
+    front->shareMemory();
+    EXPECT_EQ(front->request(4, 0, "", 0).status, 0);
+    EXPECT_EQ(front->stopQueue(), 3u);
+}
+
 TEST_F(SessionTest, EndsAConnectionThatBreaksTheProtocol) {
     front->send(Type::SetFeatures, nullptr, 0, {}, 2); // version 3
     EXPECT_TRUE(front->closed());
