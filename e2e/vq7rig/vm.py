@@ -20,6 +20,7 @@ from .disk import Disk, Expected
 from .errors import GuestCrash, GuestError, Hang, RigError
 from .libvirt_host import libvirt, short_temp, temp_prefix
 from .machine import domain_xml
+from .machine_types import config_of
 from .options import EXTRA_SECTORS
 from .pattern import SECTOR
 
@@ -100,7 +101,8 @@ class VM:
         if self.expected is None:
             self.prepare()
         self._need(NEW)
-        xml = domain_xml(self.config, self.name, self.guest, self.run, self.host.accel or "qemu")
+        xml = domain_xml(config_of(self), self.name, self.guest, self.run,
+                         self.host.accel or "qemu")
         (self.folder / "domain.xml").write_text(xml)
         try:
             self._start_backend()
