@@ -25,7 +25,7 @@ void ConsoleWrite(const uint8_t *bytes, size_t size);
 
 struct Device; // an open device
 
-constexpr uint32_t kMaxDevices = 64;
+constexpr uint32_t kMaxDevices = 1024; // four buses full of functions
 
 // Number of devices that offer the VQ7 interface now; looks each time. At most
 // kMaxDevices. The order of the devices stays the same while the set does.

@@ -15,14 +15,24 @@ enum {
     IOAPIC_LEVEL = 0x8000,
     IOAPIC_MASKED = 0x10000
 };
-enum { HAL_PINS = 24, HAL_FIRST_IRQL = 3, HAL_LAST_IRQL = 11, HAL_SPURIOUS_VECTOR = 0xFF };
+// Devices have the IRQLs 3 to 11, as on Windows for x64; an IOAPIC has at most 240
+// pins (82093AA, 3.2.2: the last has a number up to 239).
+enum {
+    HAL_MOST_PINS = 240,
+    HAL_FIRST_IRQL = 3,
+    HAL_LAST_IRQL = 11,
+    HAL_DEVICE_VECTORS = (HAL_LAST_IRQL - HAL_FIRST_IRQL + 1) * 16,
+    HAL_SPURIOUS_VECTOR = 0xFF
+};
 
 static volatile uint8_t *HalLocalApic;
 static volatile uint8_t *HalIoApic;
 static bool HalVectorUsed[256];
-static ULONG HalPinVector[HAL_PINS]; // 0: none
-static ULONG HalPinUsers[HAL_PINS];
-static bool HalPinLevel[HAL_PINS];
+static ULONG HalVectorsInUse;
+static ULONG HalPins;
+static ULONG HalPinVector[HAL_MOST_PINS]; // 0: none
+static ULONG HalPinUsers[HAL_MOST_PINS];
+static bool HalPinLevel[HAL_MOST_PINS];
 
 uint32_t HalApicRead(uint32_t offset) {
     return *(volatile uint32_t *)(HalLocalApic + offset);
@@ -58,10 +68,10 @@ void HalInitializeLocalApic(void) {
 
 void HalInitializeIoApic(void) {
     HalIoApic = HalMapRegisters(IOAPIC_ADDRESS, PAGE_SIZE);
-    uint32_t pins = (HalIoApicRead(IOAPIC_VERSION) >> 16 & 0xFF) + 1;
-    if (pins < HAL_PINS)
-        KdViolation(HAL_INITIALIZATION_FAILED, "the IOAPIC has too few pins", pins, 0, 0, 0);
-    for (uint32_t pin = 0; pin < HAL_PINS; pin++)
+    HalPins = (HalIoApicRead(IOAPIC_VERSION) >> 16 & 0xFF) + 1;
+    if (HalPins > HAL_MOST_PINS)
+        KdViolation(HAL_INITIALIZATION_FAILED, "the IOAPIC has too many pins", HalPins, 0, 0, 0);
+    for (uint32_t pin = 0; pin < HalPins; pin++)
         HalIoApicWrite(IOAPIC_TABLE + 2 * pin, IOAPIC_MASKED);
 }
 
@@ -91,6 +101,7 @@ static NTSTATUS HalAllocateVectors(ULONG count, ULONG alignment, ULONG *first) {
                 continue;
             for (ULONG i = 0; i < count; i++)
                 HalVectorUsed[v + i] = true;
+            HalVectorsInUse += count;
             *first = v;
             return STATUS_SUCCESS;
         }
@@ -100,13 +111,27 @@ static NTSTATUS HalAllocateVectors(ULONG count, ULONG alignment, ULONG *first) {
 
 static ULONG HalPinOfVector(ULONG vector) {
     ULONG pin = 0;
-    while (pin < HAL_PINS && HalPinVector[pin] != vector)
+    while (pin < HalPins && HalPinVector[pin] != vector)
         pin++;
     return pin;
 }
 
+static ULONG HalPinsWithoutVector(void) {
+    ULONG count = 0;
+    for (ULONG pin = 0; pin < HalPins; pin++)
+        count += HalPinVector[pin] == 0;
+    return count;
+}
+
+// A vector is kept back for each pin: a device can always be given its line.
+ULONG HalMessageVectorsLeft(void) {
+    ULONG kept = HalVectorsInUse + HalPinsWithoutVector();
+    return kept < HAL_DEVICE_VECTORS ? HAL_DEVICE_VECTORS - kept : 0;
+}
+
+// The pin stays masked until a routine is connected.
 NTSTATUS HalAllocateLineVector(ULONG pin, BOOLEAN level, ULONG *vector, KIRQL *irql) {
-    if (pin >= HAL_PINS)
+    if (pin >= HalPins)
         return STATUS_INVALID_PARAMETER;
     if (HalPinVector[pin] == 0) {
         NTSTATUS status = HalAllocateVectors(1, 1, &HalPinVector[pin]);
@@ -114,7 +139,8 @@ NTSTATUS HalAllocateLineVector(ULONG pin, BOOLEAN level, ULONG *vector, KIRQL *i
             return status;
         HalPinLevel[pin] = level != FALSE;
         HalIoApicWrite(IOAPIC_TABLE + 2 * pin + 1, HalApicRead(APIC_ID) & 0xFF000000u);
-        HalIoApicWrite(IOAPIC_TABLE + 2 * pin, HalPinVector[pin] | (level ? IOAPIC_LEVEL : 0));
+        HalIoApicWrite(IOAPIC_TABLE + 2 * pin,
+                       HalPinVector[pin] | (level ? IOAPIC_LEVEL : 0) | IOAPIC_MASKED);
     } else if (HalPinLevel[pin] != (level != FALSE)) {
         return STATUS_CONFLICTING_ADDRESSES;
     }
@@ -124,6 +150,16 @@ NTSTATUS HalAllocateLineVector(ULONG pin, BOOLEAN level, ULONG *vector, KIRQL *i
     return STATUS_SUCCESS;
 }
 
+// Nothing for a message's vector: messages are masked in their device.
+void HalEnableLine(ULONG vector, BOOLEAN enable) {
+    ULONG pin = HalPinOfVector(vector);
+    if (pin == HalPins)
+        return;
+    uint32_t entry = HalIoApicRead(IOAPIC_TABLE + 2 * pin);
+    HalIoApicWrite(IOAPIC_TABLE + 2 * pin,
+                   enable ? entry & ~(uint32_t)IOAPIC_MASKED : entry | IOAPIC_MASKED);
+}
+
 // `count` consecutive vectors of one IRQL, at most 16; aligned as multiple-message MSI needs.
 NTSTATUS HalAllocateMessageVectors(ULONG count, ULONG *first_vector, KIRQL *irql) {
     ULONG alignment = 1;
@@ -131,6 +167,8 @@ NTSTATUS HalAllocateMessageVectors(ULONG count, ULONG *first_vector, KIRQL *irql
         alignment *= 2;
     if (count == 0 || count > 16)
         return STATUS_INVALID_PARAMETER;
+    if (count > HalMessageVectorsLeft())
+        return STATUS_INSUFFICIENT_RESOURCES;
     NTSTATUS status = HalAllocateVectors(count, alignment, first_vector);
     if (NT_SUCCESS(status))
         *irql = (KIRQL)(*first_vector >> 4);
@@ -143,13 +181,14 @@ void HalReleaseVectors(ULONG first_vector, ULONG count) {
             KdViolation(DRIVER_VERIFIER_DETECTED_VIOLATION,
                         "release of a vector that is not allocated", 0, v, 0, 0);
         ULONG pin = HalPinOfVector(v);
-        if (pin < HAL_PINS && --HalPinUsers[pin] != 0)
+        if (pin < HalPins && --HalPinUsers[pin] != 0)
             continue; // the line is shared
-        if (pin < HAL_PINS) {
+        if (pin < HalPins) {
             HalIoApicWrite(IOAPIC_TABLE + 2 * pin, IOAPIC_MASKED);
             HalPinVector[pin] = 0;
         }
         HalVectorUsed[v] = false;
+        HalVectorsInUse--;
     }
 }
 

@@ -58,6 +58,10 @@ void ExQueryPoolTag(ULONG tag, size_t *blocks, size_t *bytes);
 // free is a DRIVER_LEFT... bug check 0xC4, naming tag and size.
 void ExCheckPoolOfImage(uint64_t base, uint64_t size);
 
+// Called by ldr when an image is unloaded: handles that the image opened and did not
+// close are a bug check 0xC4.
+void ObCheckHandlesOfImage(uint64_t base, uint64_t size);
+
 // ---- ldr --------------------------------------------------------------------
 
 typedef struct _NTC_IMAGE {
@@ -98,18 +102,41 @@ DECLSPEC_NORETURN void KdUnimplemented(const char *what);
 DECLSPEC_NORETURN void KdViolation(ULONG code, const char *rule, uint64_t p1, uint64_t p2,
                                    uint64_t p3, uint64_t p4);
 
+// An address in the driver that called into the kernel, see KdCallingDriver; 0: none.
+uint64_t KdCaller(void);
+// Until the end, what breaks a rule without another driver's code further in on the
+// stack is blamed on the driver at `address`: while it is unloaded or its device removed,
+// its own code need not be on the stack. The structure lies on the caller's stack.
+typedef struct _KD_SUSPECT {
+    struct _KD_SUSPECT *outer;
+    uint64_t address;
+} KD_SUSPECT;
+void KdBeginSuspect(KD_SUSPECT *suspect, const void *address);
+void KdEndSuspect(KD_SUSPECT *suspect);
+
 // ---- ke / hal ---------------------------------------------------------------
 
 typedef BOOLEAN (*NTC_VECTOR_ROUTINE)(void *context);
 // Vector allocation for devices: lines (IOAPIC pin; level or edge) and messages.
 NTSTATUS HalAllocateLineVector(ULONG pin, BOOLEAN level, ULONG *vector, KIRQL *irql);
 NTSTATUS HalAllocateMessageVectors(ULONG count, ULONG *first_vector, KIRQL *irql);
+// How many HalAllocateMessageVectors has left; a vector for each line is kept back.
+ULONG HalMessageVectorsLeft(void);
 void HalReleaseVectors(ULONG first_vector, ULONG count);
+// Unmasks or masks the line of this vector. ke does it with the first routine connected
+// and the last one gone.
+void HalEnableLine(ULONG vector, BOOLEAN enable);
 void HalMessageAddress(ULONG vector, uint64_t *address, ULONG *data);
+typedef struct _NTC_VECTOR_LINK {
+    struct _NTC_VECTOR_LINK *next;
+    NTC_VECTOR_ROUTINE routine;
+    void *context;
+} NTC_VECTOR_LINK;
 // Routines of a vector are called in turn at its IRQL; a level-triggered vector
 // stops at the first that returns TRUE, and many unclaimed ones are a bug check.
-NTSTATUS KiConnectVector(ULONG vector, NTC_VECTOR_ROUTINE routine, void *context);
-void KiDisconnectVector(ULONG vector, NTC_VECTOR_ROUTINE routine, void *context);
+// The link is the caller's and stays in place while it is connected.
+NTSTATUS KiConnectVector(ULONG vector, NTC_VECTOR_LINK *link);
+void KiDisconnectVector(ULONG vector, NTC_VECTOR_LINK *link);
 // Interrupt object, kept by ke; io makes it for IoConnectInterrupt(Ex). The
 // routine runs at SynchronizeIrql with Lock held: `routine`, or for a message
 // `message_routine` with `message_id`. KeSynchronizeExecution and
@@ -127,6 +154,7 @@ struct _KINTERRUPT {
     PKMESSAGE_SERVICE_ROUTINE MessageRoutine;
     ULONG MessageId;
     PVOID Context;
+    NTC_VECTOR_LINK Link; // ke's
 };
 // lock NULL: the object's own. SynchronizeIrql below Irql is STATUS_INVALID_PARAMETER.
 NTSTATUS KiInitializeInterrupt(struct _KINTERRUPT *interrupt, PKSERVICE_ROUTINE routine,

@@ -5,57 +5,47 @@
 
 extern "C" {
 
-enum {
-    KI_ROUTINES_PER_VECTOR = 8,
-    KI_UNCLAIMED_LIMIT = 100000,
-    KI_FIRST_DEVICE_VECTOR = 0x30,
-    KI_LAST_DEVICE_VECTOR = 0xCF
-};
+enum { KI_UNCLAIMED_LIMIT = 100000, KI_FIRST_DEVICE_VECTOR = 0x30, KI_LAST_DEVICE_VECTOR = 0xBF };
 
 struct KI_VECTOR {
-    NTC_VECTOR_ROUTINE routine[KI_ROUTINES_PER_VECTOR];
-    void *context[KI_ROUTINES_PER_VECTOR];
-    ULONG count;
-    ULONG unclaimed; // in a row
+    NTC_VECTOR_LINK *first; // in the order of connecting
+    ULONG unclaimed;        // in a row
 };
 
 static KI_VECTOR KiVectors[256];
 
-NTSTATUS KiConnectVector(ULONG vector, NTC_VECTOR_ROUTINE routine, void *context) {
+NTSTATUS KiConnectVector(ULONG vector, NTC_VECTOR_LINK *link) {
     if (vector < KI_FIRST_DEVICE_VECTOR || vector > KI_LAST_DEVICE_VECTOR)
         return STATUS_INVALID_PARAMETER;
     KI_VECTOR *v = &KiVectors[vector];
     bool enabled = KiDisableInterrupts();
-    NTSTATUS status = STATUS_INSUFFICIENT_RESOURCES;
-    if (v->count < KI_ROUTINES_PER_VECTOR) {
-        v->routine[v->count] = routine;
-        v->context[v->count] = context;
-        v->count++;
-        v->unclaimed = 0;
-        status = STATUS_SUCCESS;
-    }
+    NTC_VECTOR_LINK **end = &v->first;
+    while (*end)
+        end = &(*end)->next;
+    link->next = nullptr;
+    *end = link;
+    v->unclaimed = 0;
+    if (v->first == link)
+        HalEnableLine(vector, TRUE);
     KiRestoreInterrupts(enabled);
-    return status;
+    return STATUS_SUCCESS;
 }
 
-void KiDisconnectVector(ULONG vector, NTC_VECTOR_ROUTINE routine, void *context) {
+void KiDisconnectVector(ULONG vector, NTC_VECTOR_LINK *link) {
     KI_VECTOR *v = &KiVectors[vector & 0xFF];
     bool enabled = KiDisableInterrupts();
-    bool found = false;
-    for (ULONG i = 0; i < v->count; i++) {
-        if (!found && v->routine[i] == routine && v->context[i] == context)
-            found = true;
-        if (found && i + 1 < v->count) {
-            v->routine[i] = v->routine[i + 1];
-            v->context[i] = v->context[i + 1];
-        }
-    }
+    NTC_VECTOR_LINK **at = &v->first;
+    while (*at && *at != link)
+        at = &(*at)->next;
+    bool found = *at != nullptr;
     if (found)
-        v->count--;
+        *at = link->next;
+    if (found && !v->first)
+        HalEnableLine(vector, FALSE);
     KiRestoreInterrupts(enabled);
     if (!found)
         KdViolation(DRIVER_VERIFIER_DETECTED_VIOLATION, "disconnect of a vector not connected", 0,
-                    vector, (uint64_t)routine, (uint64_t)context);
+                    vector, (uint64_t)link->routine, (uint64_t)link->context);
 }
 
 // A line that stays asserted comes back at once, so this must end somewhere.
@@ -64,8 +54,8 @@ static void KiUnclaimed(ULONG vector) {
     if (v->unclaimed++ == 0)
         KdPrint_("ke: interrupt on vector %02x that no routine claims\n", vector);
     if (v->unclaimed >= KI_UNCLAIMED_LIMIT)
-        KdViolation(HARDWARE_INTERRUPT_STORM, "interrupts that no routine claims", vector, v->count,
-                    v->unclaimed, 0);
+        KdViolation(HARDWARE_INTERRUPT_STORM, "interrupts that no routine claims", vector,
+                    (uint64_t)v->first, v->unclaimed, 0);
 }
 
 // As on Windows, the first routine to claim a level-triggered interrupt ends
@@ -74,15 +64,15 @@ static void KiUnclaimed(ULONG vector) {
 static void KiCallRoutines(ULONG vector) {
     KI_VECTOR *v = &KiVectors[vector];
     bool claimed = false;
-    bool all = v->count > 1 && !HalIsLevelTriggered(vector);
-    for (ULONG i = 0; i < v->count && (all || !claimed); i++) {
+    bool all = v->first->next && !HalIsLevelTriggered(vector);
+    for (NTC_VECTOR_LINK *link = v->first; link && (all || !claimed); link = link->next) {
         KIRQL before = (KIRQL)__readcr8();
-        if (v->routine[i](v->context[i]))
+        if (link->routine(link->context))
             claimed = true;
         if (__readcr8() != before)
             KdViolation(DRIVER_VERIFIER_DETECTED_VIOLATION,
                         "interrupt routine returned at another IRQL", 0, before, __readcr8(),
-                        (uint64_t)v->context[i]);
+                        (uint64_t)link->context);
     }
     if (claimed)
         v->unclaimed = 0;
@@ -120,7 +110,7 @@ void KiDispatchInterruptVector(KI_TRAP_FRAME *frame) {
         __asm__ volatile("sti" : : : "memory");
         if (vector == KI_VECTOR_CLOCK)
             KiClockInterrupt();
-        else if (KiVectors[vector].count != 0)
+        else if (KiVectors[vector].first)
             KiCallRoutines(vector);
         else
             KiUnclaimed(vector);

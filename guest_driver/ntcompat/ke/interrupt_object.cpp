@@ -41,18 +41,19 @@ NTSTATUS KiInitializeInterrupt(PKINTERRUPT interrupt, PKSERVICE_ROUTINE routine,
     interrupt->MessageRoutine = message_routine;
     interrupt->MessageId = message_id;
     interrupt->Context = context;
+    interrupt->Link = {nullptr, KiCallServiceRoutine, interrupt};
     return STATUS_SUCCESS;
 }
 
 NTSTATUS KiConnectInterrupt(PKINTERRUPT interrupt) {
-    NTSTATUS status = KiConnectVector(interrupt->Vector, KiCallServiceRoutine, interrupt);
+    NTSTATUS status = KiConnectVector(interrupt->Vector, &interrupt->Link);
     interrupt->Connected = NT_SUCCESS(status);
     return status;
 }
 
 void KiDisconnectInterrupt(PKINTERRUPT interrupt) {
     // One processor: while we are here, the routine is not running.
-    KiDisconnectVector(interrupt->Vector, KiCallServiceRoutine, interrupt);
+    KiDisconnectVector(interrupt->Vector, &interrupt->Link);
     interrupt->Connected = FALSE;
 }
 

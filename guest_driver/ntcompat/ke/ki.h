@@ -67,6 +67,7 @@ struct _KTHREAD {
     PVOID StartContext;
     LIST_ENTRY ThreadEntry; // all threads
     uint64_t SwitchCount;
+    PVOID Suspect; // kd's: innermost KD_SUSPECT
 };
 
 typedef struct _KTHREAD KTHREAD;

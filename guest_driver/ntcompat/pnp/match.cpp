@@ -4,38 +4,53 @@
 // boot archive; without any, the test driver takes every virtio device.
 #include "pnp/pnp.h"
 
-#define MAX_MATCHES 192
-#define MAX_DWORDS 16
-
 struct MATCH {
-    char id[56]; // upper case
+    MATCH *next;
     WCHAR service[32];
+    char id[200]; // upper case; MAX_DEVICE_ID_LEN
 };
 
 struct INF_DWORD {
+    INF_DWORD *next;
     WCHAR service[32];
     WCHAR name[40];
     ULONG value;
 };
 
-static MATCH Matches[MAX_MATCHES];
+// In the order of the files: the first that fits is taken.
+static MATCH *Matches;
 static ULONG MatchCount;
-static INF_DWORD Dwords[MAX_DWORDS];
-static ULONG DwordCount;
+static INF_DWORD *Dwords;
+
+// A zeroed entry at the end of the list.
+template <class T> static T *Append(T **list) {
+    T *entry = (T *)ExAllocatePoolWithTag(PagedPool, sizeof(T), IOP_TAG_PNP);
+    if (!entry) {
+        DbgPrint("pnp: no memory for what an INF says\n");
+        return nullptr;
+    }
+    RtlZeroMemory(entry, sizeof(T));
+    while (*list)
+        list = &(*list)->next;
+    *list = entry;
+    return entry;
+}
 
 static char Upper(char c) {
     return c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
 }
 
 static void AddMatch(const char *id, size_t length, const WCHAR *service) {
-    if (length >= sizeof(Matches[0].id) || MatchCount == MAX_MATCHES) {
-        DbgPrint("pnp: an INF's hardware ID doesn't fit the table\n");
+    if (length >= sizeof(MATCH::id)) {
+        DbgPrint("pnp: a hardware ID of %u characters is too long\n", (ULONG)length);
         return;
     }
-    MATCH *match = &Matches[MatchCount++];
+    MATCH *match = Append(&Matches);
+    if (!match)
+        return;
+    MatchCount++;
     for (size_t i = 0; i < length; i++)
         match->id[i] = Upper(id[i]);
-    match->id[length] = 0;
     IopCopy(match->service, 32, service);
 }
 
@@ -128,13 +143,15 @@ static ULONG ParseNumber(TEXT t) {
 // HKR, "Interrupt Management\MessageSignaledInterruptProperties", name, type, value
 static void ParseAddReg(TEXT line, const WCHAR *service) {
     TEXT key = After(line, ',');
-    if (!StartsWith(key, "Interrupt Management") || DwordCount == MAX_DWORDS)
+    if (!StartsWith(key, "Interrupt Management"))
         return;
     TEXT name = After(key, ',');
     TEXT value = After(After(name, ','), ',');
     if (!value.length)
         return; // a key without a value
-    INF_DWORD *entry = &Dwords[DwordCount++];
+    INF_DWORD *entry = Append(&Dwords);
+    if (!entry)
+        return;
     IopCopy(entry->service, 32, service);
     Widen(Before(name, ','), entry->name, 40);
     entry->value = ParseNumber(value);
@@ -202,17 +219,17 @@ static bool SameId(const WCHAR *id, const char *match) {
 
 bool PnpMatchService(const WCHAR *ids, WCHAR service[32]) {
     for (; *ids; ids += IopLength(ids) + 1)
-        for (ULONG i = 0; i < MatchCount; i++)
-            if (SameId(ids, Matches[i].id)) {
-                IopCopy(service, 32, Matches[i].service);
+        for (const MATCH *match = Matches; match; match = match->next)
+            if (SameId(ids, match->id)) {
+                IopCopy(service, 32, match->service);
                 return true;
             }
     return false;
 }
 
 ULONG PnpInfDword(const WCHAR *service, const WCHAR *name, ULONG otherwise) {
-    for (ULONG i = 0; i < DwordCount; i++)
-        if (IopSameText(Dwords[i].service, service) && IopSameText(Dwords[i].name, name))
-            return Dwords[i].value;
+    for (const INF_DWORD *entry = Dwords; entry; entry = entry->next)
+        if (IopSameText(entry->service, service) && IopSameText(entry->name, name))
+            return entry->value;
     return otherwise;
 }

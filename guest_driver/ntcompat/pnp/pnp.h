@@ -7,7 +7,8 @@
 
 #include "io/iop.h"
 
-#define PNP_MAX_MESSAGES 64
+// As many as there are vectors for devices: 16 of each IRQL from 3 to 11.
+#define PNP_MAX_MESSAGES 144
 
 // Interrupt resources of a started device.
 typedef struct _PNP_INTERRUPTS {

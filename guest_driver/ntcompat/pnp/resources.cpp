@@ -4,27 +4,6 @@
 // alternative lists, vectors, and the raw and translated lists of START_DEVICE.
 #include "pnp/pnp.h"
 
-// One vector a pin, however many devices share it.
-struct LINE {
-    ULONG vector;
-    KIRQL irql;
-};
-static LINE Lines[24];
-
-static NTSTATUS LineVector(ULONG pin, LINE *line) {
-    if (pin >= RTL_NUMBER_OF(Lines))
-        return STATUS_INVALID_PARAMETER;
-    if (!Lines[pin].vector) {
-        NTSTATUS status = HalAllocateLineVector(pin, TRUE, &Lines[pin].vector, &Lines[pin].irql);
-        if (!NT_SUCCESS(status)) {
-            Lines[pin].vector = 0;
-            return status;
-        }
-    }
-    *line = Lines[pin];
-    return STATUS_SUCCESS;
-}
-
 // ---- requirements ---------------------------------------------------------------------
 
 static NTSTATUS QueryRequirements(PNP_NODE *node, PIO_RESOURCE_REQUIREMENTS_LIST *list) {
@@ -61,7 +40,8 @@ static ULONG CountInterrupts(const IO_RESOURCE_LIST *list, bool *message) {
     return count;
 }
 
-static void ReleaseMessages(PNP_INTERRUPTS *interrupts) {
+// Messages and lines alike; HAL counts who shares a line.
+static void ReleaseVectors(PNP_INTERRUPTS *interrupts) {
     for (ULONG i = 0; i < interrupts->count; i++)
         HalReleaseVectors(interrupts->vector[i], 1);
     interrupts->count = 0;
@@ -69,13 +49,13 @@ static void ReleaseMessages(PNP_INTERRUPTS *interrupts) {
 
 // MSI-X messages need neither neighbouring vectors nor one IRQL.
 static NTSTATUS AllocateMessages(PNP_INTERRUPTS *interrupts, ULONG count) {
-    if (count > PNP_MAX_MESSAGES)
+    if (count > PNP_MAX_MESSAGES || count > HalMessageVectorsLeft())
         return STATUS_INSUFFICIENT_RESOURCES;
     for (ULONG i = 0; i < count; i++) {
         NTSTATUS status =
             HalAllocateMessageVectors(1, &interrupts->vector[i], &interrupts->irql[i]);
         if (!NT_SUCCESS(status)) {
-            ReleaseMessages(interrupts);
+            ReleaseVectors(interrupts);
             return status;
         }
         interrupts->count = i + 1;
@@ -96,14 +76,11 @@ static NTSTATUS AssignInterrupts(PNP_NODE *node, const IO_RESOURCE_LIST *list) {
             const IO_RESOURCE_DESCRIPTOR *d = &list->Descriptors[i];
             if (d->Type != CmResourceTypeInterrupt)
                 continue;
-            LINE line;
-            NTSTATUS status = LineVector(d->u.Interrupt.MinimumVector, &line);
-            if (!NT_SUCCESS(status))
-                return status;
-            interrupts->count = 1;
-            interrupts->vector[0] = line.vector;
-            interrupts->irql[0] = interrupts->unified_irql = line.irql;
-            return STATUS_SUCCESS;
+            NTSTATUS status = HalAllocateLineVector(d->u.Interrupt.MinimumVector, TRUE,
+                                                    &interrupts->vector[0], &interrupts->irql[0]);
+            interrupts->count = NT_SUCCESS(status);
+            interrupts->unified_irql = interrupts->irql[0];
+            return status;
         }
     }
     return AllocateMessages(interrupts, count);
@@ -189,6 +166,15 @@ static NTSTATUS BuildLists(PNP_NODE *node, const IO_RESOURCE_REQUIREMENTS_LIST *
     return STATUS_SUCCESS;
 }
 
+static void PrintRefusal(const PNP_NODE *node, const IO_RESOURCE_LIST *list, NTSTATUS status,
+                         bool more) {
+    bool message = false;
+    ULONG count = CountInterrupts(list, &message);
+    DbgPrint("pnp: %ws: %u %s can't be had (0x%08x), %u vectors are left for messages; %s\n",
+             node->instance, count, message ? "message(s)" : "line", status,
+             HalMessageVectorsLeft(), more ? "the next choice is tried" : "no choice is left");
+}
+
 NTSTATUS PnpAssignResources(PNP_NODE *node) {
     PIO_RESOURCE_REQUIREMENTS_LIST requirements;
     NTSTATUS status = QueryRequirements(node, &requirements);
@@ -202,8 +188,7 @@ NTSTATUS PnpAssignResources(PNP_NODE *node) {
             status = BuildLists(node, requirements, list);
             break;
         }
-        DbgPrint("pnp: %ws: alternative %u of its resources can't be had: 0x%08x\n", node->instance,
-                 i, status);
+        PrintRefusal(node, list, status, i + 1 < requirements->AlternativeLists);
         list = (const IO_RESOURCE_LIST *)(list->Descriptors + list->Count);
     }
     ExFreePool(requirements);
@@ -218,8 +203,7 @@ void PnpReleaseResources(PNP_NODE *node) {
     if (node->translated)
         ExFreePoolWithTag(node->translated, IOP_TAG_PNP);
     node->raw = node->translated = nullptr;
-    if (node->interrupts.message)
-        ReleaseMessages(&node->interrupts);
+    ReleaseVectors(&node->interrupts);
     RtlZeroMemory(&node->interrupts, sizeof(node->interrupts));
 }
 
