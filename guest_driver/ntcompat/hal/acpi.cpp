@@ -2,7 +2,7 @@
 //
 // Power off and reset. The values come from the machine's ACPI tables (ACPI 6.4:
 // 5.2.5 RSDP, 5.2.9 FADT, 7.4.2 \_Sx): the PM1a control port from the FADT and the
-// sleep type from the DSDT's \_S5 package.
+// sleep type from the \_S5 package of DSDT or SSDT.
 #include "hal.h"
 
 extern "C" {
@@ -47,7 +47,8 @@ static const uint8_t *HalFindRsdp(void) {
     return nullptr;
 }
 
-static const uint8_t *HalFindTable(const uint8_t *rsdp, const char *signature) {
+// The n-th table of a signature; nullptr past the last.
+static const uint8_t *HalFindTable(const uint8_t *rsdp, const char *signature, uint32_t n) {
     const uint8_t *rsdt = HalTable(*(const uint32_t *)(rsdp + 16));
     if (!rsdt)
         return nullptr;
@@ -55,7 +56,7 @@ static const uint8_t *HalFindTable(const uint8_t *rsdp, const char *signature) {
     const uint32_t *entries = (const uint32_t *)(rsdt + sizeof(ACPI_HEADER));
     for (uint32_t i = 0; i < count; i++) {
         const uint8_t *table = HalTable(entries[i]);
-        if (table && HalMatch(table, signature, 4))
+        if (table && HalMatch(table, signature, 4) && n-- == 0)
             return table;
     }
     return nullptr;
@@ -63,12 +64,12 @@ static const uint8_t *HalFindTable(const uint8_t *rsdp, const char *signature) {
 
 // Name(_S5_, Package() { SLP_TYPa, ... }) in AML: 08 "_S5_" 12 <length> <count>
 // and then 00 (Zero), 01 (One) or 0A <byte>.
-static bool HalFindSleepType(const uint8_t *dsdt) {
-    uint32_t length = ((const ACPI_HEADER *)dsdt)->length;
+static bool HalFindSleepType(const uint8_t *aml) {
+    uint32_t length = aml ? ((const ACPI_HEADER *)aml)->length : 0;
     for (uint32_t i = sizeof(ACPI_HEADER); i + 12 < length; i++) {
-        if (!HalMatch(dsdt + i, "_S5_\x12", 5))
+        if (!HalMatch(aml + i, "_S5_\x12", 5))
             continue;
-        const uint8_t *p = dsdt + i + 5;
+        const uint8_t *p = aml + i + 5;
         p += 1 + (*p >> 6) + 1; // package length, element count
         if (*p > 1 && *p != 0x0A)
             return false;
@@ -80,11 +81,17 @@ static bool HalFindSleepType(const uint8_t *dsdt) {
 
 void HalParseAcpi(void) {
     const uint8_t *rsdp = HalFindRsdp();
-    const uint8_t *fadt = rsdp ? HalFindTable(rsdp, "FACP") : nullptr;
-    if (fadt)
+    const uint8_t *fadt = rsdp ? HalFindTable(rsdp, "FACP", 0) : nullptr;
+    bool found = false;
+    if (fadt) {
         HalPmTimerPort = (uint16_t) * (const uint32_t *)(fadt + FADT_PM_TIMER);
-    const uint8_t *dsdt = fadt ? HalTable(*(const uint32_t *)(fadt + FADT_DSDT)) : nullptr;
-    if (dsdt && HalFindSleepType(dsdt))
+        found = HalFindSleepType(HalTable(*(const uint32_t *)(fadt + FADT_DSDT)));
+        // Machine types up to 1.6 have it in a secondary table.
+        const uint8_t *ssdt;
+        for (uint32_t n = 0; !found && (ssdt = HalFindTable(rsdp, "SSDT", n)); n++)
+            found = HalFindSleepType(ssdt);
+    }
+    if (found)
         HalPm1aControl = (uint16_t) * (const uint32_t *)(fadt + FADT_PM1A_CONTROL);
     else
         KdPrint_("hal: no usable ACPI tables; the machine can't be powered off\n");
