@@ -30,7 +30,8 @@ NAMES = {
     0xCE: "DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS",
     0xD1: "DRIVER_IRQL_NOT_LESS_OR_EQUAL", 0xDA: "SYSTEM_PTE_MISUSE",
     0xE1: "WORKER_THREAD_RETURNED_AT_BAD_IRQL", 0xE2: "MANUALLY_INITIATED_CRASH",
-    0xE4: "WORKER_INVALID", 0xF7: "DRIVER_OVERRAN_STACK_BUFFER",
+    0xE4: "WORKER_INVALID", 0xE6: "DRIVER_VERIFIER_DMA_VIOLATION",
+    0xF7: "DRIVER_OVERRAN_STACK_BUFFER",
     0xFC: "ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY", 0x10D: "WDF_VIOLATION",
     0x133: "DPC_WATCHDOG_VIOLATION", 0x4000008A: "THREAD_TERMINATE_HELD_MUTEX",
     0xDEAD0001: "NTCOMPAT_UNIMPLEMENTED",
@@ -98,6 +99,7 @@ NT = {
     "object-over-dereference": (0x18, None, ""),
     "object-with-open-handle": (0x18, None, "while handles are open"),
     "object-not-one": (0x18, None, "no object"),
+    "handle-leak": (0xC4, 0, "without closing its handles"),
     "handle-close-bad": (0x93, 0xFFFFFFFF80003FF0, "doesn't exist"),
     "handle-close-twice": (0x93, None, "doesn't exist"),
     "handle-reference-bad": (0xC4, 0x3C, "doesn't exist"),
@@ -175,6 +177,15 @@ WDF = {
     "queue-stop-in-callback": (0x10D, 0xA, "called from a callback"),
 }
 
+# wdfrules.sys, called vq7test.sys, has a device; then the agent unloads it.
+UNLOAD = {
+    "unload-leak-object": (0x10D, 0x7, "leaves 2 objects or contexts behind"),
+    "unload-leak-handle": (0xC4, 0, "without closing its handles"),
+    "unload-leak-pool": (0xC4, 0x62, "without freeing its pool"),
+    "unload-leak-adapter": (0xE6, 0x11, "a DMA adapter is not put back"),
+    "unload-leak-buffer": (0xE6, 0x7, "common buffers are not freed"),
+}
+
 CONTROLS = {
     "ntcrules": ["control-irql", "control-locks", "control-pool", "control-memory",
                  "control-objects", "control-irps", "control-devices"],
@@ -182,27 +193,31 @@ CONTROLS = {
 }
 
 # What runs in every suite.
-SHORT = {"irql-wait", "pool-overrun", "pool-leak", "irp-complete-twice", "fault-read-dispatch",
-         "missing-import", "wdfrules-not-implemented", "wdfrules-request-completed-twice",
-         "control-irps", "wdfrules-control-requests"}
+SHORT = {"irql-wait", "pool-overrun", "pool-leak", "io-space-leak", "irp-complete-twice",
+         "fault-read-dispatch", "missing-import", "wdfrules-not-implemented",
+         "wdfrules-request-completed-twice", "unload-leak-object", "unload-leak-buffer"}
 
 # The fault is in the system's own memcpy; the driver is on the stack.
 BLAMED = {"fault-copy-unmapped": "ntoskrnl.exe"}
+
+WDF_VIOLATION = 0x10D
 
 BOOT_TIMEOUT = 30.0         # with TCG on a loaded machine; dpc-endless needs 5 s more
 
 
 def _cases(table, driver):
     for name, *expected in table:
-        ident = name if driver == "ntcrules" else f"{driver}-{name}"
+        ident = f"{driver}-{name}" if driver == "wdfrules" else name
         marks = [pytest.mark.rules] + ([] if ident in SHORT else [pytest.mark.nightly])
         yield pytest.param(driver, name, *expected, id=ident, marks=marks)
 
 
 BROKEN = [*_cases(((n, *e) for n, e in NT.items()), "ntcrules"),
           *_cases(((n, *e) for n, e in WDF.items()), "wdfrules")]
-LEGAL = [case for driver, names in CONTROLS.items()
-         for case in _cases(((n,) for n in names), driver)]
+AT_UNLOAD = [*_cases(((n, *e) for n, e in UNLOAD.items()), "vq7test")]
+# Those that need no device run one after the other, in one machine.
+IN_ENTRY = {driver: [name for name in names if name != "control-requests"]
+            for driver, names in CONTROLS.items()}
 
 
 @pytest.fixture
@@ -212,7 +227,7 @@ def machine(pool, artefacts, tmp_path):
 
     def make(driver, case):
         pool.release()                  # one machine at a time
-        archive = pool.guest / "guest_rules.cpio"
+        archive = pool.guest / ("guest_unload.cpio" if driver == "vq7test" else "guest_rules.cpio")
         if not archive.exists():
             raise RigError(f"{archive} is missing", "build the target rules_archive")
         guest = tmp_path / "guest"
@@ -220,7 +235,7 @@ def machine(pool, artefacts, tmp_path):
         (guest / "ntcompat.elf").symlink_to(pool.guest / "ntcompat.elf")
         (guest / "guest.cpio").symlink_to(archive)
         # The INFs of the archive give each driver the block device of one flavour.
-        config = Config(flavour="modern" if driver == "ntcrules" else "legacy",
+        config = Config(flavour="legacy" if driver == "wdfrules" else "modern",
                         settings=(f"{driver}.Case={case}",))
         made.append(VM(pool.host, config, guest, artefacts, disk_mib=1,
                        hello_timeout=BOOT_TIMEOUT))
@@ -235,37 +250,82 @@ def debug_log(vm):
     return (vm.run / "debug.log").read_text(errors="replace")
 
 
-@pytest.mark.parametrize("driver, case, code, first, text", BROKEN)
-def test_broken_rule_stops_the_guest(machine, driver, case, code, first, text):
+def wait_for(vm, text):
+    """Until the kernel's log has it."""
+    deadline = time.monotonic() + 10
+    while text not in debug_log(vm) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert text in debug_log(vm), debug_log(vm)
+
+
+def check_stop(vm, driver, case, crash, expected):
     """The STOP code, its first parameter, its name, the rule, and the driver at fault."""
-    vm = machine(driver, case)
-    with pytest.raises(GuestCrash) as crash:
-        vm.boot()
-    screen, log = str(crash.value), debug_log(vm)
-    assert f"{driver}: case {case} begins" in log
-    assert crash.value.code == code
+    code, first, text = expected
+    screen, log = str(crash), debug_log(vm)
+    assert f": case {case} begins" in log
+    assert crash.code == code
     stop = re.search(r"\*\*\* STOP: 0x([0-9A-F]{8}) \(0x([0-9A-F]{16}),.*\)\n(\w+)", screen)
     assert stop, screen
     if first is not None:
         assert int(stop[2], 16) == first
     assert stop[3] == NAMES[code]
     # WDFLDR.SYS says which rule it was in the kernel's log.
-    assert text in (log if driver == "wdfrules" else screen)
+    assert text in (log if code == WDF_VIOLATION else screen)
     blamed = re.search(r"^\*\*\* (\S+) - Address ", screen, re.M)
     assert blamed and blamed[1] == BLAMED.get(case, f"{driver}.sys"), screen
     if case in BLAMED:
         assert f" {driver}.sys+0x" in screen.partition("STACK:")[2]
 
 
-@pytest.mark.parametrize("driver, case", LEGAL)
-def test_legal_driver_runs_to_its_end(machine, driver, case):
-    """No rule is broken: the case ends well and the agent is reached."""
+@pytest.mark.parametrize("driver, case, code, first, text", BROKEN)
+def test_broken_rule_stops_the_guest(machine, driver, case, code, first, text):
+    vm = machine(driver, case)
+    with pytest.raises(GuestCrash) as crash:
+        vm.boot()
+    check_stop(vm, driver, case, crash.value, (code, first, text))
+
+
+@pytest.mark.parametrize("driver, case, code, first, text", AT_UNLOAD)
+def test_what_is_left_at_unload_stops_the_guest(machine, driver, case, code, first, text):
+    """It is the agent that asks for the unload, and the driver that is blamed."""
     vm = machine(driver, case)
     vm.boot()
-    deadline = time.monotonic() + 10
-    while f"({case})" not in debug_log(vm) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert f"control: ok ({case})" in debug_log(vm), debug_log(vm)
+    with pytest.raises(GuestCrash) as crash:
+        vm.console.command("driver unload")
+    check_stop(vm, driver, case, crash.value, (code, first, text))
+
+
+@pytest.mark.rules
+@pytest.mark.parametrize("command", ["driver unload", pytest.param("poweroff",
+                                                                   marks=pytest.mark.nightly)])
+def test_a_held_request_is_announced(machine, command):
+    """EvtIoStop comes for a request that the driver holds, when its device leaves D0. It gives
+    it back to the queue, which cancels it at removal."""
+    vm = machine("vq7test", "control-io-stop")
+    vm.boot()
+    wait_for(vm, "wdfrules: keeps its request")
+    vm.console.command(command)
+    wait_for(vm, "control: ok (control-io-stop): suspend")
+    if command == "driver unload":
+        wait_for(vm, "the request returned 0xc0000120")
+        vm.console.command("info")
+
+
+@pytest.mark.rules
+@pytest.mark.parametrize("driver", CONTROLS)
+def test_legal_driver_runs_to_its_end(machine, driver):
+    """No rule is broken: each case ends well and the agent is reached."""
+    vm = machine(driver, "controls")
+    vm.boot()
+    for case in IN_ENTRY[driver]:
+        wait_for(vm, f"control: ok ({case})")
+
+
+@pytest.mark.rules
+def test_legal_driver_with_a_device_runs_to_its_end(machine):
+    vm = machine("wdfrules", "control-requests")
+    vm.boot()
+    wait_for(vm, "control: ok (control-requests)")
 
 
 @pytest.mark.rules
@@ -278,4 +338,5 @@ def test_every_case_is_tested():
         return set(re.findall(r'\{"([a-z-]+)",', text))
 
     assert names("*.cpp") == NT.keys() | set(CONTROLS["ntcrules"])
-    assert names("wdf/*.cpp") == WDF.keys() | set(CONTROLS["wdfrules"])
+    assert names("wdf/*.cpp") == WDF.keys() | UNLOAD.keys() | set(CONTROLS["wdfrules"]) | \
+        {"control-io-stop"}

@@ -21,6 +21,9 @@ struct COMMON_BUFFER {
 
 struct ADAPTER {
     DMA_ADAPTER head; // must be first
+    LIST_ENTRY links;
+    PDEVICE_OBJECT pdo; // null: the driver didn't say
+    uint64_t creator;   // code of the driver
     ULONG magic;
     bool address64;
     ULONG map_registers;
@@ -43,24 +46,47 @@ static uint64_t Logical(uint64_t physical) {
     return physical ^ flip;
 }
 
+static LIST_ENTRY Adapters = {&Adapters, &Adapters};
+static KSPIN_LOCK AdaptersLock;
+
+// Parameter 1 of DRIVER_VERIFIER_DMA_VIOLATION, as documented.
+enum {
+    DmaFreedTooManyBuffers = 0x03,
+    DmaFreedTooManyLists = 0x06,
+    DmaBuffersLeft = 0x07,
+    DmaListsLeft = 0x0A,
+    DmaNotLocked = 0x0E,
+    DmaAdapterNotPut = 0x11,
+    DmaAdapterReleased = 0x18,
+};
+
 static ADAPTER *FromDma(PDMA_ADAPTER dma, const char *function) {
     auto *adapter = (ADAPTER *)dma;
     if (adapter && adapter->magic == ADAPTER_MAGIC)
         return adapter;
     DbgPrint("io: %s got no DMA adapter: %p\n", function, dma);
-    KeBugCheckEx(DRIVER_VERIFIER_DMA_VIOLATION, 0x14, (ULONG_PTR)dma, 0, 0);
+    KdViolation(DRIVER_VERIFIER_DMA_VIOLATION, "not a DMA adapter, or one put back before",
+                DmaAdapterReleased, (uint64_t)dma, 0, 0);
+}
+
+static void CheckEmpty(ADAPTER *adapter) {
+    if (!IsListEmpty(&adapter->buffers))
+        KdViolation(DRIVER_VERIFIER_DMA_VIOLATION, "a DMA adapter's common buffers are not freed",
+                    DmaBuffersLeft, (uint64_t)adapter, 0, 0);
+    if (adapter->lists)
+        KdViolation(DRIVER_VERIFIER_DMA_VIOLATION,
+                    "a DMA adapter's scatter/gather lists are not put back", DmaListsLeft,
+                    (uint64_t)adapter, (uint64_t)adapter->lists, 0);
 }
 
 static void NTAPI PutAdapter(PDMA_ADAPTER dma) {
     ADAPTER *adapter = FromDma(dma, "PutDmaAdapter");
     IopRequireIrql(PASSIVE_LEVEL, "PutDmaAdapter");
-    if (!IsListEmpty(&adapter->buffers))
-        KdViolation(DRIVER_VERIFIER_DMA_VIOLATION, "PutDmaAdapter with common buffers not freed", 5,
-                    (uint64_t)dma, 0, 0);
-    if (adapter->lists)
-        KdViolation(DRIVER_VERIFIER_DMA_VIOLATION,
-                    "PutDmaAdapter with scatter/gather lists not put back", 7, (uint64_t)dma,
-                    (uint64_t)adapter->lists, 0);
+    CheckEmpty(adapter);
+    KIRQL irql;
+    KeAcquireSpinLock(&AdaptersLock, &irql);
+    RemoveEntryList(&adapter->links);
+    KeReleaseSpinLock(&AdaptersLock, irql);
     adapter->magic = 0;
     ExFreePoolWithTag(adapter, IOP_TAG_DMA);
 }
@@ -114,8 +140,8 @@ static void NTAPI FreeCommon(PDMA_ADAPTER dma, ULONG length, PHYSICAL_ADDRESS lo
     KeReleaseSpinLock(&adapter->lock, irql);
     if (!found || found->length != length || Logical(found->physical) != (uint64_t)logical.QuadPart)
         KdViolation(DRIVER_VERIFIER_DMA_VIOLATION,
-                    "FreeCommonBuffer: not an address and length that were allocated", 0x0A,
-                    (uint64_t)va, length, (uint64_t)logical.QuadPart);
+                    "FreeCommonBuffer: not an address and length that were allocated",
+                    DmaFreedTooManyBuffers, (uint64_t)va, length, (uint64_t)logical.QuadPart);
     // Whoever still uses it finds no sense in it.
     RtlFillMemory(va, BYTES_TO_PAGES(length) << PAGE_SHIFT, 0xDD);
     MiFreePages(found->physical >> PAGE_SHIFT, BYTES_TO_PAGES(length));
@@ -143,7 +169,7 @@ static NTSTATUS Walk(ADAPTER *adapter, PMDL mdl, PVOID va, ULONG length, SCATTER
             return STATUS_INVALID_PARAMETER; // the MDLs end before the transfer does
         if (!(mdl->MdlFlags & (MDL_PAGES_LOCKED | MDL_SOURCE_IS_NONPAGED_POOL | MDL_PARTIAL)))
             KdViolation(DRIVER_VERIFIER_DMA_VIOLATION, "DMA with an MDL whose pages aren't locked",
-                        0x1B, (uint64_t)mdl, 0, 0);
+                        DmaNotLocked, (uint64_t)mdl, 0, 0);
         uint64_t at = offset + MmGetMdlByteOffset(mdl);
         uint64_t pfn = MmGetMdlPfnArray(mdl)[at >> PAGE_SHIFT];
         uint64_t address = Logical((pfn << PAGE_SHIFT) + (at & (PAGE_SIZE - 1)));
@@ -254,8 +280,8 @@ static void NTAPI PutList(PDMA_ADAPTER dma, PSCATTER_GATHER_LIST list, BOOLEAN w
     auto *header = (LIST_HEADER *)list - 1;
     if (header->magic != LIST_MAGIC || header->adapter != adapter)
         KdViolation(DRIVER_VERIFIER_DMA_VIOLATION,
-                    "PutScatterGatherList: not a list of this adapter, or put back before", 0x0B,
-                    (uint64_t)list, 0, 0);
+                    "PutScatterGatherList: not a list of this adapter, or put back before",
+                    DmaFreedTooManyLists, (uint64_t)list, 0, 0);
     header->magic = 0;
     InterlockedDecrement(&adapter->lists);
     if (header->ours)
@@ -317,7 +343,34 @@ static DMA_OPERATIONS Operations = {sizeof(DMA_OPERATIONS),
                                     BuildList,
                                     BuildMdl};
 
-PDMA_ADAPTER IopCreateDmaAdapter(const DEVICE_DESCRIPTION *description, PULONG map_registers) {
+// The adapters that a device's driver, or an image, has not put back.
+template <class F> static void CheckAdapters(F concerns) {
+    ADAPTER *left = nullptr;
+    KIRQL irql;
+    KeAcquireSpinLock(&AdaptersLock, &irql);
+    for (PLIST_ENTRY e = Adapters.Flink; e != &Adapters && !left; e = e->Flink) {
+        auto *adapter = CONTAINING_RECORD(e, ADAPTER, links);
+        if (concerns(adapter))
+            left = adapter;
+    }
+    KeReleaseSpinLock(&AdaptersLock, irql);
+    if (!left)
+        return;
+    CheckEmpty(left);
+    KdViolation(DRIVER_VERIFIER_DMA_VIOLATION, "a DMA adapter is not put back", DmaAdapterNotPut,
+                (uint64_t)left, left->creator, 0);
+}
+
+void IopCheckAdaptersOfDevice(PDEVICE_OBJECT pdo) {
+    CheckAdapters([=](const ADAPTER *adapter) { return adapter->pdo == pdo; });
+}
+
+void IopCheckAdaptersOfImage(uint64_t base, uint64_t size) {
+    CheckAdapters([=](const ADAPTER *adapter) { return adapter->creator - base < size; });
+}
+
+static PDMA_ADAPTER CreateAdapter(PDEVICE_OBJECT pdo, const DEVICE_DESCRIPTION *description,
+                                  PULONG map_registers) {
     IopRequireIrql(PASSIVE_LEVEL, "IoGetDmaAdapter");
     if (description->Version > DEVICE_DESCRIPTION_VERSION2)
         return nullptr;
@@ -336,6 +389,12 @@ PDMA_ADAPTER IopCreateDmaAdapter(const DEVICE_DESCRIPTION *description, PULONG m
     uint64_t registers = ((uint64_t)description->MaximumLength + PAGE_SIZE - 1) / PAGE_SIZE + 1;
     adapter->map_registers = (ULONG)registers;
     InitializeListHead(&adapter->buffers);
+    adapter->pdo = pdo;
+    adapter->creator = KdCaller();
+    KIRQL irql;
+    KeAcquireSpinLock(&AdaptersLock, &irql);
+    InsertTailList(&Adapters, &adapter->links);
+    KeReleaseSpinLock(&AdaptersLock, irql);
     *map_registers = adapter->map_registers;
     return &adapter->head;
 }
@@ -345,5 +404,5 @@ extern "C" PDMA_ADAPTER NTAPI IoGetDmaAdapter(IN PDEVICE_OBJECT PhysicalDeviceOb
                                               IN OUT PULONG NumberOfMapRegisters) {
     if (PhysicalDeviceObject)
         IopRequireDevice(PhysicalDeviceObject, "IoGetDmaAdapter");
-    return IopCreateDmaAdapter(DeviceDescription, NumberOfMapRegisters);
+    return CreateAdapter(PhysicalDeviceObject, DeviceDescription, NumberOfMapRegisters);
 }

@@ -96,8 +96,10 @@ static void CheckLeftovers(PDRIVER_OBJECT driver, const char *when) {
         KdViolation(DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS,
                     "a driver is unloaded with work items queued", (uint64_t)extension->work_items,
                     0, 0, (uint64_t)driver->DriverStart);
-    if (extension->image)
+    if (extension->image) {
         IopCheckIrpsOfImage(extension->image->base, extension->image->size, extension->image->name);
+        IopCheckAdaptersOfImage(extension->image->base, extension->image->size);
+    }
 }
 
 NTSTATUS IopCreateDriver(const WCHAR *service, NTC_IMAGE *image, PDRIVER_INITIALIZE entry,
@@ -144,6 +146,8 @@ NTSTATUS IopUnloadDriver(PDRIVER_OBJECT driver) {
     IopRequireIrql(PASSIVE_LEVEL, "IopUnloadDriver");
     if (!driver->DriverUnload)
         return STATUS_INVALID_DEVICE_REQUEST;
+    KD_SUSPECT suspect;
+    KdBeginSuspect(&suspect, (const void *)driver->DriverInit);
     driver->Flags |= DRVO_UNLOAD_INVOKED;
     driver->DriverUnload(driver);
     IopRequireIrqlAfter(PASSIVE_LEVEL, (PVOID)driver->DriverUnload,
@@ -154,6 +158,7 @@ NTSTATUS IopUnloadDriver(PDRIVER_OBJECT driver) {
         KdViolation(IOP_VERIFIER, "a driver object is still referenced at unload", 0,
                     (uint64_t)driver, (uint64_t)ObpReferenceCount(driver), 0);
     ObDereferenceObject(driver);
+    KdEndSuspect(&suspect);
     return STATUS_SUCCESS;
 }
 

@@ -189,6 +189,8 @@ void IopFormatGuid(const GUID *guid, WCHAR text[40]);
 // Interrupt objects of a device that are still connected; for leak checks.
 ULONG IopConnectedInterrupts(PDEVICE_OBJECT pdo);
 bool IopVectorConnected(PDEVICE_OBJECT pdo, ULONG vector);
-PDMA_ADAPTER IopCreateDmaAdapter(const DEVICE_DESCRIPTION *description, PULONG map_registers);
+// DMA adapters not put back, with what was allocated from them, are a bug check 0xE6.
+void IopCheckAdaptersOfDevice(PDEVICE_OBJECT pdo); // after its removal
+void IopCheckAdaptersOfImage(uint64_t base, uint64_t size);
 
 #endif // NTC_IOP_H_

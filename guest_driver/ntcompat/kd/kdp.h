@@ -31,6 +31,29 @@ struct KD_FRAME {
                             // may lie behind the end of its function (noreturn calls)
 };
 bool KdUnwind(KD_FRAME *frame);
+enum { KD_STACK_LIMIT = 32 };
+
+// The code that a bug check blames; 0: unknown.
+uint64_t KdGuilty(ULONG code, const ULONG_PTR p[4], const KI_TRAP_FRAME *trap,
+                  const KD_FRAME *frame);
+
+// The caller's own frame: inlined, since a frame that has been left can't be unwound. There
+// are no registers but what the compiler keeps: the nonvolatile ones.
+static inline __attribute__((always_inline)) void KdFrameFromHere(KD_FRAME *frame) {
+    frame->Exact = true;
+    for (uint64_t &r : frame->Registers)
+        r = 0;
+    __asm__ volatile(
+        "leaq 1f(%%rip), %%rax\n1:\n\t"
+        "movq %%rax, %0\n\tmovq %%rsp, %1\n\tmovq %%rbx, %2\n\tmovq %%rbp, %3\n\t"
+        "movq %%rsi, %4\n\tmovq %%rdi, %5\n\tmovq %%r12, %6\n\tmovq %%r13, %7\n\t"
+        "movq %%r14, %8\n\tmovq %%r15, %9"
+        : "=m"(frame->Rip), "=m"(frame->Rsp), "=m"(frame->Registers[3]), "=m"(frame->Registers[5]),
+          "=m"(frame->Registers[6]), "=m"(frame->Registers[7]), "=m"(frame->Registers[12]),
+          "=m"(frame->Registers[13]), "=m"(frame->Registers[14]), "=m"(frame->Registers[15])
+        :
+        : "rax", "memory");
+}
 
 } // extern "C"
 

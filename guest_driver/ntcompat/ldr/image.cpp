@@ -169,6 +169,7 @@ void LdrDereferenceLocked(LDR_IMAGE *image) {
     if (unload)
         unload();
     ExCheckPoolOfImage(image->image.base, image->image.size);
+    ObCheckHandlesOfImage(image->image.base, image->image.size);
     RemoveEntryList(&image->image.links);
     LdrFreeImage(image, true);
 }

@@ -9,6 +9,7 @@ namespace {
 struct Entry {
     void *body; // nullptr: free
     ACCESS_MASK access;
+    uint64_t opener; // code of the driver that has it opened, 0: none
 };
 
 const size_t kEntries = 4096;
@@ -33,6 +34,7 @@ Entry *Find(HANDLE handle) {
 NTSTATUS ObpCreateHandle(void *body, ACCESS_MASK access, ULONG attributes, HANDLE *handle) {
     MiPagedCode(__func__);
     OBP_HEADER *header = ObpHeader(body);
+    const uint64_t opener = KdCaller();
     MiLockGuard guard(&lock);
     for (size_t i = 0; i < kEntries; ++i) {
         const size_t index = (cursor + i) % kEntries;
@@ -40,7 +42,7 @@ NTSTATUS ObpCreateHandle(void *body, ACCESS_MASK access, ULONG attributes, HANDL
             continue;
         InterlockedIncrement(&header->references);
         InterlockedIncrement(&header->handles);
-        entries[index] = {body, access};
+        entries[index] = {body, access, opener};
         cursor = index + 1;
         uint64_t value = (index + 1) * 4;
         if (attributes & OBJ_KERNEL_HANDLE)
@@ -115,6 +117,20 @@ NTSTATUS NTAPI ZwClose(HANDLE handle) {
         header->type->close(body);
     ObfDereferenceObject(body);
     return STATUS_SUCCESS;
+}
+
+void ObCheckHandlesOfImage(uint64_t base, uint64_t size) {
+    size_t left = 0;
+    for (size_t i = 0; i < kEntries; ++i) {
+        const Entry *entry = &entries[i];
+        if (!entry->body || entry->opener - base >= size)
+            continue;
+        KdPrint_("handle leak: 0x%zx, object %p of type %ws, opened from image+0x%llx\n",
+                 (i + 1) * 4, entry->body, ObpGetType(entry->body)->name, entry->opener - base);
+        ++left;
+    }
+    if (left)
+        KdViolation(0xC4, "a driver was unloaded without closing its handles", 0, base, 0, left);
 }
 
 NTC_EXPORT NTSTATUS NTAPI ObCloseHandle(HANDLE handle, KPROCESSOR_MODE) {

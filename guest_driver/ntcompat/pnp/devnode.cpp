@@ -185,6 +185,8 @@ static NTSTATUS SendStart(PNP_NODE *node) {
 }
 
 static NTSTATUS SendRemove(PNP_NODE *node) {
+    KD_SUSPECT suspect;
+    KdBeginSuspect(&suspect, (const void *)node->driver->DriverInit);
     NTSTATUS status = SendSimple(node, IRP_MN_REMOVE_DEVICE);
     PnpDisableInterfaces(node->pdo); // those the driver left enabled
     if (!NT_SUCCESS(status))
@@ -196,7 +198,9 @@ static NTSTATUS SendRemove(PNP_NODE *node) {
     if (ULONG left = IopConnectedInterrupts(node->pdo))
         KdViolation(IOP_VERIFIER, "interrupts are still connected after IRP_MN_REMOVE_DEVICE", 0,
                     (uint64_t)node->pdo, left, 0);
+    IopCheckAdaptersOfDevice(node->pdo);
     PnpReleaseResources(node);
+    KdEndSuspect(&suspect);
     return status;
 }
 

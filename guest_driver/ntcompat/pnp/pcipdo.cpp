@@ -159,6 +159,8 @@ static NTSTATUS Config(PCI_DEVICE *device, PIRP irp, PIO_STACK_LOCATION location
 
 // ---- start, stop ----------------------------------------------------------------------
 
+// Bus mastering is off when a device is started: whether Windows has it on is documented
+// nowhere, so that a driver whose device needs it switches it on itself.
 static void SetDecode(PCI_DEVICE *device, bool on) {
     ULONG offset = FIELD_OFFSET(PCI_COMMON_CONFIG, Command);
     USHORT command = PciRead16(device, offset);
@@ -170,7 +172,6 @@ static void SetDecode(PCI_DEVICE *device, bool on) {
             if (bar.type == CmResourceTypeMemory)
                 command |= PCI_ENABLE_MEMORY_SPACE;
         }
-        command |= PCI_ENABLE_BUS_MASTER;
     }
     PciWrite16(device, offset, command);
 }

@@ -30,6 +30,24 @@ static const RuleCase *FindCase(const char *name) {
     return nullptr;
 }
 
+static void Run(const RuleCase *c, PDRIVER_OBJECT driver) {
+    DbgPrint("ntcrules: case %s begins\n", c->name);
+    NTSTATUS status = c->run(driver);
+    if (strncmp(c->name, "control", 7) != 0)
+        DbgPrint("ntcrules: case %s returned 0x%08x\n", c->name, status);
+    else if (NT_SUCCESS(status))
+        DbgPrint("control: ok (%s)\n", c->name);
+    else
+        DbgPrint("control: failed (%s): 0x%08x\n", c->name, status);
+}
+
+static void RunControls(PDRIVER_OBJECT driver) {
+    for (const RuleCase *table : Tables)
+        for (const RuleCase *c = table; c->name; c++)
+            if (strncmp(c->name, "control-", 8) == 0)
+                Run(c, driver);
+}
+
 // Fails always: what the case has left behind is looked for at the unload that follows.
 extern "C" NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING registry_path) {
     char name[64];
@@ -39,17 +57,11 @@ extern "C" NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING reg
         return status;
     }
     const RuleCase *c = FindCase(name);
-    if (!c) {
-        DbgPrint("ntcrules: unknown case '%s'\n", name);
-        return STATUS_NOT_FOUND;
-    }
-    DbgPrint("ntcrules: case %s begins\n", name);
-    status = c->run(driver);
-    if (strncmp(name, "control", 7) != 0)
-        DbgPrint("ntcrules: case %s returned 0x%08x\n", name, status);
-    else if (NT_SUCCESS(status))
-        DbgPrint("control: ok (%s)\n", name);
+    if (c)
+        Run(c, driver);
+    else if (strcmp(name, "controls") == 0)
+        RunControls(driver);
     else
-        DbgPrint("control: failed (%s): 0x%08x\n", name, status);
+        DbgPrint("ntcrules: unknown case '%s'\n", name);
     return STATUS_NO_SUCH_DEVICE;
 }

@@ -47,6 +47,11 @@ static NTSTATUS NotAnObject(PDRIVER_OBJECT) {
     return STATUS_SUCCESS;
 }
 
+static NTSTATUS HandleLeak(PDRIVER_OBJECT) {
+    HANDLE handle;
+    return NewEvent(&handle);
+}
+
 static NTSTATUS CloseBad(PDRIVER_OBJECT) {
     ZwClose((HANDLE)(LONG_PTR)0xFFFFFFFF80003FF0);
     return STATUS_SUCCESS;
@@ -72,6 +77,7 @@ const RuleCase ObjectCases[] = {
     {"object-over-dereference", OverDereference},
     {"object-with-open-handle", OpenHandle},
     {"object-not-one", NotAnObject},
+    {"handle-leak", HandleLeak},
     {"handle-close-bad", CloseBad},
     {"handle-close-twice", CloseTwice},
     {"handle-reference-bad", ReferenceBad},

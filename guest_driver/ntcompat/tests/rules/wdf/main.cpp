@@ -7,9 +7,10 @@
 
 const WdfCase *Current;
 
+static const WdfCase *const Tables[] = {ObjectCases, RequestCases, UnloadCases};
+
 static const WdfCase *FindCase(const char *name) {
-    static const WdfCase *const tables[] = {ObjectCases, RequestCases};
-    for (const WdfCase *table : tables)
+    for (const WdfCase *table : Tables)
         for (const WdfCase *c = table; c->name; c++)
             if (strcmp(c->name, name) == 0)
                 return c;
@@ -22,6 +23,24 @@ static NTSTATUS CreateDriver(PDRIVER_OBJECT driver, PUNICODE_STRING registry_pat
     return WdfDriverCreate(driver, registry_path, WDF_NO_OBJECT_ATTRIBUTES, &config, WDF_NO_HANDLE);
 }
 
+static void Run(const WdfCase *c) {
+    DbgPrint("wdfrules: case %s begins\n", c->name);
+    NTSTATUS status = c->run(WdfGetDriver());
+    if (strncmp(c->name, "control", 7) != 0)
+        DbgPrint("wdfrules: case %s returned 0x%08x\n", c->name, status);
+    else if (NT_SUCCESS(status))
+        DbgPrint("control: ok (%s)\n", c->name);
+    else
+        DbgPrint("control: failed (%s): 0x%08x\n", c->name, status);
+}
+
+static void RunControls() {
+    for (const WdfCase *table : Tables)
+        for (const WdfCase *c = table; c->name; c++)
+            if (c->run && strncmp(c->name, "control-", 8) == 0)
+                Run(c);
+}
+
 // Fails but for the cases with a device: what is left behind is seen at the unbind.
 extern "C" NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING registry_path) {
     char name[64];
@@ -31,20 +50,21 @@ extern "C" NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING reg
         return status;
     }
     Current = FindCase(name);
-    if (!Current) {
+    bool controls = strcmp(name, "controls") == 0;
+    if (!Current && !controls) {
         DbgPrint("wdfrules: unknown case '%s'\n", name);
         return STATUS_NOT_FOUND;
     }
-    DbgPrint("wdfrules: case %s begins\n", name);
     status = CreateDriver(driver, registry_path);
-    if (!NT_SUCCESS(status) || !Current->run)
+    if (!NT_SUCCESS(status))
         return status;
-    status = Current->run(WdfGetDriver());
-    if (strncmp(name, "control", 7) != 0)
-        DbgPrint("wdfrules: case %s returned 0x%08x\n", name, status);
-    else if (NT_SUCCESS(status))
-        DbgPrint("control: ok (%s)\n", name);
-    else
-        DbgPrint("control: failed (%s): 0x%08x\n", name, status);
+    if (controls) {
+        RunControls();
+    } else if (Current->run) {
+        Run(Current);
+    } else {
+        DbgPrint("wdfrules: case %s begins\n", name);
+        return status;
+    }
     return STATUS_NO_SUCH_DEVICE;
 }

@@ -3,8 +3,7 @@
 // Objects, handles, locks: no device is needed.
 #include "wdfrules.h"
 
-// The headers of kmdf/ have no wrapper for it, vq7test.sys doesn't need one.
-static NTSTATUS CreateObject(PWDF_OBJECT_ATTRIBUTES attributes, WDFOBJECT *object) {
+NTSTATUS CreateObject(PWDF_OBJECT_ATTRIBUTES attributes, WDFOBJECT *object) {
     typedef NTSTATUS NTAPI CREATE(PWDF_DRIVER_GLOBALS globals, PWDF_OBJECT_ATTRIBUTES attributes,
                                   WDFOBJECT * object);
     auto *create = (CREATE *)WdfFunctions[WdfObjectCreateTableIndex];

@@ -3,10 +3,18 @@
 // Requests: a device whose queue gets one when the device has started.
 #include "wdfrules.h"
 
+static PVOID Sender; // the thread that sends the request
+
 static const ULONG Code = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800, METHOD_BUFFERED, FILE_ANY_ACCESS);
 
 static VOID NTAPI EvtIoDeviceControl(WDFQUEUE queue, WDFREQUEST request, size_t, size_t, ULONG) {
     Current->request(queue, request);
+}
+
+// Only where a case keeps its request.
+static VOID NTAPI EvtIoStop(WDFQUEUE, WDFREQUEST request, ULONG flags) {
+    if (Current->stop)
+        Current->stop(request, flags);
 }
 
 // A thread of its own: the device is started only when the start request is complete.
@@ -22,7 +30,7 @@ static VOID NTAPI SendRequest(PVOID context) {
         KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, nullptr);
         status = io.Status;
     }
-    if (strncmp(Current->name, "control", 7) != 0)
+    if (Current->stop || strncmp(Current->name, "control", 7) != 0)
         DbgPrint("wdfrules: case %s: the request returned 0x%08x\n", Current->name, status);
     else
         DbgPrint("control: %s (%s): 0x%08x\n", NT_SUCCESS(status) ? "ok" : "failed", Current->name,
@@ -30,12 +38,25 @@ static VOID NTAPI SendRequest(PVOID context) {
 }
 
 static NTSTATUS NTAPI EvtSelfManagedIoInit(WDFDEVICE device) {
-    HANDLE thread;
-    NTSTATUS status = PsCreateSystemThread(&thread, THREAD_ALL_ACCESS, nullptr, nullptr, nullptr,
+    HANDLE handle;
+    if (!Current->request)
+        return STATUS_SUCCESS;
+    NTSTATUS status = PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, nullptr, nullptr, nullptr,
                                            SendRequest, WdfDeviceWdmGetDeviceObject(device));
-    if (NT_SUCCESS(status))
-        ZwClose(thread);
+    if (!NT_SUCCESS(status))
+        return status;
+    status = ObReferenceObjectByHandle(handle, SYNCHRONIZE, nullptr, KernelMode, &Sender, nullptr);
+    ZwClose(handle);
     return status;
+}
+
+// The thread has left the driver before it is unloaded.
+static VOID NTAPI EvtSelfManagedIoCleanup(WDFDEVICE) {
+    if (!Sender)
+        return;
+    KeWaitForSingleObject(Sender, Executive, KernelMode, FALSE, nullptr);
+    ObDereferenceObject(Sender);
+    Sender = nullptr;
 }
 
 NTSTATUS NTAPI EvtDeviceAdd(WDFDRIVER, PWDFDEVICE_INIT init) {
@@ -45,12 +66,16 @@ NTSTATUS NTAPI EvtDeviceAdd(WDFDRIVER, PWDFDEVICE_INIT init) {
     WDFQUEUE queue;
     WDF_PNPPOWER_EVENT_CALLBACKS_INIT(&callbacks);
     callbacks.EvtDeviceSelfManagedIoInit = EvtSelfManagedIoInit;
+    callbacks.EvtDeviceSelfManagedIoCleanup = EvtSelfManagedIoCleanup;
     WdfDeviceInitSetPnpPowerEventCallbacks(init, &callbacks);
     NTSTATUS status = WdfDeviceCreate(&init, WDF_NO_OBJECT_ATTRIBUTES, &device);
     if (!NT_SUCCESS(status))
         return status;
+    if (Current->add)
+        return Current->add(device);
     WDF_IO_QUEUE_CONFIG_INIT_DEFAULT_QUEUE(&config, WdfIoQueueDispatchParallel);
     config.EvtIoDeviceControl = EvtIoDeviceControl;
+    config.EvtIoStop = EvtIoStop;
     return WdfIoQueueCreate(device, &config, WDF_NO_OBJECT_ATTRIBUTES, &queue);
 }
 

@@ -14,15 +14,24 @@ struct WdfCase {
     // Instead: with a request that a queue of a started device has delivered, which
     // the case completes.
     void (*request)(WDFQUEUE queue, WDFREQUEST request);
+    // Instead: with a new device, which is started and stays until it is removed.
+    NTSTATUS (*add)(WDFDEVICE device) = nullptr;
+    // With `request`: EvtIoStop of the queue.
+    void (*stop)(WDFREQUEST request, ULONG flags) = nullptr;
 };
 
 extern const WdfCase ObjectCases[];
 extern const WdfCase RequestCases[];
+extern const WdfCase UnloadCases[];
 
 // The case that was asked for.
 extern const WdfCase *Current;
 
-// Creates the device of a case that has `request` and sends it one when it starts.
+// Creates the device of a case that has `request` or `add`; the former's is sent a request
+// when it starts.
 NTSTATUS NTAPI EvtDeviceAdd(WDFDRIVER driver, PWDFDEVICE_INIT init);
+
+// WdfObjectCreate: the headers of kmdf/ have no wrapper, vq7test.sys doesn't need one.
+NTSTATUS CreateObject(PWDF_OBJECT_ATTRIBUTES attributes, WDFOBJECT *object);
 
 #endif // NTC_RULES_WDFRULES_H_
