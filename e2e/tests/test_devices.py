@@ -21,10 +21,6 @@ def only_device(vm):
     return device
 
 
-def kernel_log(vm):
-    return (vm.run / "debug.log").read_text(errors="replace")
-
-
 # --- registers (Virtio 1.2, 4.1.4) -------------------------------------------------------
 
 @pytest.mark.on("modern_registers", options=("page-per-vq=on",))
@@ -48,7 +44,7 @@ def test_power_cycles_keep_what_is_mapped(vm):
 @pytest.mark.on("one", options=("big-bar=4096",))
 def test_registers_above_4_gib(vm):
     """A neighbour with a BAR of 4 GiB, so that the firmware moves 64-bit BARs up there."""
-    bars = [line for line in kernel_log(vm).splitlines() if "BAR4 memory 0x" in line]
+    bars = [line for line in vm.kernel_log().splitlines() if "BAR4 memory 0x" in line]
     assert any(int(line.split("memory ")[1].split()[0], 16) >> 32 for line in bars), bars
     run(vm, LOAD)
 
@@ -80,7 +76,7 @@ def test_access_platform_beside_an_iommu_that_is_off(vm):
 def test_access_platform_behind_an_iommu_is_refused(vm):
     """With addresses that are translated the device isn't started, and the log says why."""
     assert vm.console.command("devices").num("devices") == 0
-    assert "takes addresses that an IOMMU translates (ACCESS_PLATFORM)" in kernel_log(vm)
+    assert "takes addresses that an IOMMU translates (ACCESS_PLATFORM)" in vm.kernel_log()
     with pytest.raises(CommandError) as refused:
         vm.console.command("blk read 0 1")
     assert refused.value.name == "NO_DEVICE"

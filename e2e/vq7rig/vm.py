@@ -220,6 +220,13 @@ class VM:
     def __exit__(self, *_):
         self.destroy()
 
+    def kernel_log(self):
+        """What the guest's kernel has said on the debug port."""
+        try:
+            return (self.run / "debug.log").read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return ""
+
     # --- QEMU's view -------------------------------------------------------
 
     def qmp(self, command, **arguments):

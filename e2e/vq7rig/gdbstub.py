@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""QEMU's gdbstub, as far as tests need it: stop where the guest writes a word, and change its
+memory there (GDB manual, "GDB Remote Serial Protocol"; QEMU's physical memory mode)."""
+
+import socket
+import time
+
+from .errors import RigError
+
+LIMIT = 20.0            # seconds for an answer, or until the guest gets to a watchpoint
+
+
+class GdbStub:
+    """A connection. The machine stands still from its start until `go` or close()."""
+
+    def __init__(self, vm):
+        path = str(vm.run / "gdb.sock")
+        vm.qmp("human-monitor-command",
+               **{"command-line": f"gdbserver unix:{path},server=on,wait=off"})
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(LIMIT)
+        self._buffer = b""
+        try:
+            self._socket.connect(path)
+        except OSError as bad:
+            raise RigError(f"can't connect to the gdbstub at {path}: {bad}") from bad
+
+    def read_physical(self, address, length):
+        """Guest memory by physical address."""
+        self._expect_ok("Qqemu.PhyMemMode:1")
+        self._send(f"m{address:x},{length:x}")
+        answer = self._receive()
+        self._expect_ok("Qqemu.PhyMemMode:0")
+        try:
+            return bytes.fromhex(answer)
+        except ValueError as bad:
+            raise RigError(f"the gdbstub can't read {address:#x}: {answer!r}") from bad
+
+    def write_physical(self, address, data):
+        """Change guest memory by physical address."""
+        self._expect_ok("Qqemu.PhyMemMode:1")
+        self._expect_ok(f"M{address:x},{len(data):x}:{data.hex()}")
+        self._expect_ok("Qqemu.PhyMemMode:0")
+
+    def watch(self, address, length, on=True):
+        """Stop where the guest writes there (a virtual address); or no longer."""
+        self._expect_ok(f"{'Z' if on else 'z'}2,{address:x},{length:x}")
+
+    def break_at(self, address, on=True):
+        """Stop where the guest executes this address; or no longer."""
+        self._expect_ok(f"{'Z' if on else 'z'}1,{address:x},1")
+
+    def go(self):
+        """Continue, and wait for the next stop. Raises RigError if none comes."""
+        self._send("c")
+        answer = self._receive()
+        if not answer.startswith(("T", "S")):
+            raise RigError(f"the gdbstub says {answer!r} instead of where it stopped")
+
+    def close(self):
+        """Let the machine go on, without us."""
+        try:
+            self._expect_ok("D")
+        finally:
+            self._socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def _expect_ok(self, packet):
+        self._send(packet)
+        answer = self._receive()
+        while answer.startswith("T"):           # it stopped since we are here
+            answer = self._receive()
+        if answer != "OK":
+            raise RigError(f"the gdbstub refuses {packet.partition(':')[0]}: {answer!r}")
+
+    def _send(self, packet):
+        self._socket.sendall(f"${packet}#{sum(packet.encode()) % 256:02x}".encode())
+
+    def _receive(self):
+        """The next packet, acknowledged."""
+        deadline = time.monotonic() + LIMIT
+        while True:
+            start = self._buffer.find(b"$")
+            end = self._buffer.find(b"#", start)
+            if start >= 0 and 0 <= end <= len(self._buffer) - 3:
+                packet, self._buffer = self._buffer[start + 1:end], self._buffer[end + 3:]
+                self._socket.sendall(b"+")
+                return packet.decode("ascii", "replace")
+            if time.monotonic() > deadline:
+                raise RigError("the gdbstub doesn't answer")
+            try:
+                more = self._socket.recv(4096)
+            except OSError as bad:
+                raise RigError(f"the gdbstub doesn't answer: {bad}") from bad
+            if not more:
+                raise RigError("QEMU closed its gdbstub")
+            self._buffer += more
