@@ -4,10 +4,9 @@
 import os
 import socket
 import threading
-import time
 import types
 
-from vq7rig import terminal
+from vq7rig import clock, terminal
 from vq7rig.channel import SocketChannel
 from vq7rig.console import Console
 
@@ -37,6 +36,6 @@ def test_keys_wait_for_the_prompt(tmp_path, monkeypatch):
     actor.start()
     vm = types.SimpleNamespace(console=Console(SocketChannel(host), tmp_path / "log"),
                                hello_timeout=30)
-    assert "turned itself off" in terminal._relay(vm, time.monotonic())
+    assert "turned itself off" in terminal._relay(vm, clock.now())
     actor.join()
     assert seen == [None, None, b"info\r"]

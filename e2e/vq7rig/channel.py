@@ -6,6 +6,7 @@ import select
 import socket
 import time
 
+from .clock import now
 from .errors import RigError
 
 
@@ -19,7 +20,7 @@ class SocketChannel:
     @classmethod
     def connect(cls, path, timeout=5.0):
         """Connect to a UNIX socket that QEMU listens on."""
-        deadline = time.monotonic() + timeout
+        deadline = now() + timeout
         while True:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
@@ -27,7 +28,7 @@ class SocketChannel:
                 return cls(sock)
             except OSError as bad:
                 sock.close()
-                if time.monotonic() >= deadline:
+                if now() >= deadline:
                     raise RigError(f"can't reach the guest's console at {path}: "
                                    f"{os.strerror(bad.errno or 0)}") from bad
                 time.sleep(0.02)
@@ -48,10 +49,10 @@ class SocketChannel:
 
     def send(self, data, timeout=5.0):
         """Send all bytes. Returns False if the guest takes none for `timeout`, None at the end."""
-        deadline = time.monotonic() + timeout
+        deadline = now() + timeout
         while data:
             _, ready, _ = select.select([], [self._sock], [],
-                                        max(0.0, deadline - time.monotonic()))
+                                        max(0.0, deadline - now()))
             if not ready:
                 return False
             try:

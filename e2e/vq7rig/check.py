@@ -9,7 +9,7 @@ import sys
 
 from .errors import EXIT_PASS, EXIT_RIG, RigError, UsageError
 from .libvirt_host import INSTALL, Host
-from .paths import BUILD, E2E, GUEST, GUEST_FILES
+from .paths import BUILD, E2E, GUEST, GUEST_FILES, need_names
 
 NEED_MIB = 512
 
@@ -40,6 +40,11 @@ def _qemu():
     return path
 
 
+def _names(guest):
+    need_names(guest)
+    return "of the folders can be given to libvirt"
+
+
 def _space():
     place = E2E
     while not place.exists():
@@ -61,7 +66,8 @@ def _libvirt(uri):
 
 def main(uri=None, guest=GUEST):
     """Print a line a check; returns the exit code."""
-    checks = [("python", need_python), ("qemu", _qemu), ("space", _space),
+    checks = [("python", need_python), ("names", lambda: _names(guest)), ("qemu", _qemu),
+              ("space", _space),
               ("libvirt", lambda: _libvirt(uri)),
               ("guest", lambda: need_guest(guest) or str(guest))]
     bad = 0

@@ -18,7 +18,7 @@ from . import options as machine_options
 from .errors import (EXIT_FAIL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_RIG, EXIT_USAGE, GuestError,
                      RIG, RigError, UsageError, exit_code)
 from .libvirt_host import Host
-from .paths import E2E, GUEST, ROOT
+from .paths import E2E, GUEST, ROOT, need_names
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _interrupted = False
@@ -28,6 +28,7 @@ def main(argv=None):
     """Returns the exit code; every error is one line on stderr."""
     for number in INTERRUPTS:
         signal.signal(number, _interrupt)
+    sys.stdout.reconfigure(errors="backslashreplace")       # as stderr: names can be anything
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         args, rest = _parser().parse_known_args(arguments)
@@ -111,6 +112,7 @@ class Lock:
 
 def _run(args, rest):
     check.need_python()
+    need_names(args.guest, args.results)
     check.need_guest(args.guest)
     machine.load_matrix()
     import pytest
@@ -201,6 +203,7 @@ def _vm(args, _rest):
     for option in args.option:
         machine_options.parse(option)
     check.need_python()
+    need_names(args.guest)
     check.need_guest(args.guest)
     from . import terminal
     config = machine.Config(args.machine, args.flavour, settings=tuple(args.set),

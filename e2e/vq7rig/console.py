@@ -9,9 +9,9 @@ and where the full log is.
 import errno
 import random
 import re
-import time
 from contextlib import contextmanager
 
+from .clock import lost, now
 from .disk import disk_full
 from .errors import CommandError, GuestCrash, Hang, ProtocolError, RigError
 from .frames import MAX_LINE, MAX_SEQ, answer_of, parse, seal
@@ -22,6 +22,7 @@ QUIET = 10.0            # seconds without a sign of life: a hang, by the protoco
 RESEND = 1.5            # seconds of silence after which a request is sent again
 SETTLE = 0.3            # silence that ends a damaged answer
 MAX_REPAIRS = 6
+DRAIN = 2.0             # seconds, after a deadline, to look through what has arrived by then
 TAIL = 8192
 IO_TIMEOUT = 0xC00000B5     # STATUS_IO_TIMEOUT
 
@@ -31,8 +32,9 @@ _STOP = re.compile(r"\*\*\* STOP: 0x([0-9A-Fa-f]+)")
 class Console:
     """Talks to one guest over a channel (see channel.py). Not thread safe."""
 
-    def __init__(self, channel, log_path):
-        self.channel = channel
+    def __init__(self, channel, log_path, why_gone=lambda: None):
+        """`why_gone` gives the error for a machine whose end isn't the guest's doing."""
+        self.channel, self._why_gone = channel, why_gone
         self.log_path = str(log_path)
         self._sinks = [open(self.log_path, "ab", buffering=0)]
         self._buffer = b""
@@ -66,7 +68,8 @@ class Console:
         """Read what is there into the buffer. Returns False if nothing came."""
         data = self.channel.recv(timeout)
         if data is None:
-            raise GuestCrash("the machine went away: its console is closed\n" + self._last())
+            raise self._why_gone() or GuestCrash("the machine went away: its console is closed\n"
+                                                 + self._last())
         if not data:
             return False
         self._record(data)
@@ -79,10 +82,11 @@ class Console:
         while b"\n" not in self._buffer:
             if len(self._buffer) > 64 * MAX_LINE:
                 self._buffer = self._buffer[-MAX_LINE:]
-            left = deadline - time.monotonic()
-            if left <= 0:
+            left = deadline - now()
+            self._receive(max(0.0, left))
+            # What has arrived counts, however late this process comes to look.
+            if left <= 0 and b"\n" not in self._buffer:
                 return None
-            self._receive(left)
         raw, self._buffer = self._buffer.split(b"\n", 1)
         line = raw.decode("ascii", "replace").rstrip("\r").removeprefix(PROMPT)
         self._watch_for_stop(line)
@@ -95,10 +99,10 @@ class Console:
         text = [line]
         self._watch = False                     # the rest of the screen belongs to it
         try:
-            deadline = time.monotonic() + 1.0
-            while (more := self._line(min(deadline, time.monotonic() + 0.3))) is not None:
+            deadline = now() + 1.0
+            while (more := self._line(min(deadline, now() + 0.3))) is not None:
                 text.append(more)
-        except GuestCrash:
+        except (GuestCrash, RigError):
             pass                                # the machine ended after it: say the bug check
         finally:
             self._watch = True
@@ -119,12 +123,12 @@ class Console:
             f"\nfull log: {self.log_path}"
 
     def _hang(self, what, began, why):
-        return Hang(what, time.monotonic() - began, self._tail.decode("ascii", "replace"),
+        return Hang(what, now() - began, self._tail.decode("ascii", "replace"),
                     self.log_path, why)
 
     def _send(self, data):
         self._record(b"".join(b"<< " + line + b"\n" for line in data.splitlines()))
-        began = time.monotonic()
+        began = now()
         sent = self.channel.send(data)
         while sent is None:
             self._line(began + 1.0)     # its last words, then that it went away
@@ -139,10 +143,10 @@ class Console:
         A kernel that prints nothing at all, or a lot and never a prompt, is a Hang.
         A damaged hello is made up for by `info`.
         """
-        began = time.monotonic()
+        began = now()
         hello, previous = None, self.boot
         while True:
-            self.wait_prompt(timeout - (time.monotonic() - began), began)
+            self.wait_prompt(timeout - (now() - began), began)
             for line in self._before:
                 frame = parse(line) if line.startswith("@0 ") else None
                 if frame and frame.kind == "hello":
@@ -162,8 +166,8 @@ class Console:
 
     def wait_prompt(self, timeout, began=None):
         """Wait for a prompt at the beginning of a line; returns the lines before it."""
-        began = began or time.monotonic()
-        deadline = time.monotonic() + timeout
+        began = began or now()
+        deadline = now() + timeout
         self._before = []
         while True:
             while b"\n" in self._buffer:
@@ -171,9 +175,10 @@ class Console:
             if self._buffer.startswith(PROMPT.encode()):
                 self._buffer = self._buffer[len(PROMPT):]
                 return self._before
-            if time.monotonic() >= deadline:
+            left = deadline - now()
+            came = self._receive(max(0.0, min(1.0, left)))
+            if left <= 0 and not came or left < -DRAIN:
                 raise self._hang(f"the prompt {PROMPT!r}", began, "no prompt")
-            self._receive(min(1.0, deadline - time.monotonic()))
 
     def type(self, text, timeout=10.0):
         """What a person does: type a line and read the text until the next prompt."""
@@ -192,11 +197,15 @@ class Console:
         silence or `timeout` seconds in all.
         """
         self._seq = self._seq % MAX_SEQ + 1
-        began = time.monotonic()
+        began, stood_still = now(), lost()
         answer = _Exchange(self, self._seq, text, timeout, quiet).run()
         if answer.status == IO_TIMEOUT or any(" STATUS_IO_TIMEOUT" in line or
                                               "status=0xc00000b5" in line.lower()
                                               for line in answer.lines):
+            gap = lost() - stood_still
+            if gap > 1:                         # and QEMU maybe, too, but not the guest's clock
+                raise RigError(f"this machine stood still for {gap:.0f} s during "
+                               f"{text!r}, and requests timed out in the guest")
             raise self._hang(f"the device to complete what {text!r} asked for", began,
                              f"requests time out in the guest ({answer.msg})")
         if check and not answer.ok:
@@ -222,7 +231,7 @@ class _Exchange:
         if len(self.wire) > MAX_LINE:
             raise ValueError(f"the request is longer than {MAX_LINE} bytes")
         self.quiet, timeout = quiet * patience(), timeout * patience()
-        self.began = self.alive = self.sent = time.monotonic()
+        self.began = self.alive = self.sent = now()
         self.deadline = self.began + timeout
         self.data, self.busy, self.damaged_at, self.repairs = {}, "", None, 0
 
@@ -236,6 +245,8 @@ class _Exchange:
                 answer = self._framed(line)
                 if answer:
                     return answer
+            elif now() >= self._next_deadline() + DRAIN:
+                self._silence()                 # a guest that prints and prints answers nothing
 
     def _next_deadline(self):
         ends = [self.deadline, self.alive + self.quiet, max(self.alive, self.sent) + RESEND]
@@ -244,17 +255,17 @@ class _Exchange:
         return min(ends)
 
     def _silence(self):
-        now = time.monotonic()
+        at = now()
         what = f"the answer to {self.text!r} (@{self.seq})"
-        if now >= self.deadline:
+        if at >= self.deadline:
             why = f"the agent lives but the command doesn't end, last {self.busy!r}" \
                 if self.busy else "no answer"
             raise self.console._hang(what, self.began, why)
-        if now >= self.alive + self.quiet:
+        if at >= self.alive + self.quiet:
             raise self.console._hang(what, self.began, f"a quiet line for {self.quiet:.0f} s")
-        if self.damaged_at is not None and now >= self.damaged_at + SETTLE:
+        if self.damaged_at is not None and at >= self.damaged_at + SETTLE:
             self._repair()
-        elif now >= max(self.alive, self.sent) + RESEND:
+        elif at >= max(self.alive, self.sent) + RESEND:
             self._resend()
 
     def _repair(self):
@@ -267,20 +278,20 @@ class _Exchange:
 
     def _resend(self):
         self.console.resends += 1
-        self.damaged_at, self.sent = None, time.monotonic()
+        self.damaged_at, self.sent = None, now()
         self.console._send(self.wire)
 
     def _framed(self, line):
         frame = parse(line)
         if frame is None or frame.kind == "damaged":
-            self.alive = self.damaged_at = time.monotonic()
+            self.alive = self.damaged_at = now()
             return None
         if frame.kind == "hello":
             self._hello(frame)
             return None
         if frame.seq != self.seq:
             return None                         # a late repeat of an earlier answer
-        self.alive = time.monotonic()
+        self.alive = now()
         if frame.kind == "data":
             self.data[frame.number] = frame.text
         elif frame.kind == "busy":

@@ -5,18 +5,18 @@ By default it is libvirt's embedded driver, which lives in this process: no
 daemon, all state below one folder of the build tree.
 """
 
-import ctypes
 import hashlib
 import json
 import os
 import pathlib
 import shutil
-import signal
 import tempfile
 import threading
 import time
 import urllib.parse
 
+from . import orphans
+from .ends import Ends
 from .errors import RigError, UsageError
 from .paths import E2E
 
@@ -43,7 +43,6 @@ group = "+{gid}"
 # A UNIX socket's path has at most 107 bytes; libvirt's monitor socket is
 # <root>/lib/qemu/domain-<id>-<name>/monitor.sock.
 MAX_ROOT = 107 - len("/lib/qemu/domain-9999-vq7-1234567-999/monitor.sock")
-PR_SET_CHILD_SUBREAPER = 36
 
 _loop_lock = threading.Lock()
 _loop_running = False
@@ -52,13 +51,16 @@ _loop_running = False
 def default_root():
     """The persistent folder of the embedded driver: QEMU's capabilities are cached there."""
     root = E2E / "libvirt"
-    if len(str(root)) > MAX_ROOT:
-        root = pathlib.Path(short_temp()) / f"vq7-libvirt-{os.getuid()}-{_tree()}"
+    # libvirt doesn't escape a comma where it asks a QEMU for its capabilities.
+    if len(os.fsencode(root)) > MAX_ROOT or "," in str(root):
+        temp = short_temp()
+        root = pathlib.Path("/tmp" if "," in temp else temp) \
+            / f"vq7-libvirt-{os.getuid()}-{_tree()}"
     return root
 
 
 def _tree():
-    return hashlib.sha256(str(E2E).encode()).hexdigest()[:8]
+    return hashlib.sha256(os.fsencode(E2E)).hexdigest()[:8]
 
 
 def temp_prefix():
@@ -77,7 +79,7 @@ def remove_temps():
 def short_temp():
     """The folder for temporary files, or /tmp where its name is too long for sockets."""
     folder = tempfile.gettempdir()
-    return folder if len(folder) <= 30 else "/tmp"
+    return folder if len(os.fsencode(folder)) <= 30 else "/tmp"
 
 
 def _start_event_loop():
@@ -89,7 +91,7 @@ def _start_event_loop():
         libvirt.registerErrorHandler(lambda *_: None, None)     # errors come as exceptions
         libvirt.virEventRegisterDefaultImpl()
         threading.Thread(target=_run_events, name="libvirt events", daemon=True).start()
-        adopt_orphans()
+        orphans.adopt()
         _loop_running = True
 
 
@@ -101,55 +103,8 @@ def _run_events():
             time.sleep(0.1)
 
 
-def adopt_orphans():
-    """Make this process the parent of the QEMUs it starts, and collect them at their end.
-
-    QEMU is a daemon, so its end is otherwise collected by init, which may take its
-    time, and libvirt waits for that whenever a machine ends. Call it once.
-    """
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0:
-        threading.Thread(target=_collect, name="collect QEMUs", daemon=True).start()
-
-
-def _collect():
-    """Collect ended QEMU daemons, and only those: whoever started another child waits for it."""
-    while True:
-        try:
-            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-        except ChildProcessError:
-            time.sleep(0.05)
-            continue
-        if not _is_daemon(ended.si_pid, "qemu-system"):
-            time.sleep(0.01)
-            continue
-        try:
-            os.waitpid(ended.si_pid, os.WNOHANG)
-        except ChildProcessError:
-            pass
-
-
-def _is_daemon(pid, prefix):
-    """Is this a process of that name in a session of its own?"""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            name, _, rest = file.read().partition("(")[2].rpartition(")")
-    except OSError:
-        return False
-    return name.startswith(prefix) and int(rest.split()[3]) != os.getsid(0)
-
-
-def end_orphans(root):
-    """End the QEMUs below an embedded root that libvirt doesn't know: those that a killed
-    rig was just starting. Ours are children of this process, see adopt_orphans."""
-    for entry in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            parent = int((entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
-            if (b"qemu-system" in words[0] and parent != os.getpid()
-                    and any(f"{root}/".encode() in word for word in words)):
-                os.kill(int(entry.name), signal.SIGKILL)
-        except OSError:
-            pass                        # ended meanwhile, or another user's
+class MonitorError(RigError):
+    """libvirt couldn't pass a command to QEMU; QEMU's own refusal is a plain RigError."""
 
 
 class Host:
@@ -161,7 +116,8 @@ class Host:
         self.uri = uri or f"qemu:///embed?root={urllib.parse.quote(str(self.root))}"
         self.conn = None
         self.accel = None
-        self.accel_note = ""
+        self._ends = None
+        self._pids = {}                 # name of a domain -> process of its QEMU
 
     def open(self):
         if libvirt is None:
@@ -178,9 +134,11 @@ class Host:
             self.conn = libvirt.open(self.uri)
         except libvirt.libvirtError as bad:
             raise RigError(f"can't connect to {self.uri}: {bad}", _remedy(bad)) from bad
+        self._ends = Ends(libvirt)
+        self._ends.listen(self.conn)
         self._end_domains()             # left by a rig that was killed
         if self.embedded:
-            end_orphans(self.root)
+            orphans.end_all(self.root)
         if self.embedded and self.root == default_root().absolute():
             remove_temps()
         return self
@@ -232,9 +190,22 @@ class Host:
     def create(self, xml):
         """Create a domain, paused. Returns it; raises RigError with libvirt's words."""
         try:
-            return self.conn.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED)
+            dom = self.conn.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED)
         except libvirt.libvirtError as bad:
             raise RigError(f"libvirt can't start the machine: {bad}", _remedy(bad)) from bad
+        self._pids[dom.name()] = self._pid_of(dom.name())
+        return dom
+
+    def _pid_of(self, name):
+        """Process id of a domain's QEMU, if that is a child of this process."""
+        try:
+            return int((self.root / "run" / "qemu" / f"{name}.pid").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def failure_of(self, name):
+        """Why QEMU ended, as a RigError, for a domain that is gone; None: the guest's will."""
+        return self._ends.failure(name, self._pids.get(name), self.log_of(name))
 
     def destroy(self, dom):
         """End a domain, whatever state it is in. Quiet if it has ended already."""
@@ -264,7 +235,7 @@ class Host:
         try:
             reply = json.loads(libvirt_qemu.qemuMonitorCommand(dom, request, 0))
         except libvirt.libvirtError as bad:
-            raise RigError(f"QMP {command}: {bad}") from bad
+            raise MonitorError(f"QMP {command}: {bad}") from bad
         if "return" not in reply:
             raise RigError(f"QMP {command}: {reply.get('error', {}).get('desc', reply)}")
         return reply["return"]

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 
+from .clock import now
 from .errors import RigError
 from .libvirt_host import short_temp, temp_prefix
 
@@ -82,9 +83,10 @@ def _run(host):
             dom.resume()
         except RigError as bad:
             return "qemu", f"TCG: KVM refuses to start: {bad}"
-        deadline = time.monotonic() + LIMIT
-        while time.monotonic() < deadline:
+        deadline, late = now() + LIMIT, False
+        while not late:
             time.sleep(0.05)
+            late = now() > deadline     # asked first: what has come by then counts
             with open(f"{run}/out", "rb") as out:
                 if b"K" in out.read():
                     return "kvm", "KVM: a small guest ran"

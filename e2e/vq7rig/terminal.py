@@ -6,10 +6,10 @@ import select
 import shutil
 import sys
 import termios
-import time
 import tty
 from contextlib import contextmanager
 
+from .clock import now
 from .console import PROMPT
 from .errors import GuestCrash, Hang
 from .frames import parse
@@ -42,7 +42,7 @@ def session(host, config, guest, folder, settings):
     with VM(host, config, guest, folder, settings["disk_mib"],
             settings["hello_timeout_s"]) as vm:
         vm.start()
-        began = time.monotonic()
+        began = now()
         vm.state = "running"
         vm.resume()
         with raw_mode(sys.stdin):
@@ -101,7 +101,7 @@ class _Screen:
 
     def check_prompt(self):
         """True once, and said, when the prompt is late."""
-        late = not self.prompted and time.monotonic() - self.began > self.limit
+        late = not self.prompted and now() - self.began > self.limit
         if late:
             os.write(2, f"\r\n[no prompt after {self.limit:.0f} s; Ctrl-] ends it]\r\n".encode())
             self.prompted = True

@@ -13,12 +13,12 @@ import shutil
 import tempfile
 import time
 
-from . import backend, diagnose
+from . import backend, clock, diagnose
 from .channel import FaultInjector, SocketChannel
 from .console import Console
 from .disk import Disk, Expected
-from .errors import GuestCrash, GuestError, Hang, RigError
-from .libvirt_host import libvirt, short_temp, temp_prefix
+from .errors import GuestError, Hang, RigError
+from .libvirt_host import MonitorError, libvirt, short_temp, temp_prefix
 from .machine import domain_xml
 from .machine_types import config_of
 from .options import EXTRA_SECTORS
@@ -109,7 +109,7 @@ class VM:
             self._began = time.monotonic()
             self.dom = self.host.create(xml)
             self.faults = FaultInjector(SocketChannel.connect(str(self.run / "console.sock")))
-            self.console = Console(self.faults, self.folder / "console.log")
+            self.console = Console(self.faults, self.folder / "console.log", self.qemu_failure)
         except BaseException as bad:
             self.broken(bad)
             raise
@@ -129,28 +129,33 @@ class VM:
         self.resume()
         try:
             self.console.wait_boot(self.hello_timeout)
-        except GuestError as bad:
+        except (GuestError, RigError) as bad:
             self.broken(bad)
             raise self._explained(bad) from bad
         self.boot_ms = round((time.monotonic() - self._began) * 1000)
         return self
 
     def resume(self):
-        try:
+        with self._libvirt("continue the machine"):
             self.dom.resume()
-        except libvirt.libvirtError as bad:
+
+    @contextlib.contextmanager
+    def _libvirt(self, what):
+        """libvirt's refusal is a RigError that says why QEMU is gone, if it is."""
+        try:
+            yield
+        except (libvirt.libvirtError, MonitorError) as bad:
             self.broken(bad)
-            raise RigError(f"can't continue the machine: {bad}") from bad
+            raise self.qemu_failure() or RigError(f"can't {what}: {bad}") from bad
+
+    def qemu_failure(self):
+        """A RigError if QEMU has ended by itself or was killed, None if the guest ended it."""
+        return self.host.failure_of(self.name)
 
     def _explained(self, bad):
-        """Add what QEMU says when it was QEMU that failed, else the kernel's own log."""
+        """Add the kernel's own log to a hang: an agent that doesn't start is said there only."""
         if self.backend is not None:
             self.backend.check()
-        if isinstance(bad, GuestCrash) and bad.code is None and not self.active():
-            log = self.host.log_of(self.name)
-            last = log.read_text(errors="replace").splitlines()[-3:] if log else []
-            if any("qemu-system" in line and "terminating" not in line for line in last):
-                return RigError("QEMU ended by itself: " + " / ".join(last))
         if isinstance(bad, Hang):
             said = diagnose.of_kernel(self.run / "debug.log") or "  | (nothing)"
             bad.args = (f"{bad}\nthe kernel's log ended with:\n{said}",)
@@ -166,22 +171,23 @@ class VM:
     def wait_off(self, timeout=10.0):
         """Wait until the domain has ended by itself. Raises Hang."""
         self._need(RUNNING)
-        began = time.monotonic()
+        began = clock.now()
         while self.active():
-            if time.monotonic() - began > timeout:
+            if clock.now() - began > timeout:
                 raise Hang("the machine to turn itself off", timeout, "", self.console.log_path,
                            "still running")
             time.sleep(0.05)
+        failure = self.qemu_failure()
+        if failure:
+            self.broken(failure)
+            raise failure
         self.state = OFF
 
     def reset(self):
         """The reset button; returns after the next prompt."""
         self._need(RUNNING)
-        try:
+        with self._libvirt("reset the machine"):
             self.dom.reset(0)
-        except libvirt.libvirtError as bad:
-            self.broken(bad)
-            raise RigError(f"can't reset the machine: {bad}") from bad
         return self.console.wait_boot(self.hello_timeout)
 
     def destroy(self):
@@ -231,7 +237,8 @@ class VM:
 
     def qmp(self, command, **arguments):
         self._need(PAUSED, RUNNING)
-        return self.host.qmp(self.dom, command, **arguments)
+        with self._libvirt(f"ask QEMU {command}"):
+            return self.host.qmp(self.dom, command, **arguments)
 
     @contextlib.contextmanager
     def slow_disk(self, operations):
