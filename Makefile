@@ -9,8 +9,8 @@ RIG := cd e2e && $(PYTHON) -m vq7rig
 QUIET := ci/quiet.sh
 
 .PHONY: help e2e test guest guest-x64 guest-x86 unit coverage check format rig-test smoke clean \
-	vm-modern vm-legacy vm-transitional nightly nightly-e2e setup-build setup-rig setup-check \
-	hostile hostile-test bench bench-compare FORCE
+	vm-modern vm-legacy vm-transitional nightly nightly-e2e nightly-connections setup-build \
+	setup-rig setup-check hostile hostile-test bench bench-compare FORCE
 
 help:
 	@echo 'VQ7: virtio for Windows 7, and the rig that proves it'
@@ -32,9 +32,9 @@ help:
 	@echo '  make nightly          the long run: e2e, sanitizers, stress, fuzzing, mutation testing'
 	@echo '  make clean            removes build/'
 	@echo
-	@echo 'Options: E2E_ARGS="-k reset"  passes arguments to pytest;  VQ7_NO_SETUP=1  installs'
-	@echo 'nothing;  MACHINE=q35 OPTIONS="cpus=2 page-per-vq=on"  for vm-*.  Missing Debian packages'
-	@echo 'are installed first.'
+	@echo 'Options: E2E_ARGS="-k reset"  passes arguments to the rig (as --qemu, --connect) and to'
+	@echo 'pytest;  VQ7_NO_SETUP=1  installs nothing;  MACHINE=q35 OPTIONS="cpus=2 page-per-vq=on"'
+	@echo 'for vm-*.  Missing Debian packages are installed first.'
 
 setup-build setup-rig setup-check: setup-%:
 	@[ -n "$(VQ7_NO_SETUP)" ] || ci/setup.sh $*
@@ -118,6 +118,9 @@ smoke: setup-rig guest hostile
 
 nightly-e2e: setup-rig guest hostile
 	@$(RIG) run -m "nightly or not nightly" $(E2E_ARGS)
+
+nightly-connections: setup-rig guest-x64
+	@cd e2e && $(PYTHON) -m pytest -q rig_tests -m nightly
 
 nightly: setup-build setup-rig setup-check
 	@ci/nightly.sh

@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 logs=build/nightly
 mkdir -p "$logs"
 scale=${VQ7_NIGHTLY_SCALE:-1.0}
-all='test e2e sanitizers as-written model-check stress tsan proof fuzz mutation mutation-driver'
+all='test e2e connections sanitizers as-written model-check stress tsan proof fuzz mutation mutation-driver'
 steps=${VQ7_NIGHTLY_STEPS:-$all}
 failed=()
 
@@ -115,6 +115,10 @@ if wanted test; then
 fi
 if wanted e2e; then
     step e2e make nightly-e2e
+fi
+# The smoke set through every kind of libvirt connection: needs root.
+if wanted connections; then
+    step connections make nightly-connections
 fi
 if wanted sanitizers; then
     step sanitizers sanitized

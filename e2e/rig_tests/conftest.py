@@ -13,6 +13,16 @@ HERE = pathlib.Path(__file__).resolve().parent
 E2E = HERE.parent
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "nightly: only with -m nightly")
+
+
+def pytest_collection_modifyitems(config, items):
+    """What takes long is left out unless it is asked for."""
+    if not config.option.markexpr:
+        items[:] = [item for item in items if item.get_closest_marker("nightly") is None]
+
+
 @pytest.fixture
 def short_path():
     """A temporary folder with a name short enough for sockets below it."""

@@ -14,6 +14,7 @@ from fake_agent import FakeAgent
 from vq7rig import features, pool
 from vq7rig.channel import FaultInjector, SocketChannel
 from vq7rig.console import Console
+from vq7rig.disk import Disk
 from vq7rig.libvirt_host import Host
 from vq7rig.machine import domain_xml
 from vq7rig.vm import PAUSED, VM
@@ -21,10 +22,25 @@ from vq7rig.vm import PAUSED, VM
 
 class FakeHost:
     """Stands in for the libvirt connection."""
-    accel = "qemu"
+    accel, qemu, emulator, prefix, embedded = "qemu", None, None, "vq7-", True
+
+    def ensure(self):
+        pass
 
     def log_of(self, _name):
         return None
+
+    def failure_of(self, _name):
+        return None
+
+    def source(self, _fact):
+        return "qmp"
+
+    def disk(self, path, sectors):
+        return Disk(path, sectors)
+
+    def forget(self, _run):
+        pass
 
     def destroy(self, dom):
         dom.end()
@@ -109,5 +125,6 @@ def pytest_configure():
     pool.VM = FakeVM
     Host.open = lambda self: setattr(self, "accel", "qemu") or self
     Host.close = lambda self: None
-    Host.version = lambda self: "none"
+    Host.facts = lambda self: {"qemu": "none"}
+    Host.failure_of = lambda self, name: None
     Host.destroy = lambda self, dom: dom.end()

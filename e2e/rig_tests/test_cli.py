@@ -11,10 +11,10 @@ import time
 import pytest
 
 import tiny_guest
-from vq7rig import libvirt_host
+from vq7rig import bindings
 
 qemu = pytest.mark.skipif(
-    libvirt_host.libvirt is None or not shutil.which("qemu-system-x86_64"),
+    bindings.libvirt is None or not shutil.which("qemu-system-x86_64"),
     reason="needs QEMU and libvirt")
 
 
@@ -57,9 +57,18 @@ def test_missing_binding(cli, tmp_path):
     assert "bindings are missing" in line
 
 
-def test_remote_uri(cli):
-    assert "must be a qemu:/// URI" in \
-        one_line(cli("vm", "modern", "--connect", "qemu+ssh://host/system"), 2)
+@pytest.mark.parametrize("uri, words", [
+    ("xen:///system", "it must be a URI of libvirt's QEMU driver"),
+    ("qemu:///", "it must be a URI of libvirt's QEMU driver"),
+    ("qemu+ssh://host/session", "make a storage pool there and name it: --pool NAME"),
+])
+def test_connection_that_cannot_be(cli, uri, words):
+    assert words in one_line(cli("vm", "modern", "--connect", uri), 2)
+
+
+def test_connection_refused(cli):
+    line = one_line(cli("vm", "modern", "--connect", "qemu+tcp://127.0.0.1:1/system"), 3)
+    assert "can't connect to qemu+tcp://127.0.0.1:1/system" in line
 
 
 def test_unknown_test_options(cli):
@@ -81,7 +90,7 @@ def test_missing_module(cli, tmp_path):
 
 
 @pytest.mark.parametrize("options, code, words", [
-    (("--connect", "qemu+ssh://host/system"), 2, "must be a qemu:/// URI"),
+    (("--connect", "xen:///"), 2, "it must be a URI of libvirt's QEMU driver"),
     ((), 3, "qemu-system-x86_64 is not installed; run `ci/setup.sh rig`"),
 ])
 def test_what_no_test_can_do_without_is_said_once(cli, tmp_path, options, code, words):
@@ -133,9 +142,16 @@ def left_behind(cli):
     return found
 
 
+@pytest.fixture(scope="session")
+def known_qemu(tmp_path_factory):
+    """What libvirt and the rig have found out of QEMU, so that it isn't asked by every test."""
+    return tmp_path_factory.mktemp("known")
+
+
 @pytest.fixture
-def qemu_cli(cli, short_path):
+def qemu_cli(cli, short_path, known_qemu):
     """The command line with a guest that halts, and its own folder for temporary files."""
+    copy_known(known_qemu, cli.build / "e2e/libvirt")
     temps = short_path / "t"
     temps.mkdir()
     (cli.build / "guest/x64/ntcompat.elf").write_bytes(tiny_guest.elf())
@@ -147,8 +163,16 @@ def qemu_cli(cli, short_path):
 
     run.build, run.temps = cli.build, temps
     yield run
+    copy_known(cli.build / "e2e/libvirt", known_qemu)
     assert not left_behind(cli), "a machine was left behind"
     assert not list(temps.iterdir()), "temporary files were left behind"
+
+
+def copy_known(source, target):
+    """Once: neither what isn't there nor over what is."""
+    if (source / "emulators.json").exists() and not (target / "emulators.json").exists():
+        shutil.copytree(source / "cache", target / "cache")
+        shutil.copy(source / "emulators.json", target)
 
 
 @qemu
@@ -178,9 +202,10 @@ CREATE_INTERRUPTED = """
 import os, signal, sys
 from vq7rig import cli, libvirt_host
 real = libvirt_host.Host.create
-def create(self, xml):
-    os.kill(os.getpid(), signal.SIGTERM)
-    return real(self, xml)
+def create(self, xml, run):
+    if "ua-scrap" not in xml:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return real(self, xml, run)
 libvirt_host.Host.create = create
 sys.exit(cli.main())
 """
@@ -197,7 +222,7 @@ def test_interrupted_while_a_machine_starts(qemu_cli):
 @qemu
 def test_killed_rig_is_cleaned_up_by_the_next(qemu_cli):
     job = qemu_cli("vm", "modern", start_only=True)
-    wait_for(lambda: left_behind(qemu_cli))
+    wait_for(lambda: left_behind(qemu_cli) and list(qemu_cli.temps.iterdir()))
     job.kill()
     job.communicate()
     assert list(qemu_cli.temps.iterdir())

@@ -86,7 +86,8 @@ def test_requests_that_timed_out_while_the_machine_stood_still(open_console, mon
 
 
 CLIENT = """
-import socket, sys
+import sys
+from vq7rig.channel import SocketChannel
 from vq7rig.console import Console
 console = Console(SocketChannel.connect(sys.argv[1]), sys.argv[2])
 console.command("info", quiet=1, timeout=1)
@@ -99,6 +100,7 @@ def test_stopped_rig(cli, tmp_path):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "s"))
         listener.listen()
+        listener.settimeout(20)
         rig = cli(tmp_path / "s", tmp_path / "log", code=CLIENT, start_only=True)
         guest, _ = listener.accept()
         request = unseal(guest.recv(4096).decode().strip())

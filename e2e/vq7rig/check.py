@@ -7,8 +7,9 @@ import pathlib
 import shutil
 import sys
 
+from .bindings import INSTALL
 from .errors import EXIT_PASS, EXIT_RIG, RigError, UsageError
-from .libvirt_host import INSTALL, Host
+from .libvirt_host import Host
 from .paths import BUILD, E2E, GUEST, GUEST_FILES, need_names
 
 NEED_MIB = 512
@@ -57,19 +58,20 @@ def _space():
     return f"{free} MiB free at {place}"
 
 
-def _libvirt(uri):
+def _libvirt(args):
     from .probe import accelerator
-    with Host(uri) as host:
+    with Host(args.connect, qemu=args.qemu, pool=args.pool) as host:
         accel, note = accelerator(host)
-        return f"{host.uri}, QEMU {host.version()}, {note}"
+        return f"{host.uri}, {host.emulator}, {note}"
 
 
-def main(uri=None, guest=GUEST):
-    """Print a line a check; returns the exit code."""
-    checks = [("python", need_python), ("names", lambda: _names(guest)), ("qemu", _qemu),
-              ("space", _space),
-              ("libvirt", lambda: _libvirt(uri)),
-              ("guest", lambda: need_guest(guest) or str(guest))]
+def main(args):
+    """Print a line a check; returns the exit code. `args` are those of the command line."""
+    checks = [("python", need_python), ("names", lambda: _names(args.guest)), ("qemu", _qemu),
+              ("space", _space), ("libvirt", lambda: _libvirt(args)),
+              ("guest", lambda: need_guest(args.guest) or args.guest)]
+    if args.connect or args.qemu:
+        checks = [check for check in checks if check[0] != "qemu"]      # libvirt says it
     bad = 0
     for name, function in checks:
         try:

@@ -77,9 +77,12 @@ def _parser():
                     help="of the machine, as page-per-vq=on, memory=5120, place=bridge")
     vm.set_defaults(function=_vm)
     look = jobs.add_parser("check", help="say what is missing on this machine")
-    look.set_defaults(function=lambda args, rest: check.main(args.connect, args.guest))
+    look.set_defaults(function=lambda args, rest: check.main(args))
     for each in (run, vm, look):
         each.add_argument("--connect", metavar="URI", help="libvirt URI; default: embedded")
+        each.add_argument("--qemu", metavar="PATH", help="another QEMU than libvirt's own")
+        each.add_argument("--pool", metavar="NAME",
+                          help="a storage pool there; default: one of our own")
         each.add_argument("--guest", default=str(GUEST), help="folder of the guest's files")
     return parser
 
@@ -127,6 +130,8 @@ def _run(args, rest):
                "-p", "no:junitxml", "--rootdir", str(ROOT / "e2e"),
                f"--results={results}", f"--guest={args.guest}"]
     options += [f"--connect={args.connect}"] if args.connect else []
+    options += [f"--qemu={args.qemu}"] if args.qemu else []
+    options += [f"--pool={args.pool}"] if args.pool else []
     with Lock():
         _clear(results)
         catcher = _Catcher()
@@ -208,7 +213,7 @@ def _vm(args, _rest):
     from . import terminal
     config = machine.Config(args.machine, args.flavour, settings=tuple(args.set),
                             options=tuple(args.option))
-    with Lock(), Host(args.connect) as host:
+    with Lock(), Host(args.connect, qemu=args.qemu, pool=args.pool) as host:
         terminal.session(host, config, pathlib.Path(args.guest).absolute(), E2E / "vm",
                          matrix["vm"])
     return EXIT_PASS

@@ -45,19 +45,20 @@ class Ends:
                                             self._seen.get(name, ())), WAIT)
             return list(self._seen.get(name, ()))
 
-    def failure(self, name, pid, log):
+    def failure(self, name, pid, log, place):
         """A RigError if QEMU ended without the guest's will, else None.
 
         `pid` is QEMU's process, `log` the path of its log; None where they aren't known.
+        `place` says to a person where the log is.
         """
         lv = self._libvirt
         events = self.events(name)
         if (lv.VIR_DOMAIN_EVENT_SHUTDOWN, lv.VIR_DOMAIN_EVENT_SHUTDOWN_GUEST) in events:
             return None                 # whatever libvirt then did to QEMU
-        words = last_words(log)
+        words = last_words(log) if log else f"; its log: {place}"
         told = (lv.VIR_DOMAIN_EVENT_SHUTDOWN, lv.VIR_DOMAIN_EVENT_SHUTDOWN_HOST) in events
         if told:
-            return RigError(f"QEMU was told to end{words or ' by a signal'}")
+            return RigError(f"QEMU was told to end{words}")
         status = orphans.how_ended(pid, 0.5) if pid else None
         if status is not None:
             return _of_status(status, words)
@@ -78,8 +79,6 @@ def _of_status(status, words):
 
 def last_words(log):
     """What QEMU wrote last into its log, as the end of a sentence; "" if nothing."""
-    if log is None:
-        return ""
     try:
         with open(log, "rb") as file:
             lines = file.read().decode("utf-8", "replace").splitlines()

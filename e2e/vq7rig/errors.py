@@ -37,6 +37,13 @@ class RigError(Exception):
         self.remedy = remedy
 
 
+class Lacking(Exception):
+    """What a test needs isn't there, and that is nobody's fault: the test is skipped.
+
+    As with a property that this QEMU doesn't have; the text says which.
+    """
+
+
 class GuestError(Exception):
     """Base of what a guest can do wrong on its console."""
 

@@ -5,7 +5,7 @@ memory there (GDB manual, "GDB Remote Serial Protocol"; QEMU's physical memory m
 import socket
 import time
 
-from .errors import RigError
+from .errors import Lacking, RigError
 
 LIMIT = 20.0            # seconds for an answer, or until the guest gets to a watchpoint
 
@@ -14,6 +14,8 @@ class GdbStub:
     """A connection. The machine stands still from its start until `go` or close()."""
 
     def __init__(self, vm):
+        if not vm.host.embedded:
+            raise Lacking("QEMU's gdbstub is a socket beside QEMU: the embedded driver has it here")
         path = str(vm.run / "gdb.sock")
         vm.qmp("human-monitor-command",
                **{"command-line": f"gdbserver unix:{path},server=on,wait=off"})

@@ -10,27 +10,16 @@ import json
 import os
 import pathlib
 import shutil
-import tempfile
-import threading
-import time
+import socket
 import urllib.parse
 
-from . import orphans
+from . import emulator, orphans
+from .bindings import INSTALL, MonitorError, libvirt, libvirt_qemu, start_event_loop, words
 from .ends import Ends
-from .errors import RigError, UsageError
+from .errors import Lacking, RigError, UsageError
 from .paths import E2E
+from .temps import remove_temps, short_temp, tree
 
-# libvirt's errors come as exceptions; its own log would go to our stderr. It reads
-# this when it is imported.
-os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", "4:file:/dev/null")
-
-try:
-    import libvirt
-    import libvirt_qemu
-except ImportError:                 # said by Host.open and by `check`
-    libvirt = libvirt_qemu = None
-
-INSTALL = "run `ci/setup.sh rig`, or install the rig packages of ci/packages-debian.txt"
 QEMU_CONF = """\
 stdio_handler = "file"
 security_driver = "none"
@@ -44,9 +33,6 @@ group = "+{gid}"
 # <root>/lib/qemu/domain-<id>-<name>/monitor.sock.
 MAX_ROOT = 107 - len("/lib/qemu/domain-9999-vq7-1234567-999/monitor.sock")
 
-_loop_lock = threading.Lock()
-_loop_running = False
-
 
 def default_root():
     """The persistent folder of the embedded driver: QEMU's capabilities are cached there."""
@@ -55,62 +41,18 @@ def default_root():
     if len(os.fsencode(root)) > MAX_ROOT or "," in str(root):
         temp = short_temp()
         root = pathlib.Path("/tmp" if "," in temp else temp) \
-            / f"vq7-libvirt-{os.getuid()}-{_tree()}"
+            / f"vq7-libvirt-{os.getuid()}-{tree()}"
     return root
-
-
-def _tree():
-    return hashlib.sha256(os.fsencode(E2E)).hexdigest()[:8]
-
-
-def temp_prefix():
-    """How the names of this build folder's temporary folders begin."""
-    return f"vq7-{_tree()}-"
-
-
-def remove_temps():
-    """Remove what a killed rig left. Its machines have ended, and libvirt lets only one
-    process use the build folder's embedded driver."""
-    for folder in pathlib.Path(short_temp()).glob(temp_prefix() + "*"):
-        if folder.lstat().st_uid == os.getuid():
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def short_temp():
-    """The folder for temporary files, or /tmp where its name is too long for sockets."""
-    folder = tempfile.gettempdir()
-    return folder if len(os.fsencode(folder)) <= 30 else "/tmp"
-
-
-def _start_event_loop():
-    """libvirt calls back only while its event loop runs; it must be there before `open`."""
-    global _loop_running
-    with _loop_lock:
-        if _loop_running:
-            return
-        libvirt.registerErrorHandler(lambda *_: None, None)     # errors come as exceptions
-        libvirt.virEventRegisterDefaultImpl()
-        threading.Thread(target=_run_events, name="libvirt events", daemon=True).start()
-        orphans.adopt()
-        _loop_running = True
-
-
-def _run_events():
-    while True:
-        try:
-            libvirt.virEventRunDefaultImpl()
-        except libvirt.libvirtError:
-            time.sleep(0.1)
-
-
-class MonitorError(RigError):
-    """libvirt couldn't pass a command to QEMU; QEMU's own refusal is a plain RigError."""
 
 
 class Host:
     """An open connection. Use as a context manager, or call close()."""
 
-    def __init__(self, uri=None, root=None):
+    def __init__(self, uri=None, root=None, qemu=None, pool=None):
+        self.pool = pool                # a storage pool to use there, instead of our own
+        self._volumes = None            # where no files are shared with QEMU: all but embedded
+        self.qemu = qemu                # path of another QEMU than libvirt's own
+        self.emulator = None            # what is known of QEMU, see emulator.ask
         self.root = pathlib.Path(root or default_root()).absolute()
         self.embedded = uri is None
         self.uri = uri or f"qemu:///embed?root={urllib.parse.quote(str(self.root))}"
@@ -122,32 +64,80 @@ class Host:
     def open(self):
         if libvirt is None:
             raise RigError("libvirt's Python bindings are missing for this python3", INSTALL)
-        if not self.uri.startswith("qemu:///"):
-            raise UsageError(f"--connect {self.uri}: the rig reads disk images and consoles "
-                             "itself, so it must be a qemu:/// URI of this machine")
+        self._check_uri()
+        self._check_qemu()
         if self.embedded:
-            if not shutil.which("qemu-system-x86_64"):
-                raise RigError("qemu-system-x86_64 is not installed", INSTALL)
             self._write_conf()
-        _start_event_loop()
-        try:
-            self.conn = libvirt.open(self.uri)
-        except libvirt.libvirtError as bad:
-            raise RigError(f"can't connect to {self.uri}: {bad}", _remedy(bad)) from bad
-        self._ends = Ends(libvirt)
-        self._ends.listen(self.conn)
-        self._end_domains()             # left by a rig that was killed
+        start_event_loop()
+        self._connect()
         if self.embedded:
             orphans.end_all(self.root)
         if self.embedded and self.root == default_root().absolute():
             remove_temps()
+        try:
+            self.emulator = emulator.ask(self)
+        except BaseException:
+            self.close()
+            raise
         return self
 
+    def _connect(self):
+        try:
+            self.conn = libvirt.open(self.uri)
+        except libvirt.libvirtError as bad:
+            raise RigError(f"can't connect to {self.uri}: {words(bad)}", _remedy(bad)) from bad
+        self._ends = Ends(libvirt)
+        self._ends.listen(self.conn)
+        self._end_domains()             # left by a rig that was killed
+        if not self.embedded:
+            from .volumes import Volumes        # needs numpy, as disk() does
+            self._volumes = Volumes(self.conn, self.prefix, self.pool,
+                                    self._local_session())
+            self._volumes.open()
+
+    def ensure(self):
+        """Connect again if the connection was lost, as a daemon's is when it starts again."""
+        if self.conn is not None and not self.conn.isAlive():
+            self.conn = self._volumes = None
+            self._connect()
+
+    def _check_uri(self):
+        parts = urllib.parse.urlsplit(self.uri)
+        if parts.scheme.partition("+")[0] != "qemu" or parts.path not in (
+                "/system", "/session", "/embed"):
+            raise UsageError(f"--connect {self.uri}: it must be a URI of libvirt's QEMU driver, "
+                             "as qemu:///system, qemu:///session or qemu+ssh://host/system")
+        if parts.path == "/session" and not self.local and not self.pool:
+            raise UsageError(f"--connect {self.uri}: where another machine's user keeps images "
+                             "can't be known; make a storage pool there and name it: --pool NAME")
+
+    def _local_session(self):
+        return urllib.parse.urlsplit(self.uri).path == "/session"
+
+    def facts(self):
+        """What a run's report says of QEMU and libvirt."""
+        number = self.conn.getLibVersion()
+        return {"qemu": f"{self.emulator.version}, {self.emulator.path}", "connection": self.uri,
+                "libvirt": f"{number // 1000000}.{number // 1000 % 1000}.{number % 1000}"}
+
+    def _check_qemu(self):
+        """What is clear without libvirt; it says the rest (emulator.ask)."""
+        if self.qemu is None:
+            if self.embedded and not shutil.which("qemu-system-x86_64"):
+                raise RigError("qemu-system-x86_64 is not installed", INSTALL)
+            return
+        if not os.path.isabs(self.qemu):
+            raise UsageError(f"--qemu {self.qemu}: it must be an absolute path")
+        if self.local and not os.path.isfile(self.qemu):
+            raise UsageError(f"--qemu {self.qemu}: there is no such file")
+        if self.local and not os.access(self.qemu, os.X_OK):
+            raise UsageError(f"--qemu {self.qemu}: it may not be executed")
+        orphans.also_named(self.qemu)
+
     def _end_domains(self):
-        """End every domain of ours: all of an embedded root, else those this process named."""
-        mine = "vq7-" if self.embedded else f"vq7-{os.getpid()}-"
+        """End every domain of this build folder's rig."""
         for dom in self.conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
-            if dom.name().startswith(mine):
+            if dom.name().startswith(self.prefix):
                 self.destroy(dom)
 
     def _write_conf(self):
@@ -166,8 +156,12 @@ class Host:
         if conn is not None:
             try:
                 self._end_domains()
+                if self._volumes is not None:
+                    self._volumes.close()
+            except libvirt.libvirtError as bad:
+                raise RigError(f"libvirt can't clean up: {words(bad)}") from bad
             finally:
-                self.conn = None
+                self.conn = self._volumes = None
                 conn.close()
 
     def __enter__(self):
@@ -176,28 +170,72 @@ class Host:
     def __exit__(self, *_):
         self.close()
 
-    def version(self):
-        """QEMU's version, as libvirt knows it."""
-        try:
-            number = self.conn.getVersion()
-        except libvirt.libvirtError as bad:
-            full = self.embedded and shutil.disk_usage(self.root).free < 1 << 20
-            raise RigError(f"libvirt can't run QEMU: {bad}",
-                           f"no space is left for {self.root}: free some" if full
-                           else INSTALL) from bad
-        return f"{number // 1000000}.{number // 1000 % 1000}.{number % 1000}"
+    @property
+    def local(self):
+        """Is the hypervisor this machine?"""
+        return not urllib.parse.urlsplit(self.uri).netloc
 
-    def create(self, xml):
-        """Create a domain, paused. Returns it; raises RigError with libvirt's words."""
+    @property
+    def prefix(self):
+        """How the names of this rig's domains and volumes begin: no other rig's do there."""
+        if self.embedded:
+            return "vq7-"
+        ours = f"{socket.gethostname()} {os.getuid()} {tree()}"
+        return f"vq7-{hashlib.sha256(ours.encode()).hexdigest()[:8]}-"
+
+    def source(self, fact):
+        """Where to find a fact on a virtio device, see features.SOURCES. Raises Lacking."""
+        return self.emulator.source(fact) if self.emulator else "qmp"
+
+    def disk(self, path, sectors):
+        """The image that a machine's XML names by this path."""
+        if self._volumes is not None:
+            return self._volumes.disk(path, sectors)
+        from .disk import Disk          # numpy may be missing; check.need_python says it
+        return Disk(path, sectors)
+
+    def place(self, xml, run):
+        """The XML with what the hypervisor has in place of our files."""
+        return self._volumes.place(xml, run) if self._volumes is not None else xml
+
+    def forget(self, run):
+        """A machine's folder isn't used any more."""
+        if self._volumes is not None:
+            self._volumes.forget(run)
+
+    def space_remedy(self):
+        """What to do if it is want of space that keeps libvirt from working."""
+        full = self.embedded and shutil.disk_usage(self.root).free < 1 << 20
+        return f"no space is left for {self.root}: free some" if full else None
+
+    def create(self, xml, run):
+        """Create a domain, paused. Returns it; raises RigError with libvirt's words.
+
+        `run` is the folder of its sockets and files.
+        """
+        flags = libvirt.VIR_DOMAIN_START_PAUSED
+        if not self.embedded:
+            flags |= libvirt.VIR_DOMAIN_START_AUTODESTROY       # should this rig be killed
         try:
-            dom = self.conn.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED)
+            dom = self.conn.createXML(xml, flags)
         except libvirt.libvirtError as bad:
-            raise RigError(f"libvirt can't start the machine: {bad}", _remedy(bad)) from bad
+            refused = bad.get_error_code() == libvirt.VIR_ERR_CONFIG_UNSUPPORTED
+            if refused and (self.qemu or not self.embedded):
+                raise Lacking(f"{self.emulator}: {words(bad)}") from bad
+            raise RigError(f"libvirt can't start the machine: {words(bad)}", _remedy(bad)) from bad
         self._pids[dom.name()] = self._pid_of(dom.name())
+        if self._volumes is not None:
+            try:
+                self._volumes.attach(dom, run)
+            except RigError:
+                self.destroy(dom)
+                raise
         return dom
 
     def _pid_of(self, name):
         """Process id of a domain's QEMU, if that is a child of this process."""
+        if not self.embedded:
+            return None
         try:
             return int((self.root / "run" / "qemu" / f"{name}.pid").read_text())
         except (OSError, ValueError):
@@ -205,7 +243,8 @@ class Host:
 
     def failure_of(self, name):
         """Why QEMU ended, as a RigError, for a domain that is gone; None: the guest's will."""
-        return self._ends.failure(name, self._pids.get(name), self.log_of(name))
+        return self._ends.failure(name, self._pids.get(name), self.log_of(name),
+                                  f"{self.conn.getHostname()}:{self._logs()}/{name}.log")
 
     def destroy(self, dom):
         """End a domain, whatever state it is in. Quiet if it has ended already."""
@@ -218,8 +257,16 @@ class Host:
 
     def log_of(self, name):
         """Path of libvirt's log of a domain's QEMU, None where it isn't ours to read."""
-        path = self.root / "log" / "qemu" / f"{name}.log"
-        return path if path.exists() else None
+        path = self._logs() / f"{name}.log" if self.local else None
+        return path if path is not None and os.access(path, os.R_OK) else None
+
+    def _logs(self):
+        if self.embedded:
+            return self.root / "log" / "qemu"
+        if self._local_session():
+            cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+            return pathlib.Path(cache) / "libvirt" / "qemu" / "log"
+        return pathlib.Path("/var/log/libvirt/qemu")
 
     def limit_disk(self, dom, target, operations):
         """At most so many operations a second of a disk; 0: no limit. Raises RigError."""
@@ -228,6 +275,15 @@ class Host:
                                libvirt.VIR_DOMAIN_AFFECT_LIVE)
         except libvirt.libvirtError as bad:
             raise RigError(f"libvirt can't limit the disk {target}: {bad}") from bad
+
+    def hmp(self, dom, command):
+        """Execute a command for people and return what is said. Raises RigError."""
+        try:
+            said = libvirt_qemu.qemuMonitorCommand(
+                dom, command, libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
+        except libvirt.libvirtError as bad:
+            raise MonitorError(f"HMP {command}: {bad}") from bad
+        return said.replace("\r\n", "\n")
 
     def qmp(self, dom, command, **arguments):
         """Execute a QMP command and return its `return`. Raises RigError."""

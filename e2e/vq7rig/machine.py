@@ -112,10 +112,11 @@ def check_settings(settings):
                              "as vq7test.Transport=legacy")
 
 
-def domain_xml(config, name, guest, run, accel="qemu"):
+def domain_xml(config, name, guest, run, accel="qemu", emulator=None):
     """The domain XML of a configuration: the file, with its paths and properties.
 
-    `guest` and `run` are absolute folders, `accel` is `qemu` (TCG) or `kvm`.
+    `guest` and `run` are absolute folders, `accel` is `qemu` (TCG) or `kvm`, `emulator` the
+    path of QEMU; without it libvirt chooses.
     """
     path = CONFIGS / f"{config.base}.xml"
     try:
@@ -123,12 +124,14 @@ def domain_xml(config, name, guest, run, accel="qemu"):
     except OSError as bad:
         raise RigError(f"can't read {path}: {bad.strerror}") from bad
     for mark, folder in (("@GUEST@", guest), ("@RUN@", run)):
-        text = text.replace(mark, _escape(str(folder)))
+        text = text.replace(mark, escape(str(folder)))
     root = ET.fromstring(text)
     root.set("type", accel)
     root.find("name").text = name
     if config.settings:
         ET.SubElement(root.find("os"), "cmdline").text = " ".join(config.settings)
+    if emulator:
+        ET.SubElement(root.find("devices"), "emulator").text = emulator
     disk = disk_of(root)
     driver = disk.find("driver")
     driver.set("event_idx", "on" if config.event_idx else "off")
@@ -142,5 +145,6 @@ def domain_xml(config, name, guest, run, accel="qemu"):
     return ET.tostring(root, encoding="unicode")
 
 
-def _escape(text):
+def escape(text):
+    """Text as it is in XML, between tags and apostrophes."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("'", "&apos;")

@@ -13,7 +13,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from . import diagnose, machine, report
-from .errors import HANG, PASS, RIG, SKIP, RigError, UsageError, verdict_of
+from .errors import HANG, PASS, RIG, SKIP, Lacking, RigError, UsageError, verdict_of
 from .libvirt_host import Host
 from .paths import E2E, GUEST
 from .pool import GivenUp, Pool
@@ -28,6 +28,8 @@ GIVE_UP_RIG = 3         # rig errors, each tried twice, one after the other
 def pytest_addoption(parser):
     group = parser.getgroup("vq7rig")
     group.addoption("--connect", metavar="URI", help="libvirt URI; default: embedded driver")
+    group.addoption("--qemu", metavar="PATH", help="another QEMU than libvirt's own")
+    group.addoption("--pool", metavar="NAME", help="a storage pool of that connection")
     group.addoption("--guest", default=str(GUEST), help="folder of ntcompat.elf and guest.cpio")
     group.addoption("--accel", choices=("auto", "tcg", "kvm"), default="auto")
     group.addoption("--results", default=str(E2E / "latest"), help="folder for logs and junit.xml")
@@ -83,15 +85,16 @@ class Run:
         """Connect and choose the accelerator, once, for tests that need a machine."""
         if self.pool is None:
             guest = pathlib.Path(self.config.getoption("--guest")).absolute()
-            self.host = self.host or Host(self.config.getoption("--connect"))
+            self.host = self.host or Host(self.config.getoption("--connect"),
+                                          qemu=self.config.getoption("--qemu"),
+                                          pool=self.config.getoption("--pool"))
             self.host.open()
             wanted = self.config.getoption("--accel")
             self.host.accel, note = {"tcg": ("qemu", "TCG: asked for"),
                                      "kvm": ("kvm", "KVM: asked for")}.get(wanted) \
                 or accelerator(self.host)
-            self.facts = {**report.provenance(guest), "qemu": self.host.version(),
-                          "accelerator": note}
-            say(f"QEMU {self.host.version()}, {note}")
+            self.facts = {**report.provenance(guest), **self.host.facts(), "accelerator": note}
+            say(f"{self.host.emulator}, {note}")
             self.pool = Pool(self.host, guest, self.folder, machine.load_matrix()["vm"])
         return self.pool
 
@@ -146,6 +149,8 @@ class Run:
         outcome = yield
         made = outcome.get_result()
         error = call.excinfo.value if call.excinfo else None
+        if isinstance(error, Lacking):
+            made.outcome, made.longrepr = "skipped", (str(item.path), 0, f"Skipped: {error}")
         made.vq7_verdict = SKIP if made.skipped else verdict_of(error) if made.failed else PASS
         if made.failed and self.pool is not None:
             if made.vq7_verdict == HANG and self.pool.vm is not None:
@@ -193,7 +198,7 @@ class Run:
         terminalreporter.write_line("")
         terminalreporter.write_line(report.table(self.results, times))
         terminalreporter.write_line(report.summary(self.results, time.monotonic() - self.began))
-        for name in ("commit", "accelerator"):
+        for name in ("commit", "qemu", "accelerator"):
             if name in self.facts:
                 terminalreporter.write_line(f"{name}: {self.facts[name]}")
         terminalreporter.write_line(f"results: {self.folder}/junit.xml")

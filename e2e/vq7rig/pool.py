@@ -48,6 +48,7 @@ class Pool:
         """A machine that is prepared but not started: the host may write its disk."""
         self._check_given_up(config)
         self.release()
+        self.host.ensure()
         self.boots += 1
         folder = self.folder / "machines" / f"{self.boots:03}-{config.name}"
         self.vm = VM(self.host, config, self.guest, folder, self.disk_mib, self.hello_timeout)

@@ -8,13 +8,11 @@ The answer is cached until the machine is booted again or QEMU changes.
 
 import json
 import os
-import shutil
-import tempfile
-import time
 
+from . import scrap
+from .bindings import libvirt
 from .clock import now
 from .errors import RigError
-from .libvirt_host import short_temp, temp_prefix
 
 LIMIT = 2.0         # seconds; TCG needs one, and a KVM that is slower is of no use
 
@@ -25,35 +23,17 @@ BOOT = bytes.fromhex(
     "31c08ed80f57c00f11060070"      # ds = 0 / xorps xmm0, xmm0 / movups [7000h], xmm0
     "baf803b04beef4ebfd")           # mov dx, 3f8h / mov al, 'K' / out dx, al / hlt / jmp $-1
 
-XML = """<domain type='kvm'>
-  <name>vq7-{pid}-probe</name>
-  <memory unit='MiB'>32</memory>
-  <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>
-  <on_crash>destroy</on_crash>
-  <devices>
-    <disk type='file' device='disk'>
-      <driver name='qemu' type='raw'/><source file='{run}/boot.img'/>
-      <target dev='vda' bus='virtio'/>
-    </disk>
-    <serial type='file'><source path='{run}/out'/></serial>
-    <controller type='usb' model='none'/>
-    <memballoon model='none'/>
-    <video><model type='none'/></video>
-  </devices>
-</domain>"""
-
 
 def accelerator(host):
     """(`kvm` or `qemu`, one line that says why). `host` is open."""
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        there = os.path.exists("/dev/kvm")
-        return "qemu", ("TCG: /dev/kvm may not be opened by this user" if there
-                        else "TCG: there is no /dev/kvm")
+    refusal = _refusal(host)
+    if refusal:
+        return "qemu", f"TCG: {refusal}"
     cache = host.root / "kvm-probe.json"
-    key = _key()
+    key = _key(host)
     try:
         known = json.loads(cache.read_text())
-        if known["key"] == key:
+        if key and known["key"] == key:
             return known["accel"], known["note"]
     except (OSError, ValueError, KeyError):
         pass
@@ -65,33 +45,49 @@ def accelerator(host):
     return accel, note
 
 
-def _key():
+def _refusal(host):
+    """Why KVM needn't be tried; "" if it must be."""
+    if host.embedded and not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return ("/dev/kvm may not be opened by this user" if os.path.exists("/dev/kvm")
+                else "there is no /dev/kvm")
+    try:
+        host.conn.getDomainCapabilities(host.emulator.path, "x86_64", None, "kvm")
+    except libvirt.libvirtError as bad:
+        return f"libvirt has no KVM there: {bad}"
+    return ""
+
+
+def _key(host):
+    """None where it can't be known what the answer depends on, as on another machine."""
+    if not host.local:
+        return None
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         boot = file.read().strip()
-    qemu = shutil.which("qemu-system-x86_64")
-    return f"{BOOT.hex()} {boot} {os.stat(qemu).st_mtime_ns if qemu else 0} {os.getuid()}"
+    seen = os.stat(host.emulator.path)
+    return f"{BOOT.hex()} {boot} {host.uri} {host.emulator.path} {seen.st_mtime_ns} {os.getuid()}"
 
 
 def _run(host):
-    run = tempfile.mkdtemp(prefix=temp_prefix(), dir=short_temp())
-    dom = None
     try:
-        with open(f"{run}/boot.img", "wb") as image:
-            image.write(BOOT.ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
-        try:
-            dom = host.create(XML.format(pid=os.getpid(), run=run))
-            dom.resume()
-        except RigError as bad:
-            return "qemu", f"TCG: KVM refuses to start: {bad}"
-        deadline, late = now() + LIMIT, False
-        while not late:
-            time.sleep(0.05)
-            late = now() > deadline     # asked first: what has come by then counts
-            with open(f"{run}/out", "rb") as out:
-                if b"K" in out.read():
+        with scrap.Machine(host, host.emulator.path, "kvm", BOOT) as vm:
+            channel = vm.console()
+            try:
+                vm.dom.resume()
+                if _says_k(channel):
                     return "kvm", "KVM: a small guest ran"
-        return "qemu", f"TCG: /dev/kvm opens, but a small guest got nowhere in {LIMIT:.0f} s"
-    finally:
-        if dom is not None:
-            host.destroy(dom)
-        shutil.rmtree(run, ignore_errors=True)
+            finally:
+                channel.close()
+    except RigError as bad:
+        return "qemu", f"TCG: KVM refuses to start: {bad}"
+    return "qemu", f"TCG: /dev/kvm opens, but a small guest got nowhere in {LIMIT:.0f} s"
+
+
+def _says_k(channel):
+    deadline = now() + LIMIT
+    while True:
+        left = deadline - now()
+        came = channel.recv(max(0.0, left))
+        if came is None or b"K" in came:
+            return bool(came)
+        if left <= 0:
+            return False

@@ -37,7 +37,7 @@ def session(host, config, guest, folder, settings):
     """Boot a machine and connect it with the terminal until Ctrl-] or its end."""
     host.accel, why = accelerator(host)
     shutil.rmtree(folder, ignore_errors=True)
-    print(f"{config.name}, QEMU {host.version()}, {why}; logs: {folder}\n"
+    print(f"{config.name}, {host.emulator}, {why}; logs: {folder}\n"
           "Ctrl-] ends the machine", flush=True)
     with VM(host, config, guest, folder, settings["disk_mib"],
             settings["hello_timeout_s"]) as vm:

@@ -10,19 +10,19 @@ import itertools
 import os
 import pathlib
 import shutil
-import tempfile
 import time
 
 from . import backend, clock, diagnose
+from .bindings import MonitorError, libvirt
 from .channel import FaultInjector, SocketChannel
 from .console import Console
-from .disk import Disk, Expected
-from .errors import GuestError, Hang, RigError
-from .libvirt_host import MonitorError, libvirt, short_temp, temp_prefix
+from .disk import Expected
+from .errors import GuestError, Hang, Lacking, RigError
 from .machine import domain_xml
 from .machine_types import config_of
 from .options import EXTRA_SECTORS
 from .pattern import SECTOR
+from .temps import new_temp
 
 NEW, PAUSED, RUNNING, OFF, BROKEN = "new", "paused", "running", "off", "broken"
 
@@ -42,13 +42,13 @@ class VM:
         self.guest = pathlib.Path(guest)
         self.folder = pathlib.Path(folder)
         self.hello_timeout = hello_timeout
-        self.name = f"vq7-{os.getpid()}-{next(_numbers)}"
+        self.name = f"{host.prefix}{os.getpid()}-{next(_numbers)}"
         self.state, self.reason = NEW, ""
-        self.run = pathlib.Path(tempfile.mkdtemp(prefix=temp_prefix(), dir=short_temp()))
+        self.run = new_temp()
         sectors = int(config.option("sectors", disk_mib * (1 << 20) // SECTOR))
-        self.disks = [Disk(self.run / "disk.img", sectors)]
+        self.disks = [host.disk(self.run / "disk.img", sectors)]
         for number in range(1, int(config.option("disks", 1))):
-            self.disks.append(Disk(self.run / f"disk{number}.img", EXTRA_SECTORS))
+            self.disks.append(host.disk(self.run / f"disk{number}.img", EXTRA_SECTORS))
         self.all_expected = []          # of each disk
         self.dom = self.console = self.faults = self.backend = None
         self.boot_ms = None
@@ -102,12 +102,15 @@ class VM:
             self.prepare()
         self._need(NEW)
         xml = domain_xml(config_of(self), self.name, self.guest, self.run,
-                         self.host.accel or "qemu")
-        (self.folder / "domain.xml").write_text(xml)
+                         self.host.accel or "qemu", self.host.qemu)
         try:
+            if self.host.emulator:
+                self.host.emulator.need(xml)
+            xml = self.host.place(xml, self.run)
+            (self.folder / "domain.xml").write_text(xml)
             self._start_backend()
             self._began = time.monotonic()
-            self.dom = self.host.create(xml)
+            self.dom = self.host.create(xml, self.run)
             self.faults = FaultInjector(SocketChannel.connect(str(self.run / "console.sock")))
             self.console = Console(self.faults, self.folder / "console.log", self.qemu_failure)
         except BaseException as bad:
@@ -118,6 +121,9 @@ class VM:
 
     def _start_backend(self):
         if self.config.option("backend"):
+            if not self.host.embedded:
+                raise Lacking("the vhost-user back end needs files shared with QEMU: the embedded "
+                              "driver")
             self.backend = backend.Backend(self.run, self.disk.path, self.folder / "backend.log",
                                            backend.properties(self.config))
             self.backend.start()
@@ -205,6 +211,7 @@ class VM:
             self.console.close()
             self.console = None
         self._collect()
+        self.host.forget(self.run)
         shutil.rmtree(self.run, ignore_errors=True)
         if self.state != BROKEN:
             self.state = OFF
@@ -239,6 +246,25 @@ class VM:
         self._need(PAUSED, RUNNING)
         with self._libvirt(f"ask QEMU {command}"):
             return self.host.qmp(self.dom, command, **arguments)
+
+    def hmp(self, command):
+        """A command of QEMU's monitor for people; returns what is said."""
+        self._need(PAUSED, RUNNING)
+        with self._libvirt(f"ask QEMU {command!r}"):
+            return self.host.hmp(self.dom, command)
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """The guest stands still meanwhile."""
+        self._need(PAUSED, RUNNING)
+        if self.state == RUNNING:
+            with self._libvirt("pause the machine"):
+                self.dom.suspend()
+        try:
+            yield
+        finally:
+            if self.state == RUNNING:
+                self.resume()
 
     @contextlib.contextmanager
     def slow_disk(self, operations):

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""The suite through each kind of libvirt connection, with daemons of its own."""
+
+import os
+import pathlib
+import pwd
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from vq7rig.paths import GUEST, GUEST_FILES
+
+HERE = pathlib.Path(__file__).resolve().parent
+NAMESPACES = ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc"]
+CONNECTIONS = {
+    "system-root": ("qemu:///system", ()),
+    "system-group": ("qemu:///system", ("--user", "nobody")),
+    "session": ("qemu:///session", ("--user", "nobody")),
+    "tcp": ("qemu+tcp://127.0.0.1/system", ("--elsewhere",)),
+}
+# Images both ways, console, kernel's log, end of a machine by the guest and by the rig.
+FEW = ["tests/test_io.py::test_guest_reads_what_the_host_wrote[pc-modern]",
+       "tests/test_io.py::test_host_reads_what_the_guest_wrote[pc-modern]",
+       "tests/test_lifecycle.py::test_bug_check_is_a_guest_crash[pc-modern]",
+       "tests/test_lifecycle.py::test_poweroff[pc-modern]"]
+
+
+def obstacle():
+    """Why this can't be tried here; "" if it can."""
+    if os.getuid() != 0:
+        return "needs root, for daemons in name spaces of their own"
+    for program in ("libvirtd", "virtlogd", "virsh", "qemu-system-x86_64"):
+        if not shutil.which(program, path=f"/usr/sbin:{os.environ['PATH']}"):
+            return f"needs {program}"
+    done = subprocess.run([*NAMESPACES, "true"], capture_output=True, text=True, check=False)
+    return f"needs name spaces: {done.stderr.strip()}" if done.returncode else ""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _possible():
+    why = obstacle()
+    if why:
+        pytest.skip(why)
+    if not all((GUEST / name).exists() for name in GUEST_FILES):
+        pytest.skip("needs the guest: make guest-x64")
+
+
+@pytest.fixture
+def rig(short_path):
+    """rig(connection, *arguments) runs the suite there; returns what it and virsh said."""
+    build, temps = short_path / "b", short_path / "t"
+    (build / "guest/x64").mkdir(parents=True)
+    temps.mkdir()
+    for name in GUEST_FILES:
+        shutil.copy(GUEST / name, build / "guest/x64")
+
+    def run(connection, *arguments, job="run"):
+        uri, options = CONNECTIONS[connection]
+        if "--user" in options:
+            user = pwd.getpwnam(options[1])
+            for path in (short_path, *short_path.rglob("*")):
+                os.chown(path, user.pw_uid, user.pw_gid)
+        words = [sys.executable, "-B", "-m", "vq7rig", job, "--connect", uri, *arguments]
+        # The second half: nothing is left on the hypervisor.
+        script = ('"$@"; code=$?; virsh -q -c "$0" list --all --name; '
+                  'virsh -q -c "$0" pool-list --all --name; exit $code')
+        command = [*NAMESPACES, sys.executable, "-B", HERE / "private_libvirt.py", *options, "--",
+                   "bash", "-c", script, uri, *words]
+        return subprocess.run(command, cwd=HERE.parent, text=True, capture_output=True,
+                              stdin=subprocess.DEVNULL, timeout=600, check=False,
+                              env={**os.environ, "VQ7_BUILD": str(build), "TMPDIR": str(temps)})
+
+    run.latest = build / "e2e/latest"
+    run.temps = temps
+    return run
+
+
+def check(rig, done, at_least):
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "vq7-" not in done.stdout.rpartition("junit.xml")[2], "left on the hypervisor"
+    assert not list(rig.temps.iterdir()), "temporary files were left behind"
+    cases = ET.parse(rig.latest / "junit.xml").findall(".//testcase")
+    verdicts = [p.get("value") for case in cases for p in case.findall("properties/property")
+                if p.get("name") == "verdict"]
+    assert set(verdicts) == {"pass"} and len(verdicts) >= at_least, verdicts
+    logs = [path.read_text(errors="replace") for path in rig.latest.glob("machines/*/debug.log")]
+    assert logs and all("vq7test" in text for text in logs), "the kernel's log is lost"
+
+
+@pytest.mark.parametrize("connection", ["system-group", "tcp"])
+def test_few(rig, connection):
+    check(rig, rig(connection, "--accel=tcg", *FEW), len(FEW))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("connection", list(CONNECTIONS))
+def test_smoke_set(rig, connection):
+    """With KVM's probe, as the default is."""
+    check(rig, rig(connection, "-m", "smoke"), 40)
+
+
+@pytest.mark.nightly
+def test_qemu_that_ends_elsewhere(rig, tmp_path):
+    """No signal can be known there, but that it wasn't the guest."""
+    test = tmp_path / "test_x.py"
+    test.write_text("import pytest\n@pytest.mark.on('one')\ndef test_it(vm):\n"
+                    "    vm.hmp('quit')\n    vm.console.command('info')\n")
+    done = rig("tcp", "--accel=tcg", str(test))
+    assert done.returncode == 3, done.stdout + done.stderr
