@@ -239,3 +239,16 @@ def test_full_disk_is_a_rig_error(console):
     with pytest.raises(RigError, match="no space left"):
         console.command("info")
     console._sinks.pop()
+
+
+@pytest.mark.parametrize("lossy", [True, False])
+def test_power_off_whose_answer_is_lost(console, lossy):
+    """A pseudo terminal loses what wasn't read when the machine ended; a socket doesn't."""
+    console.lossy_end = lossy
+    console.agent._frame = console.agent.put = lambda text: None        # answers go nowhere
+    console.agent.on_power = lambda what: console.agent.stop()
+    if lossy:
+        assert console.command("poweroff").ok
+    else:
+        with pytest.raises(GuestCrash, match="went away"):
+            console.command("poweroff")

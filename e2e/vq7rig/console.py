@@ -13,8 +13,8 @@ from contextlib import contextmanager
 
 from .clock import lost, now
 from .disk import disk_full
-from .errors import CommandError, GuestCrash, Hang, ProtocolError, RigError
-from .frames import MAX_LINE, MAX_SEQ, answer_of, parse, seal
+from .errors import CommandError, GuestCrash, Hang, MachineGone, ProtocolError, RigError
+from .frames import MAX_LINE, MAX_SEQ, Answer, answer_of, parse, seal
 from .patience import patience
 
 PROMPT = "vq7> "
@@ -43,6 +43,7 @@ class Console:
         self._seq = random.randrange(1, 1 << 31)
         self.boot = None            # boot id of the last hello
         self.hello = {}
+        self.lossy_end = False      # the port's last words may be lost when the machine ends
         self.resends = 0            # requests sent again since the console was opened
 
     # --- bytes and lines ---------------------------------------------------
@@ -68,8 +69,8 @@ class Console:
         """Read what is there into the buffer. Returns False if nothing came."""
         data = self.channel.recv(timeout)
         if data is None:
-            raise self._why_gone() or GuestCrash("the machine went away: its console is closed\n"
-                                                 + self._last())
+            raise self._why_gone() or MachineGone("the machine went away: its console is closed\n"
+                                                  + self._last())
         if not data:
             return False
         self._record(data)
@@ -198,7 +199,12 @@ class Console:
         """
         self._seq = self._seq % MAX_SEQ + 1
         began, stood_still = now(), lost()
-        answer = _Exchange(self, self._seq, text, timeout, quiet).run()
+        try:
+            answer = _Exchange(self, self._seq, text, timeout, quiet).run()
+        except MachineGone:
+            if text != "poweroff" or not self.lossy_end:
+                raise
+            return Answer(True, {}, [])         # it did as it was told
         if answer.status == IO_TIMEOUT or any(" STATUS_IO_TIMEOUT" in line or
                                               "status=0xc00000b5" in line.lower()
                                               for line in answer.lines):

@@ -15,8 +15,6 @@ from .bindings import INSTALL, MonitorError, libvirt, words
 from .errors import Lacking, RigError, UsageError
 
 FORMAT = 2              # of the cache
-DEVICE = f"/machine/peripheral/{scrap.ALIAS}/virtio-backend"
-
 DEVICES = (*(f"{kind}-pci{suffix}" for kind in ("virtio-blk", "vhost-user-blk")
              for suffix in ("", "-transitional", "-non-transitional")), "isa-debugcon")
 SUFFIXES = {"virtio-transitional": "-transitional",
@@ -83,7 +81,10 @@ def ask(host):
     except (OSError, ValueError):
         known = {}
     if key is None or key not in known:
-        facts = _ask(host, path)
+        try:
+            facts = _ask(host, path)
+        except Lacking as bad:          # not even a scrap machine
+            raise RigError(str(bad)) from bad
         if key is None:
             return Emulator(facts)
         known = {**known, key: facts}

@@ -74,6 +74,10 @@ class GuestCrash(GuestError):
         self.code = code
 
 
+class MachineGone(GuestCrash):
+    """Its console is closed."""
+
+
 class Hang(GuestError):
     """The guest said nothing, or nothing of use, for too long."""
 

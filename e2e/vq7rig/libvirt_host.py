@@ -34,6 +34,10 @@ group = "+{gid}"
 MAX_ROOT = 107 - len("/lib/qemu/domain-9999-vq7-1234567-999/monitor.sock")
 
 
+# A hypervisor that says nothing for their product is gone, and calls to it end.
+KEEP_ALIVE_S, KEEP_ALIVE_COUNT = 5, 6
+
+
 def default_root():
     """The persistent folder of the embedded driver: QEMU's capabilities are cached there."""
     root = E2E / "libvirt"
@@ -85,7 +89,10 @@ class Host:
         try:
             self.conn = libvirt.open(self.uri)
         except libvirt.libvirtError as bad:
-            raise RigError(f"can't connect to {self.uri}: {words(bad)}", _remedy(bad)) from bad
+            raise RigError(f"can't connect to {self.uri}: {words(bad)}",
+                           _remedy(bad) if self.embedded else _daemon_remedy(bad)) from bad
+        if not self.local:
+            self.conn.setKeepAlive(KEEP_ALIVE_S, KEEP_ALIVE_COUNT)
         self._ends = Ends(libvirt)
         self._ends.listen(self.conn)
         self._end_domains()             # left by a rig that was killed
@@ -176,6 +183,11 @@ class Host:
         return not urllib.parse.urlsplit(self.uri).netloc
 
     @property
+    def lossy_ports(self):
+        """May the last words of a machine's serial port be lost? A pseudo terminal's are."""
+        return not self.embedded
+
+    @property
     def prefix(self):
         """How the names of this rig's domains and volumes begin: no other rig's do there."""
         if self.embedded:
@@ -243,8 +255,11 @@ class Host:
 
     def failure_of(self, name):
         """Why QEMU ended, as a RigError, for a domain that is gone; None: the guest's will."""
+        if not self.conn.isAlive():
+            return RigError(f"the connection to {self.uri} was lost")
+        machine = urllib.parse.urlsplit(self.uri).hostname or "this machine"
         return self._ends.failure(name, self._pids.get(name), self.log_of(name),
-                                  f"{self.conn.getHostname()}:{self._logs()}/{name}.log")
+                                  f"{self._logs()}/{name}.log of {machine}")
 
     def destroy(self, dom):
         """End a domain, whatever state it is in. Quiet if it has ended already."""
@@ -295,6 +310,15 @@ class Host:
         if "return" not in reply:
             raise RigError(f"QMP {command}: {reply.get('error', {}).get('desc', reply)}")
         return reply["return"]
+
+
+def _daemon_remedy(bad):
+    text = str(bad)
+    if "Permission denied" in text or "authentication" in text:
+        return "be root, or in the group libvirt"
+    if "No such file" in text or "refused" in text:
+        return "no daemon of libvirt listens there: start libvirtd"
+    return None
 
 
 def _remedy(bad):

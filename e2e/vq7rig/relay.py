@@ -84,10 +84,16 @@ class SocketRelay(Relay):
         self._listener.listen(1)
         self._read, self._write = socket.socketpair()           # wakes the thread
         self._waiting, self._over = deque(), False
+        self._thread = threading.Thread(target=self._serve, name="relay", daemon=True)
 
     def open(self, conn, dom, alias):
         super().open(conn, dom, alias)
-        threading.Thread(target=self._serve, name=f"relay {alias}", daemon=True).start()
+        self._thread.start()
+
+    def close(self):
+        super().close()
+        if self._thread.ident is None:          # it would close the listener
+            self._listener.close()
 
     def feed(self, data):
         self._waiting.append(data)

@@ -113,6 +113,7 @@ class VM:
             self.dom = self.host.create(xml, self.run)
             self.faults = FaultInjector(SocketChannel.connect(str(self.run / "console.sock")))
             self.console = Console(self.faults, self.folder / "console.log", self.qemu_failure)
+            self.console.lossy_end = self.host.lossy_ports
         except BaseException as bad:
             self.broken(bad)
             raise
