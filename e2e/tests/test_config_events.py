@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What a device says of itself while it runs, and just before: a configuration that changes,
-and DEVICE_NEEDS_RESET. QEMU's gdbstub stops the guest at the moment that matters."""
+"""What a device says of itself while it starts and runs: a modern interface that doesn't work,
+a configuration that changes, DEVICE_NEEDS_RESET. QEMU's gdbstub stops the guest at the moment
+that matters."""
 
+import contextlib
 import threading
 
 import libvirt
@@ -15,6 +17,7 @@ from vq7rig.workload import Workload
 
 from test_workloads import run
 
+STATUS_NOT_SUPPORTED = 0xC00000BB
 DIRECT_MAP = 0xFFFF_8000_0000_0000      # of ntcompat: all physical memory
 SHORT = Workload(ops=200, depth=8, sizes=(4096,), seed=97, span=8192)
 
@@ -64,19 +67,49 @@ def test_needs_reset(vm):
     run(vm, SHORT)
 
 
-@pytest.mark.fresh          # after a reset the driver is where it was loaded first
-@pytest.mark.on("interrupts_of_pc")
-def test_a_change_just_before_driver_ok(vm):
-    """The device doesn't tell of what changes before DRIVER_OK (2.1.2, 4.1.5.4): the driver has
-    read the old capacity by then, and looks again."""
-    target = symbols.address(vm, "vq7test.sys", "VirtioPciDriverOk")
-    grown = vm.disk.capacity + 8
+@contextlib.contextmanager
+def restarted_up_to(vm, function):
+    """The machine is reset, and stopped where the driver calls a function. Its driver must be
+    the one that was loaded at the start: after a reset it is at that place again."""
+    target = symbols.address(vm, "vq7test.sys", function)
     with GdbStub(vm) as stub:
         stub.break_at(target)
         vm.dom.reset(0)
         stub.go()
-        vm.dom.blockResize("vda", grown * 512, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+        yield stub
         stub.break_at(target, on=False)
     vm.console.wait_boot(vm.hello_timeout)
+
+
+@pytest.mark.fresh
+@pytest.mark.on("interrupts_of_pc")
+def test_a_change_just_before_driver_ok(vm):
+    """The device doesn't tell of what changes before DRIVER_OK (2.1.2, 4.1.5.4): the driver has
+    read the old capacity by then, and looks again."""
+    grown = vm.disk.capacity + 8
+    with restarted_up_to(vm, "VirtioPciDriverOk"):
+        vm.dom.blockResize("vda", grown * 512, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
     assert vm.console.command("blk info").num("capacity") == grown
     assert vm.console.command("stats").num("config_changes") == 1
+
+
+@pytest.mark.fresh
+@pytest.mark.on("transitional", interrupt="line")
+def test_a_modern_interface_that_does_not_start(vm):
+    """Its registers are where they have to be, but it agrees on no features (3.1.1): the legacy
+    interface takes over, and the log says so."""
+    with restarted_up_to(vm, "VirtioPciNegotiate") as stub:
+        stub.return_from_function(STATUS_NOT_SUPPORTED)
+    (device,) = vm.console.command("devices").rows()
+    assert device["transport"] == "legacy"
+    assert "its modern interface can't be started, status 0xc00000bb" in vm.kernel_log()
+    run(vm, SHORT)
+
+
+@pytest.mark.fresh
+@pytest.mark.on("one")
+def test_without_a_legacy_interface_it_is_refused(vm):
+    with restarted_up_to(vm, "VirtioPciNegotiate") as stub:
+        stub.return_from_function(STATUS_NOT_SUPPORTED)
+    assert vm.console.command("devices").num("devices") == 0
+    assert "cannot start 00:04.0 (block device), status 0xc00000bb" in vm.kernel_log()

@@ -2,10 +2,13 @@
 """QEMU's gdbstub, as far as tests need it: stop where the guest writes a word, and change its
 memory there (GDB manual, "GDB Remote Serial Protocol"; QEMU's physical memory mode)."""
 
+import re
 import socket
 import time
 
 from .errors import Lacking, RigError
+
+RAX, RSP, RIP = 0, 7, 16            # their numbers for x86-64
 
 LIMIT = 20.0            # seconds for an answer, or until the guest gets to a watchpoint
 
@@ -30,13 +33,9 @@ class GdbStub:
     def read_physical(self, address, length):
         """Guest memory by physical address."""
         self._expect_ok("Qqemu.PhyMemMode:1")
-        self._send(f"m{address:x},{length:x}")
-        answer = self._receive()
+        answer = self._ask(f"m{address:x},{length:x}")
         self._expect_ok("Qqemu.PhyMemMode:0")
-        try:
-            return bytes.fromhex(answer)
-        except ValueError as bad:
-            raise RigError(f"the gdbstub can't read {address:#x}: {answer!r}") from bad
+        return bytes.fromhex(answer)
 
     def write_physical(self, address, data):
         """Change guest memory by physical address."""
@@ -51,6 +50,16 @@ class GdbStub:
     def break_at(self, address, on=True):
         """Stop where the guest executes this address; or no longer."""
         self._expect_ok(f"{'Z' if on else 'z'}1,{address:x},1")
+
+    def return_from_function(self, value):
+        """At a function's first instruction: leave it at once, with this value (x64)."""
+        self._send("qXfer:features:read:target.xml:0,10")
+        self._receive()             # QEMU has registers by number once it was asked which
+        top = int.from_bytes(bytes.fromhex(self._ask(f"p{RSP:x}")), "little")
+        back = bytes.fromhex(self._ask(f"m{top:x},8"))
+        for register, content in ((RAX, value.to_bytes(8, "little")), (RIP, back),
+                                  (RSP, (top + 8).to_bytes(8, "little"))):
+            self._expect_ok(f"P{register:x}={content.hex()}")
 
     def go(self):
         """Continue, and wait for the next stop. Raises RigError if none comes."""
@@ -79,6 +88,14 @@ class GdbStub:
             answer = self._receive()
         if answer != "OK":
             raise RigError(f"the gdbstub refuses {packet.partition(':')[0]}: {answer!r}")
+
+    def _ask(self, packet):
+        """The answer of a packet that asks for bytes, in hexadecimal."""
+        self._send(packet)
+        answer = self._receive()
+        if not re.fullmatch("([0-9a-f]{2})+", answer):
+            raise RigError(f"the gdbstub refuses {packet}: {answer!r}")
+        return answer
 
     def _send(self, packet):
         self._socket.sendall(f"${packet}#{sum(packet.encode()) % 256:02x}".encode())
