@@ -14,9 +14,10 @@ import pytest
 
 from vq7rig import ioctl, pattern
 from vq7rig.errors import CommandError
-from vq7rig.ioctl import (ANY, BUFFERED, DEVICE_INFO_SIZE, IN_DIRECT, NEITHER, OUT_DIRECT,
-                          READ_ACCESS, WRITE_ACCESS, BLK_FLUSH, BLK_GET_ID, BLK_GET_INFO, BLK_READ,
-                          BLK_WRITE, CLEAR_STATS, GET_DEVICE_INFO, GET_STATS, ctl, transfer)
+from vq7rig.ioctl import (ANY, BLK_FLUSH, BLK_GET_ID, BLK_GET_INFO, BLK_INFO_SIZE, BLK_READ,
+                          BLK_WRITE, BUFFERED, CLEAR_STATS, DEVICE_INFO_SIZE, GET_DEVICE_INFO,
+                          GET_STATS, ID_SIZE, IN_DIRECT, NEITHER, OUT_DIRECT, READ_ACCESS,
+                          STATS_SIZE, WRITE_ACCESS, ctl, transfer)
 from vq7rig.workload import Workload
 
 from test_workloads import run
@@ -24,8 +25,8 @@ from test_workloads import run
 FILL = 0xEE
 SUCCESS, SMALL, DENIED = "SUCCESS", "BUFFER_TOO_SMALL", "ACCESS_DENIED"
 PARAMETER, UNKNOWN, ERROR = "INVALID_PARAMETER", "INVALID_DEVICE_REQUEST", "IO_DEVICE_ERROR"
-FIXED = {"device info": (GET_DEVICE_INFO, DEVICE_INFO_SIZE), "stats": (GET_STATS, 120),
-         "blk info": (BLK_GET_INFO, 48), "id": (BLK_GET_ID, 24)}
+FIXED = {"device info": (GET_DEVICE_INFO, DEVICE_INFO_SIZE), "stats": (GET_STATS, STATS_SIZE),
+         "blk info": (BLK_GET_INFO, BLK_INFO_SIZE), "id": (BLK_GET_ID, ID_SIZE)}
 LAST = 2**64 - 1
 
 CASES = {
@@ -79,7 +80,7 @@ CASES = {
          SUCCESS if fits else DENIED, got if fits else 0)
         for what, code, data, out, got, needs in (
             ("device info", GET_DEVICE_INFO, b"", 320, 320, "read"),
-            ("stats", GET_STATS, b"", 120, 120, "read"),
+            ("stats", GET_STATS, b"", STATS_SIZE, STATS_SIZE, "read"),
             ("clear", CLEAR_STATS, b"", 0, 0, "write"),
             ("blk info", BLK_GET_INFO, b"", 48, 48, "read"),
             ("read", BLK_READ, transfer(), 512, 512, "read"),
@@ -274,7 +275,7 @@ def test_random_requests(tidy, note):
                             transfer(draw.getrandbits(64), draw.getrandbits(3))])
         if code == BLK_WRITE and data[:8] != transfer(64)[:8]:
             data = transfer(64)         # writes stay where the test expects them
-        out = draw.choice([0, 1, 24, 48, 120, 320, 512, 1024])
+        out = draw.choice([0, 1, 24, 48, STATS_SIZE, 320, 512, 1024])
         got = ioctl.send(tidy, code, data, out=out, fill=FILL, offset=draw.choice([0, 0, 1, 4095]),
                          access=draw.choice(["both", "both", "read", "write", "none"]))
         assert got.name in allowed, (hex(code), data.hex(), out)

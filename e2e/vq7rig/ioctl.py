@@ -24,7 +24,7 @@ BLK_FLUSH = ctl(19, BUFFERED, WRITE_ACCESS)
 BLK_GET_ID = ctl(20, BUFFERED, READ_ACCESS)
 
 # Bytes of the structures that are returned.
-DEVICE_INFO_SIZE, STATS_SIZE, BLK_INFO_SIZE, ID_SIZE, TRANSFER_SIZE = 320, 120, 48, 24, 16
+DEVICE_INFO_SIZE, STATS_SIZE, BLK_INFO_SIZE, ID_SIZE, TRANSFER_SIZE = 320, 136, 48, 24, 16
 
 
 def transfer(sector=0, segments=0, reserved=0):
