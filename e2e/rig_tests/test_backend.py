@@ -100,6 +100,14 @@ def test_it_ends_with_the_rig(tmp_path):
 
 
 @built
+def test_a_signal_to_the_rigs_group_is_not_for_it(make):
+    """As Ctrl-C at a terminal is one: the rig ends its machines, then the back ends."""
+    backend = make()
+    assert os.getpgid(backend.process.pid) != os.getpgid(0)
+    assert os.getsid(backend.process.pid) != os.getsid(0)
+
+
+@built
 def test_bad_property(make):
     with pytest.raises(RigError, match="--set=colour=red: unknown property 'colour'"):
         make("colour=red")
@@ -141,7 +149,7 @@ def test_machine_with_a_back_end():
     assert found["event_idx"] == "false" and found["queue-size"] == "64"
     assert found["page-per-vq"] == "true" and "backend.seg_max" not in found
     assert properties(config) == ["read_only=1", "seg_max=1"]
-    assert properties(Config(options=("backend=vhost-user", "block=4096", "serial="))) == \
-        ["blk_size=4096", "serial="]
+    more = Config(options=("backend=vhost-user", "block=4096", "serial=", "cpus=2"))
+    assert properties(more) == ["blk_size=4096", "serial=", "queues=2"]
     with pytest.raises(UsageError, match="one disk"):
         domain_xml(config.but(options=("backend=vhost-user", "disks=2")), "x", "/g", "/r")

@@ -197,11 +197,14 @@ def with_properties(*properties):
 
 
 def cut(vm, block=512):
-    """Sizes and pieces that no limit divides evenly."""
+    """Sizes and pieces that no limit divides evenly. Few: where a segment is small and alone,
+    each waits for the one before."""
+    large = max(16384, block)
     vm.console.command("stats clear")
-    for segments, sizes in ((1, (65536,)), (7, (block, 16 * block)), (61, (65536,))):
-        run(vm, Workload(ops=40, depth=8, sizes=sizes, segments=segments, seed=80 + segments,
-                         span=16384, **({} if block == 512 else {"block": block})))
+    for segments, sizes in ((1, (large,)), (7, (block, 16384 // block * block or block)),
+                            (61, (large,))):
+        run(vm, Workload(ops=12, depth=4, sizes=sizes, segments=segments, seed=80 + segments,
+                         span=16384, block=block))
     assert vm.console.command("stats").num("odd_lengths") == 0
 
 
@@ -302,3 +305,9 @@ def test_read_only_device(blank, pool):
     assert refused.value.name == "STATUS_MEDIA_WRITE_PROTECTED"
     vm.console.command("blk verify 0 64 seed=4 gen=2")
     vm.expected.check()
+
+
+@pytest.mark.nightly
+@pytest.mark.on("transports", options=BACKEND + ("cpus=2",))
+def test_more_queues_than_are_used(vm):
+    run(vm, Workload(ops=200, depth=32, sizes=MIXED, seed=87, span=16384))

@@ -31,7 +31,7 @@ def said(vm, timeout=20):
 
 
 @pytest.mark.on("flavours", options=("backend=vhost-user", "boot=disk"))
-@pytest.mark.parametrize("rule", [None, "slow"])
+@pytest.mark.parametrize("rule", [None, pytest.param("slow", marks=pytest.mark.nightly)])
 def test_firmware_boots_from_it(blank, rule):
     """The firmware's own driver, legacy and modern: it reads the boot sector and starts it,
     and that reads, writes, and reads again by the firmware's means."""

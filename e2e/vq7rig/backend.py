@@ -25,7 +25,8 @@ END_S = 5.0                 # from SIGTERM to the end
 def properties(config):
     """The device's properties, from the options of a machine and from its axes."""
     found = ["read_only=1"] if config.read_only else []
-    for name, option in (("blk_size", "block"), ("serial", "serial")):
+    # QEMU sets up a queue for each CPU unless told otherwise, and fails where there are fewer.
+    for name, option in (("blk_size", "block"), ("serial", "serial"), ("queues", "cpus")):
         value = config.option(option)
         found += [] if value is None else [f"{name}={value}"]
     return found + [option.removeprefix(BACKEND) for option in config.options
@@ -54,8 +55,10 @@ class Backend:
                  f"--control={self.control_path}", f"--blk-file={self.image}",
                  "--end-with-stdin"] + [f"--set={each}" for each in self.settings]
         with open(self.log_path, "ab") as log:
-            # Its standard input ends with this process, however that ends.
-            self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log)
+            # Its standard input ends with this process, however that ends; a Ctrl-C is for
+            # this process, which ends the machine first.
+            self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log,
+                                            start_new_session=True)
         try:
             self._connect()
         except BaseException:
