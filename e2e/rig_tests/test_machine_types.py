@@ -3,12 +3,18 @@
 
 import pytest
 
-from vq7rig.errors import RigError
+from vq7rig.emulator import Emulator
+from vq7rig.errors import Lacking
 from vq7rig.machine import Config
-from vq7rig.machine_types import Facts, resolved, versioned
+from vq7rig.machine_types import resolved, versioned
 
 NAMES = ["none", "microvm", "pc", "q35", "isapc", "xenfv-4.2", "pc-i440fx-10.0", "pc-i440fx-2.12",
          "pc-i440fx-2.9", "pc-i440fx-9.2", "pc-q35-4.0.1", "pc-q35-4.0", "pc-q35-10.0"]
+
+
+def emulator(machines, *properties):
+    return Emulator({"path": "/qemu", "version": "1.2.3", "sources": {}, "refusals": {},
+                     "machines": machines, "properties": {"virtio-blk-pci": properties}})
 
 
 def test_versions_are_numbers():
@@ -19,21 +25,20 @@ def test_versions_are_numbers():
 
 def test_oldest_is_what_qemu_has():
     config = Config(machine="q35", options=("cpus=2", "type=oldest"))
-    facts = Facts(tuple(NAMES), scsi=True)
-    assert resolved(config, lambda: facts).options == ("cpus=2", "type=pc-q35-4.0")
-    with pytest.raises(RigError, match="no versioned machine type of q35"):
-        resolved(config, lambda: Facts(("none", "q35"), scsi=True))
+    assert resolved(config, emulator(NAMES)).options == ("cpus=2", "type=pc-q35-4.0")
+    with pytest.raises(Lacking, match="no versioned machine type of q35"):
+        resolved(config, emulator(["none", "q35"]))
 
 
 def test_scsi_commands_are_off_on_types_that_offer_them():
     config = Config(options=("type=pc-i440fx-2.4",))
-    assert resolved(config, lambda: Facts((), scsi=True)).option("scsi") == "off"
-    assert resolved(config, lambda: Facts((), scsi=False)) == config
+    assert resolved(config, emulator([], "scsi")).option("scsi") == "off"
+    assert resolved(config, emulator([])) == config
     for other in (config.but(flavour="legacy"), config.but(options=("type=pc-i440fx-2.5",))):
-        assert resolved(other, lambda: Facts((), scsi=True)) == other
+        assert resolved(other, emulator([], "scsi")) == other
 
 
-def test_qemu_is_asked_for_what_depends_on_it_alone():
+def test_no_other_machine_is_changed():
     for options in ((), ("type=pc-q35-4.0",)):
         config = Config(options=options)
         assert resolved(config, None) is config

@@ -68,7 +68,7 @@ def test_vectors_run_out(vm):
     order = [("message", True), ("message", False), ("line", False)]
     assert kinds == sorted(kinds, key=order.index)
     assert {order[0], order[2]} <= set(kinds)
-    log = (vm.run / "debug.log").read_text(errors="replace")
+    log = vm.kernel_log()
     assert "9 message(s) can't be had" in log and "vectors are left for messages" in log
 
 

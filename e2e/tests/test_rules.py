@@ -246,22 +246,18 @@ def machine(pool, artefacts, tmp_path):
         vm.destroy()
 
 
-def debug_log(vm):
-    return (vm.run / "debug.log").read_text(errors="replace")
-
-
 def wait_for(vm, text):
     """Until the kernel's log has it."""
     deadline = time.monotonic() + 10
-    while text not in debug_log(vm) and time.monotonic() < deadline:
+    while text not in vm.kernel_log() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert text in debug_log(vm), debug_log(vm)
+    assert text in vm.kernel_log(), vm.kernel_log()
 
 
 def check_stop(vm, driver, case, crash, expected):
     """The STOP code, its first parameter, its name, the rule, and the driver at fault."""
     code, first, text = expected
-    screen, log = str(crash), debug_log(vm)
+    screen, log = str(crash), vm.kernel_log()
     assert f": case {case} begins" in log
     assert crash.code == code
     stop = re.search(r"\*\*\* STOP: 0x([0-9A-F]{8}) \(0x([0-9A-F]{16}),.*\)\n(\w+)", screen)

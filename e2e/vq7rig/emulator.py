@@ -29,7 +29,7 @@ class Emulator:
     def __init__(self, facts):
         self.path, self.version = facts["path"], facts["version"]
         self._sources, self._refusals = facts["sources"], facts["refusals"]
-        self._machines, self._properties = facts["machines"], facts["properties"]
+        self.machines, self._properties = facts["machines"], facts["properties"]
 
     def __str__(self):
         return f"QEMU {self.version}"
@@ -45,11 +45,14 @@ class Emulator:
                                       for name, why in self._refusals[fact].items()))
         return self._sources[fact]
 
+    def has_property(self, device, name):
+        return name in (self._properties.get(device) or ())
+
     def need(self, xml):
         """Raises Lacking if the QEMU lacks what the XML of a machine asks for."""
         root = ET.fromstring(xml)
         machine = root.find("os/type").get("machine")
-        if machine and machine not in self._machines:
+        if machine and machine not in self.machines:
             raise Lacking(f"{self} has no machine type {machine}")
         for model in root.iterfind("devices/serial/target/model[@name='isa-debugcon']"):
             self._need_device(model.get("name"))

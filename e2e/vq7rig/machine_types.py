@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Which versioned machine types this QEMU has; `type=oldest` of a configuration.
-
-Asked from QEMU itself (QMP `query-machines`), by a machine that never runs.
-"""
+"""Which versioned machine types a QEMU has (emulator.py asks it); `type=oldest` of a
+configuration, and what old types need."""
 
 import re
-from dataclasses import dataclass
 
-from .errors import RigError
+from .errors import Lacking
 from .options import parse
 
 VERSIONED = re.compile(r"pc-(i440fx|q35)-(\d+(?:\.\d+)+)")
@@ -26,51 +23,21 @@ def version(match):
     return tuple(int(part) for part in match[2].split("."))
 
 
-def offered(vm):
-    """All machine types of the QEMU that runs this machine, by any name."""
-    return [each["name"] for each in vm.qmp("query-machines")]
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a QEMU has."""
-    types: tuple            # names of machine types
-    scsi: bool              # virtio-blk has the property `scsi`
-
-
-def resolved(config, facts):
+def resolved(config, emulator):
     """The configuration with the name of a type for `oldest`, and what old types need.
-    `facts()` gives QEMU's."""
+    Raises Lacking."""
     name = config.option("type")
     if name == "oldest":
-        types = versioned(facts().types, config.machine)
+        types = versioned(emulator.machines, config.machine)
         if not types:
-            raise RigError(f"this QEMU has no versioned machine type of {config.machine}")
+            raise Lacking(f"{emulator} has no versioned machine type of {config.machine}")
         name = types[0]
         options = [f"type={name}" if parse(option) == ("type", "oldest") else option
                    for option in config.options]
         config = config.but(options=tuple(options))
     # Types up to 2.4 offer SCSI commands, with which QEMU refuses the modern interface.
     found = VERSIONED.fullmatch(name or "")
-    if found and version(found) < (2, 5) and config.flavour != "legacy" and facts().scsi:
+    if (found and version(found) < (2, 5) and config.flavour != "legacy"
+            and emulator.has_property("virtio-blk-pci", "scsi")):
         config = config.but(options=config.options + ("scsi=off",))
     return config
-
-
-def config_of(vm):
-    """The configuration of a machine that is about to be started, for this QEMU."""
-    return resolved(vm.config, lambda: _facts(vm))
-
-
-_known = {}             # connection -> Facts of its QEMU
-
-
-def _facts(vm):
-    if vm.host.uri not in _known:
-        plain = vm.config.but(options=(), settings=())
-        with type(vm)(vm.host, plain, vm.guest, vm.folder / "types", disk_mib=1) as other:
-            other.start()
-            properties = other.qmp("device-list-properties", typename="virtio-blk-pci")
-            _known[vm.host.uri] = Facts(tuple(offered(other)),
-                                        any(each["name"] == "scsi" for each in properties))
-    return _known[vm.host.uri]

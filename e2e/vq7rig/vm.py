@@ -19,7 +19,7 @@ from .console import Console
 from .disk import Expected
 from .errors import GuestError, Hang, Lacking, RigError
 from .machine import domain_xml
-from .machine_types import config_of
+from .machine_types import resolved
 from .options import EXTRA_SECTORS
 from .pattern import SECTOR
 from .temps import new_temp
@@ -101,7 +101,8 @@ class VM:
         if self.expected is None:
             self.prepare()
         self._need(NEW)
-        xml = domain_xml(config_of(self), self.name, self.guest, self.run,
+        config = resolved(self.config, self.host.emulator)
+        xml = domain_xml(config, self.name, self.guest, self.run,
                          self.host.accel or "qemu", self.host.qemu)
         try:
             if self.host.emulator:
