@@ -10,3 +10,25 @@ foreach(name IN ITEMS pci_bars blk_split)
   add_test(NAME driver_${name}_test COMMAND driver_${name}_test)
   set_tests_properties(driver_${name}_test PROPERTIES TIMEOUT 60)
 endforeach()
+
+# The whole driver in a host program: driver/host/ stands for kernel and framework.
+file(GLOB VQ7_HOST_DRIVER CONFIGURE_DEPENDS ${VQ7_DRIVER}/*.cpp)
+file(GLOB VQ7_HOST_TESTS CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/driver/host/*.cpp
+     ${CMAKE_CURRENT_SOURCE_DIR}/driver/host_*_test.cpp)
+add_library(driver_host OBJECT ${VQ7_HOST_DRIVER})
+add_executable(driver_host_test ${VQ7_HOST_TESTS} $<TARGET_OBJECTS:driver_host>)
+foreach(target IN ITEMS driver_host driver_host_test)
+  target_include_directories(${target} PRIVATE
+    ${CMAKE_CURRENT_SOURCE_DIR}/driver/host ${VQ7_DRIVER}/../kmdf ${VQ7_DRIVER})
+  target_link_libraries(${target} PRIVATE VQ7::virtio)
+  target_compile_options(${target} PRIVATE -fshort-wchar) # WCHAR has 16 bits
+endforeach()
+# Warnings are the guest build's affair: it has the real headers.
+target_compile_options(driver_host PRIVATE -w -fno-exceptions -fno-rtti -fno-strict-aliasing)
+set_target_properties(driver_host PROPERTIES CXX_STANDARD 98 CXX_STANDARD_REQUIRED ON)
+target_link_libraries(driver_host_test PRIVATE vq7_unit_model GTest::gtest_main)
+target_compile_options(driver_host_test PRIVATE -Wall -Wextra -Wno-multichar
+  -Wno-unused-function -Wno-attributes)
+set_target_properties(driver_host_test PROPERTIES CXX_STANDARD 20 CXX_STANDARD_REQUIRED ON)
+add_test(NAME driver_host_test COMMAND driver_host_test)
+set_tests_properties(driver_host_test PROPERTIES TIMEOUT 60)

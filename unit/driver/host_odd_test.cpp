@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+//
+// Devices that are unusual and legal, on the host: small limits, odd used lengths,
+// addresses of an IOMMU, a modern interface that doesn't work.
+#include "host/machine.h"
+
+using namespace vq7::host;
+
+namespace {
+
+constexpr std::uint64_t kAccessPlatform = std::uint64_t(1) << 33;
+
+struct Limits {
+    std::uint32_t seg_max, size_max, block_size;
+};
+
+class Bounce : public testing::TestWithParam<Limits> {
+  protected:
+    Options options() {
+        Options options;
+        options.features |= kSizeMax;
+        options.seg_max = GetParam().seg_max;
+        options.size_max = GetParam().size_max;
+        options.block_size = GetParam().block_size;
+        options.memory = 8 << 20;
+        return options;
+    }
+};
+
+INSTANTIATE_TEST_SUITE_P(Limits, Bounce,
+                         testing::Values(Limits{1, 0, 512}, Limits{2, 0, 512},
+                                         Limits{1, 4096, 4096}, Limits{4, 200, 512},
+                                         Limits{2, 0, 16384}, Limits{8, 8192, 65536}));
+
+// Pieces that end in the middle of sectors: no block of them fits into a request.
+TEST_P(Bounce, WhatDoesNotFitIsCopied) {
+    Machine machine(options());
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    const unsigned block = GetParam().block_size;
+    Data out(machine.memory, 3 * block, 0, false), in(machine.memory, 3 * block, 0, false);
+    for (std::size_t i = 0; i < out.size(); i++) {
+        out[i] = std::uint8_t(i * 13 + i / 512);
+    }
+    const unsigned pieces = std::min<unsigned>(3 * block / 60, 4096);
+    Request *write = machine.Write(block / 512, out, pieces);
+    machine.Run();
+    EXPECT_TRUE(write->completed);
+    EXPECT_EQ(write->status, STATUS_SUCCESS);
+    EXPECT_EQ(write->information, out.size());
+    for (std::size_t i = 0; i < out.size(); i++) {
+        ASSERT_EQ(machine.disk[block + i], out[i]) << i;
+    }
+    Request *first = machine.Read(block / 512, in, pieces);
+    Request *second = machine.Read(0, out, pieces); // one at a time has the buffer
+    machine.Run();
+    EXPECT_TRUE(first->completed && second->completed);
+    EXPECT_EQ(first->status, STATUS_SUCCESS);
+    EXPECT_EQ(second->status, STATUS_SUCCESS);
+    for (std::size_t i = 0; i < in.size(); i++) {
+        ASSERT_EQ(in[i], machine.disk[block + i]) << i;
+        ASSERT_EQ(out[i], machine.disk[i]) << i;
+    }
+    EXPECT_GE(machine.Stats().bounced, 3u);
+    for (const Seen &seen : machine.seen) {
+        EXPECT_LE(seen.segments, GetParam().seg_max);
+        EXPECT_EQ(seen.bytes % block, 0u);
+        EXPECT_EQ(seen.sector * 512 % block, 0u);
+    }
+    EXPECT_EQ(machine.Stats().odd_lengths, 0u);
+    machine.Remove();
+}
+
+TEST_P(Bounce, NotWhereItFits) {
+    Machine machine(options());
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    Data data(machine.memory, GetParam().block_size, 0x11, false);
+    Request *request = machine.Write(0, data);
+    machine.Run();
+    EXPECT_EQ(request->status, STATUS_SUCCESS);
+    EXPECT_EQ(machine.disk[GetParam().block_size - 1], 0x11);
+    if (GetParam().size_max == 0 || GetParam().size_max >= GetParam().block_size) {
+        EXPECT_EQ(machine.Stats().bounced, 0u);
+    }
+    machine.Remove();
+}
+
+TEST_P(Bounce, ItIsKeptOverAPowerDown) {
+    Machine machine(options());
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    Data out(machine.memory, 2 * GetParam().block_size, 0x77, false);
+    const unsigned pieces = unsigned(out.size() / 60);
+    Request *first = machine.Write(0, out, std::min(pieces, 4096u));
+    Request *second = machine.Write(GetParam().block_size / 512 * 4, out, std::min(pieces, 4096u));
+    machine.framework.PowerDown();
+    ASSERT_EQ(machine.PowerUp(), STATUS_SUCCESS);
+    machine.Run();
+    EXPECT_TRUE(first->completed && second->completed);
+    EXPECT_EQ(first->status, STATUS_SUCCESS);
+    EXPECT_EQ(second->status, STATUS_SUCCESS);
+    EXPECT_EQ(machine.disk[out.size() - 1], 0x77);
+    EXPECT_EQ(machine.disk[GetParam().block_size * 4 + out.size() - 1], 0x77);
+    machine.Remove();
+}
+
+TEST(BounceMemory, CannotBeMapped) {
+    Options options;
+    options.seg_max = 1;
+    for (ULONG code : {IOCTL_VQ7_BLK_READ, IOCTL_VQ7_BLK_WRITE}) {
+        Machine machine(options);
+        ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+        Data apart(machine.memory, 1024); // has no system address
+        Request *request = machine.Transfer(code, 0, apart, 3);
+        machine.Run();
+        EXPECT_TRUE(request->completed);
+        EXPECT_EQ(request->status, STATUS_NO_MEMORY);
+        EXPECT_TRUE(machine.seen.empty());
+        Data data(machine.memory, 1024, 1, false);
+        request = machine.Transfer(code, 0, data, 3);
+        machine.Run();
+        EXPECT_EQ(request->status, STATUS_SUCCESS);
+        machine.Remove();
+    }
+}
+
+TEST(Limits, LeaveNoRoomForABlock) {
+    for (std::uint32_t size_max : {1u, 255u, 256u, 511u}) {
+        Options options;
+        options.features |= kSizeMax;
+        options.size_max = size_max;
+        options.seg_max = 2;
+        Machine machine(options);
+        EXPECT_EQ(machine.Start(),
+                  size_max >= 256 ? STATUS_SUCCESS : STATUS_DEVICE_CONFIGURATION_ERROR);
+        EXPECT_EQ(machine.kernel.Logged("leave no room"), size_max < 256);
+        machine.Remove();
+    }
+}
+
+// The status byte decides; the length is only counted, and said once.
+TEST(UsedLength, IsOnlyCounted) {
+    for (bool modern : {true, false}) {
+        for (std::uint32_t says : {0u, 1u, 2u, 512u, 514u, 0xFFFFFFFFu}) {
+            Options options;
+            options.modern = modern;
+            options.legacy = !modern;
+            Machine machine(options);
+            ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+            machine.answer = [&](const Seen &, std::uint8_t &, std::uint32_t &length) {
+                length = says;
+            };
+            Data data(machine.memory, 512);
+            machine.disk[0] = 0x42;
+            for (Request *request : {machine.Read(0, data), machine.Read(0, data)}) {
+                machine.Run();
+                EXPECT_TRUE(request->completed);
+                EXPECT_EQ(request->status, STATUS_SUCCESS) << says;
+                EXPECT_EQ(request->information, 512u);
+            }
+            EXPECT_EQ(data[0], 0x42);
+            EXPECT_EQ(machine.Stats().odd_lengths, 2u);
+            EXPECT_EQ(machine.Stats().bytes_read, 1024u);
+            unsigned lines = 0;
+            for (const std::string &line : machine.kernel.log) {
+                lines += line.find("status byte decides") != std::string::npos;
+            }
+            EXPECT_EQ(lines, 1u);
+            // A write has one byte to write, an id 21.
+            machine.framework.Send(IOCTL_VQ7_CLEAR_STATS, nullptr, 0, 0);
+            machine.Write(0, data);
+            machine.framework.Send(IOCTL_VQ7_BLK_GET_ID, nullptr, 0, 24);
+            machine.Run();
+            EXPECT_EQ(machine.Stats().odd_lengths, says == 1 ? 1u : 2u);
+            machine.answer = nullptr;
+            machine.framework.Send(IOCTL_VQ7_CLEAR_STATS, nullptr, 0, 0);
+            machine.Write(0, data);
+            machine.Read(0, data);
+            machine.framework.Send(IOCTL_VQ7_BLK_GET_ID, nullptr, 0, 24);
+            machine.framework.Send(IOCTL_VQ7_BLK_FLUSH, nullptr, 0, 0);
+            machine.Run();
+            EXPECT_EQ(machine.Stats().odd_lengths, 0u);
+            machine.Remove();
+        }
+    }
+}
+
+// A status byte that the device leaves alone is no answer, whatever the length.
+TEST(UsedLength, ButNoStatusIsAnError) {
+    Machine machine;
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    machine.answer = [](const Seen &, std::uint8_t &status, std::uint32_t &) { status = 0xFF; };
+    Data data(machine.memory, 512);
+    Request *request = machine.Read(0, data);
+    machine.Run();
+    EXPECT_EQ(request->status, STATUS_DEVICE_PROTOCOL_ERROR);
+    EXPECT_EQ(machine.Stats().errors, 1u);
+    machine.Remove();
+}
+
+TEST(AccessPlatform, WithoutAnIommu) {
+    Options options;
+    options.features |= kAccessPlatform;
+    Machine machine(options);
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    EXPECT_NE(machine.Info().driver_features & kAccessPlatform, 0u);
+    machine.Remove();
+}
+
+TEST(AccessPlatform, WithAnIommu) {
+    for (bool insists : {true, false}) {
+        Options options;
+        options.features |= insists ? kAccessPlatform : 0;
+        Machine machine(options);
+        machine.framework.iommu = true;
+        EXPECT_EQ(machine.Start(), insists ? STATUS_NOT_SUPPORTED : STATUS_SUCCESS);
+        EXPECT_EQ(machine.kernel.Logged("an IOMMU translates"), insists);
+        EXPECT_EQ(machine.pci.status != 0, !insists);
+        machine.Remove();
+    }
+}
+
+TEST(Fallback, FromAModernInterfaceThatDoesNotWork) {
+    for (int messages : {0, 2}) {
+        for (const char16_t *transport : {u"auto", u"modern"}) {
+            Options options;
+            options.legacy = true;
+            options.messages = messages;
+            Machine machine(options);
+            machine.framework.transport = transport;
+            machine.pci.refuseFeaturesOk = true;
+            const bool falls = transport[0] == u'a';
+            EXPECT_EQ(NT_SUCCESS(machine.Start()), falls);
+            EXPECT_EQ(machine.kernel.Logged("the legacy one is tried"), falls);
+            if (falls) {
+                EXPECT_EQ(machine.Info().transport, unsigned(VQ7_TRANSPORT_LEGACY));
+                Data data(machine.memory, 512, 9);
+                machine.Write(3, data);
+                machine.Run();
+                EXPECT_EQ(machine.disk[3 * 512], 9);
+            } else {
+                EXPECT_EQ(machine.pci.status, 0);
+            }
+            machine.Remove();
+        }
+    }
+}
+
+// No legacy interface: a device of the modern one alone, by its id or by its revision.
+TEST(Fallback, ThereIsNone) {
+    for (bool by_id : {true, false}) {
+        Options options;
+        options.legacy = !by_id;
+        Machine machine(options);
+        if (!by_id) {
+            machine.pci.cfg[0x08] = 1;
+        }
+        machine.pci.refuseFeaturesOk = true;
+        EXPECT_FALSE(NT_SUCCESS(machine.Start()));
+        EXPECT_FALSE(machine.kernel.Logged("the legacy one is tried"));
+        machine.Remove();
+    }
+}
+
+} // namespace

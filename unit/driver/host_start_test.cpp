@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: MIT
+//
+// The driver's start on the host: what it asks of the device, what it then says of it, and
+// what it leaves behind when something fails half-way.
+#include "host/machine.h"
+
+using namespace vq7::host;
+
+namespace {
+
+Options Of(bool modern, bool legacy, int messages) {
+    Options options;
+    options.modern = modern;
+    options.legacy = legacy;
+    options.messages = messages;
+    return options;
+}
+
+// Name, interfaces of the device, messages.
+struct Kind {
+    const char *name;
+    bool modern, legacy;
+    int messages;
+};
+
+class Start : public testing::TestWithParam<Kind> {
+  protected:
+    Options options = Of(GetParam().modern, GetParam().legacy, GetParam().messages);
+};
+
+INSTANTIATE_TEST_SUITE_P(Kinds, Start,
+                         testing::Values(Kind{"ModernLine", true, false, 0},
+                                         Kind{"ModernOneMessage", true, false, 1},
+                                         Kind{"ModernTwoMessages", true, false, 2},
+                                         Kind{"LegacyLine", false, true, 0},
+                                         Kind{"LegacyTwoMessages", false, true, 2},
+                                         Kind{"TransitionalTwoMessages", true, true, 2}),
+                         [](const auto &info) { return std::string(info.param.name); });
+
+TEST_P(Start, SetsTheDeviceUp) {
+    Machine machine(options);
+    const Kind kind = GetParam();
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    EXPECT_EQ(machine.pci.status, kind.modern ? 0x0F : 0x07);
+    EXPECT_TRUE(machine.BusMaster());
+    const model::Queue &queue = machine.pci.queues[0];
+    const unsigned vector = kind.messages == 0 ? 0xFFFF : kind.messages == 1 ? 0 : 1;
+    EXPECT_EQ(queue.vector, vector);
+    EXPECT_EQ(machine.pci.configVector, kind.messages == 0 ? 0xFFFF : 0);
+    EXPECT_EQ(kind.modern ? queue.enabled : queue.pfn != 0, 1);
+    EXPECT_EQ(machine.framework.dma_profile, WdfDmaProfileScatterGather64);
+    EXPECT_GE(machine.framework.dma_length, 0x100000u);
+    EXPECT_EQ(machine.framework.interface_guid, "8a6c7f2e-51b0-4d0b-9e43-5b7a3c1d7e07");
+    EXPECT_TRUE(machine.kernel.Logged("loaded"));
+    EXPECT_TRUE(machine.kernel.Logged("00:04.0 block device"));
+    machine.Remove();
+    EXPECT_EQ(machine.pci.status, 0);
+    EXPECT_TRUE(machine.kernel.Logged("00:04.0 stopped"));
+}
+
+TEST_P(Start, SaysWhatItFound) {
+    Machine machine(options);
+    const Kind kind = GetParam();
+    machine.framework.bus_number = 3;
+    machine.framework.address = 31 << 16 | 5;
+    machine.pci.features |= 1u << 24; // one that the driver does not know
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    const VQ7_DEVICE_INFO info = machine.Info();
+    EXPECT_EQ(info.size, sizeof(info));
+    EXPECT_EQ(info.version, unsigned(VQ7_INTERFACE_VERSION));
+    EXPECT_EQ(info.pci_vendor, 0x1AF4);
+    EXPECT_EQ(info.pci_device, kind.legacy ? 0x1001 : 0x1042);
+    EXPECT_EQ(info.pci_subsystem_vendor, 0x1AF4);
+    EXPECT_EQ(info.pci_subsystem, kind.legacy ? 2 : 0x1100);
+    EXPECT_EQ(info.pci_revision, kind.legacy ? 0 : 1);
+    EXPECT_EQ(info.pci_bus, 3);
+    EXPECT_EQ(info.pci_slot, 31);
+    EXPECT_EQ(info.pci_function, 5);
+    EXPECT_EQ(info.virtio_type, 2u);
+    EXPECT_EQ(info.transport, unsigned(kind.modern ? VQ7_TRANSPORT_MODERN : VQ7_TRANSPORT_LEGACY));
+    EXPECT_EQ(info.interrupt_mode,
+              unsigned(kind.messages ? VQ7_INTERRUPT_MESSAGE : VQ7_INTERRUPT_LINE));
+    EXPECT_EQ(info.vectors, unsigned(kind.messages ? kind.messages : 1));
+    EXPECT_EQ(info.queue_count, 1u);
+    EXPECT_EQ(info.device_status, kind.modern ? 0x0Fu : 0x07u);
+    EXPECT_EQ(info.device_features, machine.pci.features & (kind.modern ? ~0ull : 0xFFFFFFFFull));
+    EXPECT_EQ(info.driver_features,
+              machine.pci.features & (kind.modern ? ~0ull : 0xFFFFFFFFull) & ~(1ull << 24));
+    EXPECT_EQ(info.queue[0].size, 16);
+    EXPECT_EQ(info.queue[0].max_size, 16);
+    EXPECT_EQ(info.queue[0].vector, machine.pci.queues[0].vector);
+    EXPECT_EQ(info.queue[0].broken, 0);
+    EXPECT_EQ(info.queue[0].last_error, 0u);
+    EXPECT_EQ(info.queue[1].size, 0);
+    machine.Remove();
+}
+
+// Whatever call of kernel or framework fails: an error comes back, the device stands still,
+// nothing is left behind. As many runs as there are calls that may fail.
+TEST_P(Start, EveryFailureIsCleanedUp) {
+    int failures = 0;
+    for (int n = 0; n < 200; n++) {
+        Machine machine(options);
+        machine.kernel.fail_at = n;
+        NTSTATUS status = machine.Start();
+        if (machine.kernel.failed.empty()) {
+            EXPECT_EQ(status, STATUS_SUCCESS);
+            failures = n;
+            machine.Remove();
+            break;
+        }
+        const std::string &what = machine.kernel.failed;
+        machine.kernel.fail_at = -1;
+        SCOPED_TRACE(what + ", call " + std::to_string(n));
+        if (NT_SUCCESS(status)) { // a capability that can't be read may not be needed
+            EXPECT_EQ(what, "GetBusData");
+        } else if (what == "WdfFdoQueryForInterface") {
+            EXPECT_EQ(status, STATUS_NOT_SUPPORTED);
+        } else if (what != "GetBusData" && what != "SetBusData") {
+            EXPECT_TRUE(status == STATUS_INSUFFICIENT_RESOURCES ||
+                        status == STATUS_DEVICE_CONFIGURATION_ERROR)
+                << std::hex << status;
+        }
+        if (!NT_SUCCESS(status)) {
+            EXPECT_EQ(machine.pci.status, 0);
+            // DriverEntry itself says it, and so does each later step.
+            EXPECT_FALSE(machine.kernel.log.empty());
+        }
+        machine.Remove();
+        for (const std::string &leak : machine.framework.Leaks()) {
+            ADD_FAILURE() << "left behind: " << leak;
+        }
+    }
+    EXPECT_GT(failures, 30) << "calls that may fail";
+}
+
+// What can't be read of configuration space reads as all ones, and then nothing is sure.
+TEST_P(Start, NothingIsReadOfTheCapabilities) {
+    for (unsigned at : {0x06u, 0x34u, Framework::kMsixAt}) {
+        Machine machine(options);
+        machine.framework.unreadable = at;
+        ASSERT_EQ(machine.framework.Load(), STATUS_SUCCESS);
+        ASSERT_EQ(machine.framework.AddDevice(), STATUS_SUCCESS);
+        if (NT_SUCCESS(machine.framework.PrepareHardware())) {
+            EXPECT_EQ(NT_SUCCESS(machine.framework.PowerUp()), options.messages == 0) << at;
+        }
+        machine.framework.unreadable = ~0u;
+        machine.Remove();
+    }
+}
+
+TEST_P(Start, AfterAFailureItCanBeStartedAgain) {
+    Machine machine(options);
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    for (int n = 0; n < 60; n++) {
+        machine.framework.PowerDown();
+        machine.kernel.failed.clear();
+        machine.kernel.fail_at = n;
+        NTSTATUS status = machine.PowerUp();
+        machine.kernel.fail_at = -1;
+        if (!NT_SUCCESS(status)) {
+            ASSERT_EQ(machine.PowerUp(), STATUS_SUCCESS);
+        }
+        Data data(machine.memory, 512, std::uint8_t(n));
+        Request *request = machine.Write(n, data);
+        machine.Run();
+        ASSERT_TRUE(request->completed) << machine.kernel.failed;
+        EXPECT_EQ(request->status, STATUS_SUCCESS);
+        EXPECT_EQ(machine.disk[n * 512], n);
+        if (machine.kernel.failed.empty()) {
+            break;
+        }
+    }
+    machine.Remove();
+}
+
+// ------------------------------------------------------------------ parameter
+
+struct Parameter {
+    const char16_t *text; // null: no value
+    bool key, starts, modern;
+};
+
+class Transport : public testing::TestWithParam<Parameter> {};
+
+INSTANTIATE_TEST_SUITE_P(
+    Values, Transport,
+    testing::Values(Parameter{nullptr, false, true, true}, Parameter{nullptr, true, true, true},
+                    Parameter{u"auto", true, true, true}, Parameter{u"AUTO", true, true, true},
+                    Parameter{u"Legacy", true, true, false}, Parameter{u"modern", true, true, true},
+                    Parameter{u"", true, false, false}, Parameter{u"moder", true, false, false},
+                    Parameter{u"moderne", true, false, false},
+                    Parameter{u"legacy legacy leg", true, false, false}));
+
+TEST_P(Transport, IsTheParameters) {
+    Machine machine(Of(true, true, 0));
+    machine.framework.parameters_key = GetParam().key;
+    if (GetParam().text != nullptr) {
+        machine.framework.transport = GetParam().text;
+    }
+    NTSTATUS status = machine.Start();
+    EXPECT_EQ(status, GetParam().starts ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER);
+    EXPECT_EQ(machine.framework.open_keys, 0);
+    if (NT_SUCCESS(status)) {
+        EXPECT_EQ(machine.pci.queues[0].enabled, GetParam().modern);
+        machine.Remove();
+    } else {
+        EXPECT_TRUE(machine.kernel.Logged("parameter Transport"));
+        EXPECT_EQ(machine.framework.device, nullptr);
+    }
+}
+
+TEST(Transport, IsNotWhatTheDeviceHas) {
+    Machine machine(Of(true, false, 0));
+    machine.framework.transport = u"legacy";
+    EXPECT_FALSE(NT_SUCCESS(machine.Start()));
+    EXPECT_TRUE(machine.kernel.Logged("Transport=legacy"));
+    machine.Remove();
+}
+
+// ------------------------------------------------------------------- resources
+
+TEST(Resources, NoInterrupt) {
+    Machine machine;
+    machine.framework.raw.pop_back();
+    machine.framework.translated.pop_back();
+    EXPECT_EQ(machine.Start(), STATUS_DEVICE_CONFIGURATION_ERROR);
+    EXPECT_TRUE(machine.kernel.Logged("no interrupt"));
+    machine.Remove();
+}
+
+TEST(Resources, ABarTwice) {
+    Machine machine;
+    machine.framework.raw.insert(machine.framework.raw.begin(), machine.framework.raw[0]);
+    machine.framework.translated = machine.framework.raw;
+    EXPECT_EQ(machine.Start(), STATUS_DEVICE_CONFIGURATION_ERROR);
+    EXPECT_TRUE(machine.kernel.Logged("BAR 4 appears twice"));
+    machine.Remove();
+}
+
+TEST(Resources, OneThatIsNoBarIsLeftAlone) {
+    Machine machine;
+    CM_PARTIAL_RESOURCE_DESCRIPTOR other = machine.framework.raw[0];
+    other.u.Memory.Start.QuadPart = 0xA0000;
+    machine.framework.raw.insert(machine.framework.raw.begin(), other);
+    other.Type = 200; // of no kind that a driver knows
+    machine.framework.raw.push_back(other);
+    machine.framework.translated = machine.framework.raw;
+    EXPECT_EQ(machine.Start(), STATUS_SUCCESS);
+    EXPECT_TRUE(machine.kernel.Logged("0x00000000000a0000 belongs to no BAR"));
+    EXPECT_EQ(machine.kernel.mappings.count(0xA0000), 0u);
+    machine.Remove();
+}
+
+TEST(Resources, MoreMessagesThanAreUsed) {
+    Machine machine(Of(true, false, 12));
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    EXPECT_EQ(machine.Info().vectors, machine.framework.interrupts.size());
+    EXPECT_EQ(machine.pci.queues[0].vector, 1);
+    machine.Remove();
+}
+
+TEST(Resources, MessagesOfADeviceWhoseMsixIsOff) {
+    Machine machine(Of(true, false, 2));
+    machine.framework.keeps_msix_off = true;
+    EXPECT_EQ(machine.Start(), STATUS_DEVICE_CONFIGURATION_ERROR);
+    EXPECT_TRUE(machine.kernel.Logged("MSI-X is off, but the interrupts are messages"));
+    machine.Remove();
+}
+
+TEST(Resources, ALineOfADeviceWhoseMsixIsOn) {
+    Machine machine(Of(true, false, 2));
+    machine.framework.messages = 0;
+    machine.pci.cfg[Framework::kMsixAt + 3] |= 0x80;
+    EXPECT_EQ(machine.Start(), STATUS_DEVICE_CONFIGURATION_ERROR);
+    EXPECT_TRUE(machine.kernel.Logged("MSI-X is on, but the interrupts are lines"));
+    machine.Remove();
+}
+
+// The two low bits of a capability's address are reserved (PCI Local Bus 3.0, 6.7).
+TEST(Resources, MsixBehindOtherCapabilities) {
+    Machine machine(Of(false, true, 2));
+    machine.pci.cfg[0x34] = 0x43;
+    machine.pci.cfg[0x40] = 0x01;
+    machine.pci.cfg[0x41] = 0x51;
+    machine.pci.cfg[0x50] = 0x05;
+    machine.pci.cfg[0x51] = Framework::kMsixAt + 2;
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    EXPECT_EQ(machine.Info().interrupt_mode, unsigned(VQ7_INTERRUPT_MESSAGE));
+    machine.Remove();
+}
+
+// ---------------------------------------------------------------------- device
+
+TEST(Device, DoesNotReset) {
+    Machine machine;
+    machine.pci.cfg[4] = 0x07;
+    machine.pci.status = 0x0F;
+    machine.pci.resetReads = 1 << 20;
+    EXPECT_FALSE(NT_SUCCESS(machine.Start()));
+    EXPECT_FALSE(machine.BusMaster()) << "it could write into memory that is given back";
+    EXPECT_EQ(machine.pci.cfg[4], 0x03) << "nothing else of the command register";
+    EXPECT_TRUE(machine.kernel.Logged("00:04.0 does not reset"));
+    EXPECT_GE(machine.pci.stalled, 900'000u) << "it has a second";
+    EXPECT_LE(machine.pci.stalled, 1'100'000u);
+    machine.pci.resetReads = 0;
+    machine.Remove();
+}
+
+TEST(Device, ResetsLate) {
+    Machine machine;
+    machine.pci.status = 0x0F;
+    machine.pci.resetReads = 20;
+    EXPECT_EQ(machine.Start(), STATUS_SUCCESS);
+    EXPECT_TRUE(machine.BusMaster());
+    machine.Remove();
+}
+
+TEST(Device, RefusesTheFeatures) {
+    Machine machine;
+    machine.pci.refuseFeaturesOk = true;
+    EXPECT_FALSE(NT_SUCCESS(machine.Start()));
+    EXPECT_EQ(machine.pci.status, 0);
+    EXPECT_TRUE(machine.kernel.Logged("cannot start 00:04.0 (block device)"));
+    machine.Remove();
+}
+
+TEST(Device, RefusesAVector) {
+    Machine machine(Of(true, false, 2));
+    machine.pci.refuseVectors = true;
+    EXPECT_FALSE(NT_SUCCESS(machine.Start()));
+    EXPECT_EQ(machine.pci.status, 0);
+    machine.Remove();
+}
+
+TEST(Device, BusMasteringIsOnAlready) {
+    Machine machine;
+    machine.pci.cfg[4] = 0x07;
+    EXPECT_EQ(machine.Start(), STATUS_SUCCESS);
+    EXPECT_EQ(machine.pci.cfg[4], 0x07);
+    machine.Remove();
+    EXPECT_TRUE(machine.BusMaster()) << "only a device that doesn't reset loses it";
+}
+
+TEST(Device, OfAnotherTypeIsOnlyLookedAt) {
+    Options options;
+    options.type = 4;
+    Machine machine(options);
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    const VQ7_DEVICE_INFO info = machine.Info();
+    EXPECT_EQ(info.virtio_type, 4u);
+    EXPECT_EQ(info.queue_count, 0u);
+    EXPECT_EQ(info.driver_features, kVersion1 | kIndirect | kEventIdx) << "none of a type's";
+    EXPECT_EQ(machine.Stats().submitted, 0u);
+    EXPECT_TRUE(machine.kernel.Logged("virtio device"));
+    Request *request = machine.framework.Send(IOCTL_VQ7_BLK_GET_INFO, nullptr, 0, 64);
+    EXPECT_TRUE(request->completed);
+    EXPECT_EQ(request->status, STATUS_INVALID_DEVICE_REQUEST);
+    machine.pci.isr = 1;
+    EXPECT_TRUE(machine.framework.Interrupted(0));
+    machine.framework.RunDpcs();
+    machine.framework.PowerDown();
+    EXPECT_EQ(machine.PowerUp(), STATUS_SUCCESS);
+    machine.Remove();
+}
+
+TEST(Device, QueueSizes) {
+    for (unsigned size : {0u, 1u, 2u, 3u, 4u, 8u, 24u, 256u, 1024u, 2048u, 32768u}) {
+        Options options;
+        options.queue_size = std::uint16_t(size);
+        Machine machine(options);
+        NTSTATUS status = machine.Start();
+        SCOPED_TRACE(size);
+        // Down to a power of two, which has room for header, data and status; at most 1024.
+        unsigned used = 1;
+        while (used * 2 <= std::min(size, 1024u)) {
+            used *= 2;
+        }
+        EXPECT_EQ(NT_SUCCESS(status), size >= 4);
+        if (NT_SUCCESS(status)) {
+            EXPECT_EQ(machine.Info().queue[0].size, used);
+            EXPECT_EQ(machine.Info().queue[0].max_size, size);
+            EXPECT_EQ(machine.pci.queues[0].size, used);
+        }
+        machine.Remove();
+    }
+}
+
+TEST(Device, QueueSizeChangesBetweenStarts) {
+    Machine machine;
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    for (std::uint16_t size : {64, 64, 8, 128}) {
+        machine.framework.PowerDown();
+        machine.pci.queues[0].maxSize = machine.pci.queues[0].size = size;
+        machine.pci.features ^= kIndirect;
+        ASSERT_EQ(machine.PowerUp(), STATUS_SUCCESS);
+        EXPECT_EQ(machine.Info().queue[0].size, size);
+        Data data(machine.memory, 16384, std::uint8_t(size));
+        Request *request = machine.Write(size, data);
+        machine.Run();
+        EXPECT_TRUE(request->completed);
+        EXPECT_EQ(machine.disk[size * 512], std::uint8_t(size));
+        EXPECT_EQ((machine.Info().driver_features & kIndirect) != 0,
+                  (machine.pci.features & kIndirect) != 0);
+    }
+    machine.Remove();
+}
+
+} // namespace
