@@ -48,7 +48,7 @@ def cli(short_path):
                  "stderr": subprocess.PIPE, "text": True, "cwd": E2E, "env": environment}
         if start_only:
             return subprocess.Popen(command, **pipes)
-        return subprocess.run(command, timeout=120, **pipes)
+        return subprocess.run(command, timeout=300, **pipes)
 
     run.build = build
     return run

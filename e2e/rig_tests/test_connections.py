@@ -85,7 +85,8 @@ def check(rig, done, at_least):
     cases = ET.parse(rig.latest / "junit.xml").findall(".//testcase")
     verdicts = [p.get("value") for case in cases for p in case.findall("properties/property")
                 if p.get("name") == "verdict"]
-    assert set(verdicts) == {"pass"} and len(verdicts) >= at_least, verdicts
+    # What needs files shared with QEMU, as the vhost-user back end, is skipped.
+    assert set(verdicts) <= {"pass", "skipped"} and verdicts.count("pass") >= at_least, verdicts
     logs = [path.read_text(errors="replace") for path in rig.latest.glob("machines/*/debug.log")]
     assert logs and all("vq7test" in text for text in logs), "the kernel's log is lost"
 

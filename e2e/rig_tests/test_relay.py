@@ -66,7 +66,7 @@ def port(tmp_path):
 def everything(channel, count):
     got = b""
     while len(got) < count:
-        data = channel.recv(5)
+        data = channel.recv(30)
         assert data, f"only {got!r}"
         got += data
     return got
@@ -88,7 +88,7 @@ def test_last_words_and_then_the_end(port, end):
     stream.come += [b"*** STOP", end]
     stream.callback()
     assert everything(channel, 8) == b"*** STOP"
-    assert channel.recv(5) is None and stream.aborted
+    assert channel.recv(30) is None and stream.aborted
 
 
 def test_input_waits_for_room(port, monkeypatch):
@@ -97,7 +97,7 @@ def test_input_waits_for_room(port, monkeypatch):
     stream.busy = 20
     assert channel.send(b"blk read 0 8\r")
     stream.come.append(b"answer")
-    for _ in range(500):
+    for _ in range(3000):
         if stream.sent == b"blk read 0 8\r":
             break
         threading.Event().wait(0.01)
