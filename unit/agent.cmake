@@ -9,8 +9,8 @@ set_target_properties(vq7_agent_core PROPERTIES CXX_STANDARD 20 CXX_STANDARD_REQ
 target_compile_options(vq7_agent_core PRIVATE -Wall -Wextra)
 target_link_libraries(vq7_agent_core PUBLIC GTest::gtest)
 
-foreach(name agent_blocks_test agent_commands_test agent_framing_test agent_ioctl_test
-             agent_workload_test)
+foreach(name agent_blocks_test agent_commands_test agent_event_test agent_framing_test
+             agent_ioctl_test agent_workload_test)
   add_executable(${name} ${CMAKE_CURRENT_LIST_DIR}/agent/${name}.cpp)
   target_link_libraries(${name} PRIVATE vq7_agent_core GTest::gtest_main)
   set_target_properties(${name} PROPERTIES CXX_STANDARD 20 CXX_STANDARD_REQUIRED ON)

@@ -38,8 +38,8 @@ constexpr uint32_t kAccessWrite = 2;
 // Opens device `index` as any program would: a handle with this access (0 is legal),
 // whose requests pass all checks of the system's I/O manager.
 uint32_t DeviceOpenHandle(uint32_t index, uint32_t access, Device **device);
-// Drops every reference to the device. Requests may be in flight only if it was
-// opened by DeviceOpenHandle(); they come back from WaitRequest() all the same.
+// Drops every reference to the device but those of requests in flight: these still
+// come back from WaitRequest().
 void DeviceClose(Device *device);
 
 // One I/O control request. The caller owns it and all it points at until
@@ -64,6 +64,14 @@ struct Request {
 void SubmitRequest(Device *device, Request *request);
 // The next finished request of any device; null: none within timeout_ms.
 Request *WaitRequest(uint32_t timeout_ms);
+// Asks the driver to end a submitted request early. It comes back from
+// WaitRequest() in any case, cancelled or not.
+void CancelRequest(Device *device, Request *request);
+
+// What the machine's sleep (S3) and its end mean for one device. Requests may be in
+// flight. kNotSupported where the system does not do that for one device.
+uint32_t DevicePowerDown(Device *device);
+uint32_t DevicePowerUp(Device *device);
 
 // ---- memory -----------------------------------------------------------------
 
@@ -85,7 +93,7 @@ const char *Architecture();
 // ---- the machine ------------------------------------------------------------
 
 // Removes all devices of the driver and unloads it / loads it and starts them.
-// No device may be open.
+// Refused while a device is open.
 uint32_t DriverUnload();
 uint32_t DriverLoad();
 // Asks for what a shutdown needs (a privilege); Shutdown() follows.

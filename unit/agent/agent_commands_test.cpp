@@ -71,7 +71,7 @@ TEST(AgentCommands, Help) {
     AgentRig rig;
     EXPECT_EQ("#1 blk flush [dev=n]\nok lines=1\n", rig.Ask("help blk flush"));
     EXPECT_NE(std::string::npos, rig.Ask("help blk").find("ok lines=7\n"));
-    EXPECT_NE(std::string::npos, rig.Ask("help").find("ok lines=19\n"));
+    EXPECT_NE(std::string::npos, rig.Ask("help").find("ok lines=21\n"));
     EXPECT_EQ("UNKNOWN_COMMAND", Value(rig.Ask("help nothing"), "name"));
     EXPECT_EQ("BAD_ARGUMENT", Value(rig.Ask("help blk read 0"), "name"));
 }

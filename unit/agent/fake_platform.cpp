@@ -15,6 +15,7 @@ namespace {
 constexpr uint32_t kInvalidRequest = 0xC0000010, kIoDeviceError = 0xC0000185;
 constexpr uint32_t kNotSupported = 0xC00000BB, kTooSmall = 0xC0000023;
 constexpr uint32_t kAccessDenied = 0xC0000022;
+constexpr uint32_t kCancelled = 0xC0000120, kDeviceBusy = 0x80000011;
 
 bool IsWrite(uint32_t code) {
     return code == IOCTL_VQ7_BLK_WRITE;
@@ -195,6 +196,10 @@ void DeviceClose(Device *device) {
         EXPECT_EQ(1u, fake->open.erase(device));
         return;
     }
+    if (fake->close_under_load) {
+        fake->closed.insert(fake->open.extract(device));
+        return; // deleted with its last request, or never
+    }
     for (auto &entry : fake->flying)
         EXPECT_NE(entry.first, device) << "closed with a request in flight";
     for (auto &entry : fake->lost)
@@ -216,7 +221,7 @@ void SubmitRequest(Device *device, Request *request) {
 }
 
 Request *WaitRequest(uint32_t timeout_ms) {
-    if (fake->flying.empty()) {
+    if (fake->flying.empty() || !fake->powered) {
         fake->now_us += timeout_ms * 1000ull;
         return nullptr;
     }
@@ -233,9 +238,31 @@ Request *WaitRequest(uint32_t timeout_ms) {
         request->information = 0;
         return request;
     }
-    size_t disk = handle != fake->handles.end() ? handle->second.disk : fake->open.at(device);
+    bool open = fake->open.count(device) != 0;
+    size_t disk = handle != fake->handles.end() ? handle->second.disk
+                                                : (open ? fake->open : fake->closed).at(device);
     Serve(fake->disks.at(disk), request, fault);
+    if (fake->cancelled.erase(request))
+        request->status = kCancelled;
     return request;
+}
+
+// One in two: the others were with the device already.
+void CancelRequest(Device *, Request *request) {
+    if (request->reserved[0] % 2)
+        fake->cancelled.insert(request);
+}
+
+uint32_t DevicePowerDown(Device *) {
+    fake->power += "down ";
+    fake->powered = fake->power_status != 0;
+    return fake->power_status;
+}
+
+uint32_t DevicePowerUp(Device *) {
+    fake->power += "up ";
+    fake->powered = true;
+    return fake->power_status;
 }
 
 void *AllocatePages(size_t bytes) {
@@ -267,7 +294,8 @@ const char *Architecture() {
 }
 
 uint32_t DriverUnload() {
-    EXPECT_TRUE(fake->open.empty()) << "unloaded with open devices";
+    if (!fake->open.empty())
+        return kDeviceBusy;
     if (!fake->unload_status)
         fake->loaded = false;
     return fake->unload_status;
@@ -300,6 +328,8 @@ AgentRig::~AgentRig() {
     for (auto &entry : fake->handles)
         fake->open.erase(entry.first), delete entry.first;
     for (auto &entry : fake->open)
+        delete entry.first;
+    for (auto &entry : fake->closed)
         delete entry.first;
     for (auto &entry : fake->memory)
         std::free(entry.first);

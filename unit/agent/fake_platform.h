@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,12 @@ struct FakePlatform {
     std::vector<SubmittedOperation> submitted;
     std::map<platform::Device *, size_t> open;        // to disk index
     std::map<platform::Device *, FakeHandle> handles; // of DeviceOpenHandle(), closed ones too
+    std::map<platform::Device *, size_t> closed; // the same, with requests in flight
+    bool close_under_load = false;               // a test that wants it says so
+    std::set<platform::Request *> cancelled;
+    bool powered = true; // without power nothing completes
+    std::string power;   // "down", "up": what was asked for
+    uint32_t power_status = 0;
     std::mt19937_64 random{1};
     std::function<Fault(const SubmittedOperation &, size_t index)> fault;
     std::function<void()> on_submit;

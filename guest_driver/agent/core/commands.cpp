@@ -28,9 +28,12 @@ constexpr Entry kCommands[] = {
     {"blk", "id", CommandBlkId, "blk id [dev=n]"},
     {"blk", "run", CommandBlkRun,
      "blk run [pattern=random|sequential] [write=50] [sizes=n[,n...]] [depth=1] [segments=0] "
-     "[ops=1000] [seed=1] [start=0] [span=0] [base=0] [flush=0] [dev=n]"},
+     "[ops=1000] [seed=1] [start=0] [span=0] [base=0] [flush=0] [then=nothing|powercycle|powerdown|"
+     "cancel|close|unload|reset|poweroff|removal] [after=0] [hold=0] [dev=n]"},
     {"stats", "clear", CommandStatsClear, "stats clear [dev=n]"},
     {"stats", nullptr, CommandStats, "stats [dev=n]"},
+    {"device", "powerdown", CommandDevicePowerDown, "device powerdown [dev=n]"},
+    {"device", "powerup", CommandDevicePowerUp, "device powerup [dev=n]"},
     {"driver", "unload", CommandDriverUnload, "driver unload"},
     {"driver", "load", CommandDriverLoad, "driver load"},
     {"ioctl", nullptr, CommandIoctl,
@@ -97,7 +100,7 @@ void CommandHelp(Agent &agent, Args &args) {
         if ((words >= 1 && !Is(wanted[0], entry.first)) ||
             (words == 2 && (!entry.second || !Is(wanted[1], entry.second))))
             continue;
-        Text<256> line;
+        Text<384> line;
         line.Str(entry.usage);
         agent.answer.Line(line);
         found++;

@@ -26,6 +26,8 @@ void CommandBlkId(Agent &agent, Args &args);
 void CommandBlkRun(Agent &agent, Args &args);
 void CommandStats(Agent &agent, Args &args);
 void CommandStatsClear(Agent &agent, Args &args);
+void CommandDevicePowerDown(Agent &agent, Args &args);
+void CommandDevicePowerUp(Agent &agent, Args &args);
 void CommandDriverUnload(Agent &agent, Args &args);
 void CommandDriverLoad(Agent &agent, Args &args);
 void CommandIoctl(Agent &agent, Args &args);

@@ -29,6 +29,9 @@ void TakeParameters(Args &args, WorkloadParameters *p) {
     p->span = args.Option("span", 0, 0, UINT64_MAX);
     p->base = args.Option("base", 0, 0, 1) != 0;
     p->flush_every = args.Option("flush", 0, 0, UINT64_MAX);
+    p->event.kind = static_cast<EventKind>(args.Choice("then", kEventNames));
+    p->event.after = args.Option("after", 0, 0, UINT64_MAX);
+    p->event.hold_ms = args.Option("hold", 0, 0, 60000);
 }
 
 // Whole blocks only. False: answered.
@@ -80,6 +83,12 @@ bool ReadStats(Agent &agent, DeviceHandle *handle, VQ7_STATS *stats) {
     return false;
 }
 
+void PutEvent(Writer &values, EventKind kind, const EventState &event) {
+    values.Key("event", kEventNames[static_cast<int>(kind)]);
+    values.KeyHex("event_status", event.status, 8).Key("event_name", StatusName(event.status));
+    values.Key("in_flight", event.in_flight).Key("duplicates", event.duplicates);
+}
+
 void PutCounters(Writer &values, const RunState &state) {
     const WorkloadCounters &c = state.workload.counters;
     const VQ7_STATS &a = state.after, &b = state.before;
@@ -87,6 +96,11 @@ void PutCounters(Writer &values, const RunState &state) {
     values.Key("flushes", c.flushes).Key("bytes", c.bytes).Key("errors", c.errors);
     values.Key("miscompares", c.miscompares).Key("time_us", c.time_us);
     values.Key("max_in_flight", c.max_in_flight);
+    const EventKind kind = state.parameters.event.kind;
+    if (kind != EventKind::kNone)
+        PutEvent(values, kind, state.workload.event);
+    if (!DeviceStays(kind))
+        return;
     values.Key("submitted", a.submitted - b.submitted);
     values.Key("completed", a.completed - b.completed);
     values.Key("notifications", a.notifications - b.notifications);
@@ -104,7 +118,7 @@ void AnswerRun(Agent &agent, const RunState &state) {
         return;
     }
     const WorkloadCounters &c = state.workload.counters;
-    Text<128> message;
+    Text<160> message;
     message.Dec(c.errors).Str(" failed and ").Dec(c.miscompares).Str(" miscompared of ");
     message.Dec(c.ops + c.flushes).Str(" operations and flushes");
     agent.answer.Error(kWorkloadFailed, message, &values);
@@ -119,7 +133,11 @@ void RunWorkload(Agent &agent, DeviceHandle *handle, RunState &state) {
         return;
     }
     workload.Run();
-    if (!ReadStats(agent, handle, &state.after))
+    if (workload.event.left)
+        agent.after = state.parameters.event.kind == EventKind::kReset ? AfterAnswer::kRestart
+                                                                       : AfterAnswer::kPowerOff;
+    bool stays = DeviceStays(state.parameters.event.kind);
+    if (stays && !ReadStats(agent, handle, &state.after))
         return;
     if (workload.out_of_memory && !workload.Failed())
         agent.answer.Error(kNoMemory, "no memory to remember what was written");

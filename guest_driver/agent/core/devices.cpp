@@ -97,6 +97,11 @@ void Devices::Close(DeviceHandle *handle) {
     handle->device = nullptr;
 }
 
+void Devices::CloseUnderLoad(DeviceHandle *handle) {
+    platform::DeviceClose(handle->device);
+    handle->device = nullptr;
+}
+
 void Devices::Submit(DeviceHandle *handle, Call *call, uint32_t code) {
     call->handle = handle;
     call->abandoned = false;

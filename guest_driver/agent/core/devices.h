@@ -49,6 +49,8 @@ struct Devices {
     // Closes a raw handle at once, whatever is in flight; Close() is to follow.
     void CloseEarly(DeviceHandle *handle);
     void Close(DeviceHandle *handle);
+    // With requests in flight, which Wait() still returns. Close() follows.
+    void CloseUnderLoad(DeviceHandle *handle);
     void Submit(DeviceHandle *handle, Call *call, uint32_t code);
     // The next finished call that nobody has abandoned; null: none in time.
     Call *Wait(uint32_t timeout_ms);

@@ -63,13 +63,15 @@ void Workload::Run() {
     uint64_t progress = start;
     for (;;) {
         IssueAll();
-        if (InFlight() == 0)
+        if (!StepEvent() || (InFlight() == 0 && !event.down))
             break;
-        Call *call = devices->Wait(100);
+        Call *call = devices->Wait(event.down ? 10 : 100);
         uint64_t now = platform::MonotonicUs();
         if (call) {
             Complete(*static_cast<Slot *>(call->owner));
             progress = now;
+        } else if (event.down && parameters.event.kind == EventKind::kPowerCycle) {
+            progress = now; // nothing is due meanwhile
         } else if (now - progress > kRequestTimeoutUs) {
             AbandonAll();
             break;
@@ -155,6 +157,10 @@ void Workload::Count(const Operation &operation) {
 void Workload::Complete(Slot &slot) {
     const Operation &op = slot.operation;
     const platform::Request &request = slot.call->request;
+    if (!slot.in_flight) {
+        event.duplicates++;
+        return;
+    }
     slot.in_flight = false;
     free_list[free_count++] = static_cast<uint32_t>(&slot - slots);
     Count(op);
@@ -198,7 +204,7 @@ void Workload::CompareRead(Slot &slot) {
 }
 
 void Workload::Report(const Operation &operation, uint32_t status, const Mismatch *mismatch) {
-    if (counters.errors + counters.miscompares >= kMaxFailures)
+    if (TooManyFailures())
         return;
     Text<448> line;
     line.Key("op", operation.index).Key("kind", KindName(operation.kind));
@@ -218,6 +224,7 @@ void Workload::AbandonAll() {
         Count(slot.operation);
         Report(slot.operation, kStatusIoTimeout, nullptr);
         counters.errors++;
+        event.lost = true;
         devices->Abandon(slot.call);
         slot.call = nullptr;
         slot.in_flight = false;

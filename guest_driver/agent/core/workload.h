@@ -8,6 +8,7 @@
 #include "devices.h"
 #include "generation_map.h"
 #include "pattern.h"
+#include "workload_event.h"
 
 namespace agent {
 
@@ -30,6 +31,7 @@ struct WorkloadParameters {
     uint64_t block; // sectors of a logical block: sizes, start and span are multiples of it
     bool base;
     uint64_t flush_every; // 0: never
+    EventParameters event;
 };
 
 struct WorkloadCounters {
@@ -86,6 +88,7 @@ struct Workload {
     Operation pending; // drawn, not issued
     bool have_pending;
     bool out_of_memory; // stopped early: no room for the map
+    EventState event;
 
     // Makes buffers and map. False: no memory; Free() all the same.
     bool Init(Devices &all, DeviceHandle *device, Answer &to, const WorkloadParameters &with);
@@ -94,7 +97,8 @@ struct Workload {
     void Run();
     void Free();
     bool Failed() const {
-        return counters.errors || counters.miscompares;
+        bool expected = parameters.event.kind != EventKind::kNone && !event.lost;
+        return (counters.errors && !expected) || counters.miscompares || event.duplicates;
     }
 
   private:
@@ -102,7 +106,12 @@ struct Workload {
         return parameters.depth - free_count;
     }
     bool Stopping() const {
-        return out_of_memory || counters.errors + counters.miscompares >= kMaxFailures;
+        return out_of_memory || event.no_more || TooManyFailures();
+    }
+    // With an event, failures are what the run is about.
+    bool TooManyFailures() const {
+        return parameters.event.kind == EventKind::kNone &&
+               counters.errors + counters.miscompares >= kMaxFailures;
     }
     bool Draw();
     bool MustWait(const Operation &operation) const;
@@ -115,6 +124,10 @@ struct Workload {
     void Report(const Operation &operation, uint32_t status, const Mismatch *mismatch);
     void AbandonAll();
     void SayBusy();
+    // workload_event.cpp. Does what is due; false: leave everything as it is.
+    bool StepEvent();
+    void FireEvent();
+    void LeaveAll();
 };
 
 } // namespace agent

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // Devices by interface GUID, and asynchronous I/O control requests: IRPs of our own,
-// whose completion frees the IRP and hands the request to WaitRequest(); or, where a
-// device was opened by DeviceOpenHandle(), what the I/O manager makes of a handle.
+// whose completion hands the request to WaitRequest(), which frees the IRP, so that the
+// command thread can cancel it in between; or, where a device was opened by
+// DeviceOpenHandle(), what the I/O manager makes of a handle.
 #include "requests.h"
 
+#include "ntc_services.h"
 #include "../platform.h"
 #include "../../driver/vq7_ioctl.h"
 
@@ -39,6 +41,11 @@ HandleRequests handle_requests;
 static_assert(sizeof(HandleRequest) <= sizeof(platform::Request::reserved), "fits the request");
 static_assert(sizeof(LIST_ENTRY) <= 2 * sizeof(uint64_t), "links fit reserved[0..1]");
 
+// Of a request that is an IRP of our own, behind what others use of `reserved`.
+constexpr size_t kIrp = 6;  // the PIRP, or 0
+constexpr size_t kFile = 7; // its PFILE_OBJECT, referenced as the I/O manager does; or 0
+static_assert(sizeof(HandleRequest) <= kIrp * sizeof(uint64_t), "ends before reserved[kIrp]");
+
 LIST_ENTRY *Links(platform::Request *request) {
     return reinterpret_cast<LIST_ENTRY *>(&request->reserved[0]);
 }
@@ -59,7 +66,6 @@ NTSTATUS NTAPI OnComplete(PDEVICE_OBJECT, PIRP irp, PVOID context) {
         IoFreeMdl(irp->MdlAddress);
         irp->MdlAddress = nullptr;
     }
-    IoFreeIrp(irp);
     // After this the request, and all it points at, may be gone.
     Hand(static_cast<platform::Request *>(context), status, information);
     return STATUS_MORE_PROCESSING_REQUIRED;
@@ -170,8 +176,8 @@ NTSTATUS RequestsInit() {
 namespace platform {
 
 struct Device {
-    HANDLE handle; // null: the two below
-    PFILE_OBJECT file;
+    HANDLE handle;     // its end sends the cleanup
+    PFILE_OBJECT file; // null: opened by DeviceOpenHandle()
     PDEVICE_OBJECT device; // kept by the file object
 };
 
@@ -189,6 +195,25 @@ NTSTATUS OpenByHandle(PUNICODE_STRING path, uint32_t access, HANDLE *handle) {
     return ZwCreateFile(handle, wanted, &attributes, &io, nullptr, FILE_ATTRIBUTE_NORMAL,
                         FILE_SHARE_READ | FILE_SHARE_WRITE, FILE_OPEN, FILE_NON_DIRECTORY_FILE,
                         nullptr, 0);
+}
+
+NTSTATUS OpenFile(PUNICODE_STRING path, Device *opened) {
+    OBJECT_ATTRIBUTES attributes;
+    IO_STATUS_BLOCK io{};
+    InitializeObjectAttributes(&attributes, path, OBJ_KERNEL_HANDLE, nullptr, nullptr);
+    NTSTATUS status = ZwOpenFile(&opened->handle, FILE_READ_DATA | FILE_WRITE_DATA, &attributes,
+                                 &io, 0, FILE_NON_DIRECTORY_FILE);
+    if (!NT_SUCCESS(status))
+        return status;
+    PVOID file;
+    status = ObReferenceObjectByHandle(opened->handle, 0, nullptr, KernelMode, &file, nullptr);
+    if (!NT_SUCCESS(status)) {
+        ZwClose(opened->handle);
+        return status;
+    }
+    opened->file = static_cast<PFILE_OBJECT>(file);
+    opened->device = IoGetRelatedDeviceObject(opened->file);
+    return STATUS_SUCCESS;
 }
 
 // Opens device `index` by `open`, which gets its name and what to fill in.
@@ -222,10 +247,7 @@ uint32_t DeviceCount() {
 }
 
 uint32_t DeviceOpen(uint32_t index, Device **device) {
-    return OpenBy(index, device, [](PUNICODE_STRING path, Device *opened) {
-        return IoGetDeviceObjectPointer(path, FILE_READ_DATA | FILE_WRITE_DATA, &opened->file,
-                                        &opened->device);
-    });
+    return OpenBy(index, device, OpenFile);
 }
 
 uint32_t DeviceOpenHandle(uint32_t index, uint32_t access, Device **device) {
@@ -235,15 +257,23 @@ uint32_t DeviceOpenHandle(uint32_t index, uint32_t access, Device **device) {
 }
 
 void DeviceClose(Device *device) {
-    if (device->handle)
-        ZwClose(device->handle);
-    else
+    ZwClose(device->handle);
+    if (device->file)
         ObDereferenceObject(device->file);
     ExFreePoolWithTag(device, kTag);
 }
 
+uint32_t DevicePowerDown(Device *device) {
+    return static_cast<uint32_t>(NtcSleepDevice(device->device));
+}
+
+uint32_t DevicePowerUp(Device *device) {
+    return static_cast<uint32_t>(NtcWakeDevice(device->device));
+}
+
 void SubmitRequest(Device *device, Request *request) {
-    if (device->handle) {
+    request->reserved[kIrp] = request->reserved[kFile] = 0;
+    if (!device->file) {
         SubmitToHandle(device->handle, request);
         return;
     }
@@ -268,7 +298,24 @@ void SubmitRequest(Device *device, Request *request) {
     next->Parameters.DeviceIoControl.InputBufferLength = request->input_size;
     next->Parameters.DeviceIoControl.OutputBufferLength = request->buffer_size;
     IoSetCompletionRoutine(irp, OnComplete, request, TRUE, TRUE, TRUE);
+    ObReferenceObject(device->file);
+    request->reserved[kFile] = reinterpret_cast<uint64_t>(device->file);
+    request->reserved[kIrp] = reinterpret_cast<uint64_t>(irp);
     IoCallDriver(device->device, irp);
+}
+
+static Request *Release(Request *request) {
+    if (request->reserved[kIrp])
+        IoFreeIrp(reinterpret_cast<PIRP>(request->reserved[kIrp]));
+    if (request->reserved[kFile])
+        ObDereferenceObject(reinterpret_cast<PFILE_OBJECT>(request->reserved[kFile]));
+    request->reserved[kIrp] = request->reserved[kFile] = 0;
+    return request;
+}
+
+void CancelRequest(Device *, Request *request) {
+    if (request->reserved[kIrp])
+        IoCancelIrp(reinterpret_cast<PIRP>(request->reserved[kIrp]));
 }
 
 Request *WaitRequest(uint32_t timeout_ms) {
@@ -282,7 +329,7 @@ Request *WaitRequest(uint32_t timeout_ms) {
                                                    FALSE, &timeout, nullptr);
         if (status == STATUS_WAIT_0) {
             LIST_ENTRY *links = ExInterlockedRemoveHeadList(&completions.list, &completions.lock);
-            return CONTAINING_RECORD(links, Request, reserved);
+            return Release(CONTAINING_RECORD(links, Request, reserved));
         }
         if (status != STATUS_WAIT_1)
             return nullptr;

@@ -5,6 +5,7 @@
 
 #include <setupapi.h>
 
+#include "../core/status.h"
 #include "../platform.h"
 #include "../../driver/vq7_ioctl.h"
 
@@ -141,6 +142,19 @@ Request *WaitRequest(uint32_t timeout_ms) {
     request->status = static_cast<uint32_t>(overlapped->Internal);
     request->information = static_cast<uint32_t>(overlapped->InternalHigh);
     return request;
+}
+
+void CancelRequest(Device *device, Request *request) {
+    CancelIoEx(reinterpret_cast<HANDLE>(device), reinterpret_cast<OVERLAPPED *>(request->reserved));
+}
+
+// Windows has no documented way to power one device down from outside of its driver.
+uint32_t DevicePowerDown(Device *) {
+    return agent::kNotSupported;
+}
+
+uint32_t DevicePowerUp(Device *) {
+    return agent::kNotSupported;
 }
 
 } // namespace platform

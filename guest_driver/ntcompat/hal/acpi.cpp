@@ -7,13 +7,6 @@
 
 extern "C" {
 
-struct ACPI_HEADER {
-    char signature[4];
-    uint32_t length;
-    uint8_t revision, checksum;
-    char oem[6], table[8];
-    uint32_t oem_revision, creator, creator_revision;
-};
 enum { FADT_DSDT = 40, FADT_PM1A_CONTROL = 64, FADT_PM_TIMER = 76, ACPI_SLEEP_ENABLE = 0x2000 };
 
 static uint16_t HalPm1aControl; // 0: unknown
@@ -31,7 +24,7 @@ static const uint8_t *HalTable(uint64_t physical) {
     return va;
 }
 
-static bool HalMatch(const uint8_t *at, const char *text, size_t length) {
+bool HalMatch(const uint8_t *at, const char *text, size_t length) {
     for (size_t i = 0; i < length; i++)
         if (at[i] != (uint8_t)text[i])
             return false;
@@ -85,7 +78,9 @@ void HalParseAcpi(void) {
     bool found = false;
     if (fadt) {
         HalPmTimerPort = (uint16_t) * (const uint32_t *)(fadt + FADT_PM_TIMER);
-        found = HalFindSleepType(HalTable(*(const uint32_t *)(fadt + FADT_DSDT)));
+        const uint8_t *dsdt = HalTable(*(const uint32_t *)(fadt + FADT_DSDT));
+        found = HalFindSleepType(dsdt);
+        HalParseHotplug(fadt, dsdt);
         // Machine types up to 1.6 have it in a secondary table.
         const uint8_t *ssdt;
         for (uint32_t n = 0; !found && (ssdt = HalFindTable(rsdp, "SSDT", n)); n++)

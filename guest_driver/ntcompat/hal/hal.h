@@ -23,6 +23,17 @@ void HalCalibrate(void);
 // ACPI (acpi.cpp): finds the power-off values in FADT and \_S5, and the timer.
 extern uint16_t HalPmTimerPort; // 0: unknown
 void HalParseAcpi(void);
+struct ACPI_HEADER {
+    char signature[4];
+    uint32_t length;
+    uint8_t revision, checksum;
+    char oem[6], table[8];
+    uint32_t oem_revision, creator, creator_revision;
+};
+bool HalMatch(const uint8_t *at, const char *text, size_t length);
+
+// PCI hot plug (hotplug.cpp)
+void HalParseHotplug(const uint8_t *fadt, const uint8_t *dsdt);
 
 enum {
     APIC_ID = 0x20,

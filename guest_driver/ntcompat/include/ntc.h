@@ -49,6 +49,14 @@ uint64_t MiReserveSystemPtes(size_t pages);
 void MiReleaseSystemPtes(uint64_t va, size_t pages);
 // Walks the page tables: 0 where va is not mapped. Any IRQL.
 uint64_t MiPhysicalAddress(uint64_t va);
+// The device behind this physical memory is gone: mappings of it read as all ones, and
+// swallow what is written. PASSIVE_LEVEL.
+void MiRemoveDevice(uint64_t physical, uint64_t length);
+// For the page fault handler: lets the one instruction that faulted on such a mapping
+// through. Any IRQL, interrupts disabled.
+bool MiIsGone(uint64_t va);
+void MiBeginGoneAccess(uint64_t va);
+void MiEndGoneAccess(uint64_t va);
 // A kernel stack with guard pages; returns its top.
 void *MmCreateKernelStack(void);
 void MmDeleteKernelStack(void *top);
@@ -165,6 +173,16 @@ NTSTATUS KiConnectInterrupt(struct _KINTERRUPT *interrupt);
 // Returns when the routine is not running and will not be called again.
 void KiDisconnectInterrupt(struct _KINTERRUPT *interrupt);
 
+// PCI hot plug. An event: something has come, or is to go; asking takes note of it.
+BOOLEAN HalHotplugEvent(void);
+// Buses with hot plug, by index: the bridge's address on the root bus (device in the
+// upper half, function in the lower; HAL_ROOT_BUS: the root bus itself), and the slots
+// that somebody wants to be ejected, as bits.
+#define HAL_ROOT_BUS 0xFFFFFFFFu
+ULONG HalHotplugBuses(void);
+ULONG HalHotplugRemovals(ULONG index, ULONG *bridge);
+// Ends the power of a slot: whatever is in it goes.
+void HalHotplugEject(ULONG bridge, ULONG slot);
 DECLSPEC_NORETURN void HalStopMachine(void); // after a bug check: halts for ever
 DECLSPEC_NORETURN void HalRebootMachine(void);
 DECLSPEC_NORETURN void HalPowerOffMachine(void);
@@ -175,6 +193,10 @@ DECLSPEC_NORETURN void HalPowerOffMachine(void);
 // driver; loads it and starts its devices again. PASSIVE_LEVEL.
 __declspec(dllexport) NTSTATUS NtcDisableService(const WCHAR *service);
 __declspec(dllexport) NTSTATUS NtcEnableService(const WCHAR *service);
+// What S3 and the way back to S0 mean for one started device: power IRPs to its stack,
+// which `device` is any part of. Return when the device is in D3, or in D0 again.
+__declspec(dllexport) NTSTATUS NtcSleepDevice(PDEVICE_OBJECT device);
+__declspec(dllexport) NTSTATUS NtcWakeDevice(PDEVICE_OBJECT device);
 // Shuts down: power IRPs to the devices, then off or reset. Does not return.
 __declspec(dllexport) NTSTATUS NtcShutdown(BOOLEAN reboot);
 

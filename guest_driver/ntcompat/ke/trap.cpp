@@ -48,6 +48,40 @@ DECLSPEC_NORETURN static void KiUnhandled(KI_TRAP_FRAME *frame, NTSTATUS status,
     KeBugCheckEx(SYSTEM_THREAD_EXCEPTION_NOT_HANDLED, (ULONG)status, frame->Rip, access, address);
 }
 
+// ---- devices that are gone ----------------------------------------------------------
+
+enum { KI_FLAG_TRAP = 0x100, KI_FLAG_INTERRUPTS = 0x200 };
+
+// The instruction that is stepped over; 0: none. One processor, interrupts disabled.
+static uint64_t KiGoneAddress;
+static bool KiGoneInterrupts;
+
+// One instruction sees the page of ones: it runs with the trap flag and without
+// interrupts, so that nobody else sees it.
+static bool KiBeginGoneAccess(KI_TRAP_FRAME *frame) {
+    uint64_t address = __readcr2();
+    if ((frame->ErrorCode & 1) || !MiIsGone(address))
+        return false;
+    if (KiGoneAddress)
+        KdUnimplemented("one instruction that touches two devices that are gone");
+    KiGoneAddress = address;
+    KiGoneInterrupts = (frame->Rflags & KI_FLAG_INTERRUPTS) != 0;
+    frame->Rflags = (frame->Rflags & ~(uint64_t)KI_FLAG_INTERRUPTS) | KI_FLAG_TRAP;
+    MiBeginGoneAccess(address);
+    return true;
+}
+
+static bool KiEndGoneAccess(KI_TRAP_FRAME *frame) {
+    if (!KiGoneAddress)
+        return false;
+    MiEndGoneAccess(KiGoneAddress);
+    KiGoneAddress = 0;
+    frame->Rflags &= ~(uint64_t)KI_FLAG_TRAP;
+    if (KiGoneInterrupts)
+        frame->Rflags |= KI_FLAG_INTERRUPTS;
+    return true;
+}
+
 DECLSPEC_NORETURN static void KiPageFault(KI_TRAP_FRAME *frame) {
     uint64_t address = __readcr2(), error = frame->ErrorCode, access = KiAccess(error);
     KIRQL irql = (KIRQL)__readcr8();
@@ -67,7 +101,7 @@ DECLSPEC_NORETURN static void KiPageFault(KI_TRAP_FRAME *frame) {
     KeBugCheckEx(PAGE_FAULT_IN_NONPAGED_AREA, address, access, frame->Rip, 0);
 }
 
-DECLSPEC_NORETURN void KiDispatchException(KI_TRAP_FRAME *frame) {
+DECLSPEC_NORETURN static void KiStop(KI_TRAP_FRAME *frame) {
     KiBugCheckFrame = frame;
     switch (frame->Vector) {
     case KI_PAGE_FAULT:
@@ -100,6 +134,13 @@ DECLSPEC_NORETURN void KiDispatchException(KI_TRAP_FRAME *frame) {
     default:
         KeBugCheckEx(UNEXPECTED_KERNEL_MODE_TRAP, frame->Vector, frame->ErrorCode, frame->Rip, 0);
     }
+}
+
+void KiDispatchException(KI_TRAP_FRAME *frame) {
+    bool handled = (frame->Vector == KI_PAGE_FAULT && KiBeginGoneAccess(frame)) ||
+                   (frame->Vector == KI_DEBUG && KiEndGoneAccess(frame));
+    if (!handled)
+        KiStop(frame);
 }
 
 void KiTrapDispatch(KI_TRAP_FRAME *frame) {

@@ -46,6 +46,8 @@ VOID NTAPI MmUnmapIoSpace(PVOID address, SIZE_T size) {
     MiRemoveRecord(va, &record);
     const uint64_t page = va & ~(MI_PAGE_SIZE - 1);
     for (size_t i = 0; i < record.pages; ++i)
-        MiUnmapPage(page + i * MI_PAGE_SIZE);
+        if (!MiIsGone(page + i * MI_PAGE_SIZE))
+            MiUnmapPage(page + i * MI_PAGE_SIZE);
+    MiForgetGone(page, record.pages);
     MiReleaseSystemPtes(page, record.pages);
 }

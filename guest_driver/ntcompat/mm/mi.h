@@ -118,6 +118,11 @@ bool MiRemoveRecord(uint64_t va, MI_RECORD *record);
 // Calls visit for each record; it must not allocate.
 void MiForEachRecord(void (*visit)(const MI_RECORD *record, void *context), void *context);
 
+// ---- mappings of devices that are gone, gone.cpp
+
+// MmUnmapIoSpace: these pages need no unmapping; the room may be given to others.
+void MiForgetGone(uint64_t va, size_t pages);
+
 // ---- small pool (below a page), pool_small.cpp
 
 void MiInitializeSmallPool(void);

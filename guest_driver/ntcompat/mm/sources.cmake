@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 list(APPEND NTC_KERNEL_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/contiguous.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/gone.cpp
   ${CMAKE_CURRENT_LIST_DIR}/init.cpp
   ${CMAKE_CURRENT_LIST_DIR}/iospace.cpp
   ${CMAKE_CURRENT_LIST_DIR}/mdl.cpp

@@ -253,18 +253,43 @@ NTSTATUS PnpRemoveNode(PNP_NODE *node, bool query) {
     return status;
 }
 
+// ---- surprise removal -------------------------------------------------------------------
+
+void PnpSurpriseRemove(PNP_NODE *node) {
+    if (node->state != PnpStateStarted && node->state != PnpStateAdded)
+        return;
+    DbgPrint("pnp: %ws: surprise removal\n", node->instance);
+    (void)SendSimple(node, IRP_MN_SURPRISE_REMOVAL);
+    PnpDisableInterfaces(node->pdo);
+    node->state = PnpStateSurpriseRemoved;
+}
+
+bool PnpFinishRemoval(PNP_NODE *node) {
+    if (node->state != PnpStateSurpriseRemoved)
+        return true;
+    if (node->pdo->ReferenceCount)
+        return false;
+    (void)SendRemove(node);
+    node->state = PnpStateFailed;
+    DbgPrint("pnp: %ws: removed\n", node->instance);
+    return true;
+}
+
+void PnpDeleteNode(PNP_NODE *node) {
+    PDEVICE_OBJECT pdo = node->pdo;
+    PnpForgetInterfaces(pdo);
+    PnpReleaseResources(node);
+    RemoveEntryList(&node->links);
+    DbgPrint("pnp: %ws: gone\n", node->instance);
+    // The bus driver deletes its PDO.
+    (void)SendSimple(node, IRP_MN_REMOVE_DEVICE);
+    ExFreePoolWithTag(node, IOP_TAG_PNP);
+}
+
 // ---- changes that drivers report --------------------------------------------------------
 
-struct STATE_WORK {
-    IOP_WORK work;
-    PNP_NODE *node;
-};
-
-// The device failed: taken away from its driver like one that was pulled out.
-static void CheckState(void *context) {
-    auto *work = (STATE_WORK *)context;
-    PNP_NODE *node = work->node;
-    ExFreePoolWithTag(work, IOP_TAG_PNP);
+// A device that failed is taken away from its driver like one that was pulled out.
+void PnpCheckState(PNP_NODE *node) {
     if (node->state != PnpStateStarted)
         return;
     ULONG_PTR state = 0;
@@ -274,15 +299,7 @@ static void CheckState(void *context) {
         return;
     DbgPrint("pnp: %ws: its driver says it has failed (state 0x%llx)\n", node->instance,
              (uint64_t)state);
-    (void)SendSimple(node, IRP_MN_SURPRISE_REMOVAL);
-    PnpDisableInterfaces(node->pdo);
-    while (node->pdo->ReferenceCount) {
-        LARGE_INTEGER wait; // 10 ms: until the last handle is closed
-        wait.QuadPart = -100000;
-        KeDelayExecutionThread(KernelMode, FALSE, &wait);
-    }
-    (void)SendRemove(node);
-    node->state = PnpStateFailed;
+    PnpSurpriseRemove(node);
 }
 
 extern "C" VOID NTAPI IoInvalidateDeviceState(IN PDEVICE_OBJECT PhysicalDeviceObject) {
@@ -291,13 +308,8 @@ extern "C" VOID NTAPI IoInvalidateDeviceState(IN PDEVICE_OBJECT PhysicalDeviceOb
     PNP_NODE *node = PnpNodeOf(PhysicalDeviceObject);
     if (!node)
         KeBugCheckEx(PNP_DETECTED_FATAL_ERROR, 2, (ULONG_PTR)PhysicalDeviceObject, 0, 0);
-    auto *work = (STATE_WORK *)ExAllocatePoolWithTag(NonPagedPool, sizeof(STATE_WORK), IOP_TAG_PNP);
-    if (!work)
-        return;
-    work->node = node;
-    work->work.routine = CheckState;
-    work->work.context = work;
-    IopQueueWork(&work->work);
+    InterlockedExchange(&node->invalidated, 1);
+    PnpNotifyEvents();
 }
 
 extern "C" VOID NTAPI IoInvalidateDeviceRelations(IN PDEVICE_OBJECT DeviceObject,

@@ -153,6 +153,22 @@ void PnpDisableInterfaces(PDEVICE_OBJECT pdo) {
     Release();
 }
 
+void PnpForgetInterfaces(PDEVICE_OBJECT pdo) {
+    Acquire();
+    PLIST_ENTRY next;
+    for (PLIST_ENTRY e = Interfaces.Flink; e != &Interfaces; e = next) {
+        next = e->Flink;
+        auto *entry = CONTAINING_RECORD(e, INTERFACE_ENTRY, links);
+        if (entry->pdo != pdo)
+            continue;
+        if (entry->enabled)
+            (void)SetState(entry, false);
+        RemoveEntryList(e);
+        ExFreePoolWithTag(entry, IOP_TAG_PNP);
+    }
+    Release();
+}
+
 extern "C" NTSTATUS NTAPI IoGetDeviceInterfaces(IN CONST GUID *InterfaceClassGuid,
                                                 IN PDEVICE_OBJECT PhysicalDeviceObject OPTIONAL,
                                                 IN ULONG Flags, OUT PWSTR *SymbolicLinkList) {

@@ -60,9 +60,14 @@ NTSTATUS PciStartMessages(PCI_DEVICE *device, const PNP_INTERRUPTS *interrupts) 
     return STATUS_SUCCESS;
 }
 
+void PciDisableMessages(PCI_DEVICE *device) {
+    if (device->msix_offset)
+        SetControl(device, MSIX_ENABLE | MSIX_FUNCTION_MASK, 0);
+}
+
 void PciStopMessages(PCI_DEVICE *device) {
     if (device->msix_va) {
-        SetControl(device, MSIX_ENABLE | MSIX_FUNCTION_MASK, 0);
+        PciDisableMessages(device);
         MmUnmapIoSpace((PVOID)device->msix_va, device->msix_size * 16);
         device->msix_va = nullptr;
     }

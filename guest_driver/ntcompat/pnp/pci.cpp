@@ -90,8 +90,13 @@ static void SizeBar(PCI_DEVICE *device, ULONG index) {
     bar->base = ((uint64_t)high << 32 | low) & ~flags;
     bar->prefetchable = !port && (low & 8);
     bar->type = port ? CmResourceTypePort : CmResourceTypeMemory;
-    if (!bar->base)
-        bar->type = 0; // the firmware gave it no address
+}
+
+// What has no address can't be used.
+static void DropUnassigned(PCI_DEVICE *device) {
+    for (PCI_BAR &bar : device->bars)
+        if (!bar.base)
+            bar.type = 0;
 }
 
 static void SizeBars(PCI_DEVICE *device) {
@@ -143,7 +148,7 @@ static void Describe(const PCI_DEVICE *device) {
                      device->bars[i].prefetchable ? " prefetchable" : "");
 }
 
-static void AddFunction(const PCI_DEVICE *found) {
+static void AddFunction(const PCI_DEVICE *found, bool arrived) {
     WCHAR text[32];
     IopCopy(text, 32, L"\\Device\\NTPNP_PCI");
     IopAppendHex(text, 32, (ULONG)(InterlockedIncrement(&PdoCount) - 1), 4, true);
@@ -166,6 +171,11 @@ static void AddFunction(const PCI_DEVICE *found) {
     if (PCI_CONFIGURATION_TYPE(&device->config) == PCI_DEVICE_TYPE &&
         device->config.BaseClass != PCI_CLASS_BRIDGE_DEV) {
         SizeBars(device);
+        if (arrived && !PciAssignAddresses(device))
+            DbgPrint("pci: no room for the BARs of %u:%u\n", device->bus, device->slot.u.AsULONG);
+        if (arrived)
+            PciRouteLine(device);
+        DropUnassigned(device);
         FindCapabilities(device);
     }
     device->command_at_start = PciRead16(device, FIELD_OFFSET(PCI_COMMON_CONFIG, Command));
@@ -174,11 +184,26 @@ static void AddFunction(const PCI_DEVICE *found) {
     PnpAddNode(pdo);
 }
 
-static void ScanBus(ULONG bus, ULONG depth);
+static PNP_NODE *FindFunction(ULONG bus, PCI_SLOT_NUMBER slot) {
+    for (PLIST_ENTRY e = PnpNodes.Flink; e != &PnpNodes; e = e->Flink) {
+        auto *node = CONTAINING_RECORD(e, PNP_NODE, links);
+        PCI_DEVICE *device = PciFromPdo(node->pdo);
+        if (device->bus == bus && device->slot.u.AsULONG == slot.u.AsULONG && !device->missing)
+            return node;
+    }
+    return nullptr;
+}
+
+// What a scan does with the functions it finds.
+struct SCAN {
+    bool arrivals; // the firmware was there before
+    ULONG depth;
+};
+
+static void ScanBus(ULONG bus, SCAN scan);
 
 // Returns false when there is no such function.
-static bool ScanFunction(ULONG bus, ULONG number, ULONG function, bool *multifunction,
-                         ULONG depth) {
+static bool ScanFunction(ULONG bus, ULONG number, ULONG function, bool *multifunction, SCAN scan) {
     PCI_DEVICE device = {};
     device.bus = bus;
     device.slot.u.bits.DeviceNumber = number;
@@ -187,33 +212,59 @@ static bool ScanFunction(ULONG bus, ULONG number, ULONG function, bool *multifun
     if (got < PCI_COMMON_HDR_LENGTH || device.config.VendorID == PCI_INVALID_VENDORID)
         return false;
     *multifunction = PCI_MULTIFUNCTION_DEVICE(&device.config);
-    AddFunction(&device);
+    if (!FindFunction(bus, device.slot))
+        AddFunction(&device, scan.arrivals);
     if (PCI_CONFIGURATION_TYPE(&device.config) == PCI_BRIDGE_TYPE) {
         UCHAR secondary = device.config.u.type1.SecondaryBus;
         // The firmware numbers buses upwards; anything else would be a loop.
         if (secondary > bus)
-            ScanBus(secondary, depth + 1);
+            ScanBus(secondary, {scan.arrivals, scan.depth + 1});
     }
     return true;
 }
 
-static void ScanBus(ULONG bus, ULONG depth) {
-    if (depth > 16) {
+static void ScanBus(ULONG bus, SCAN scan) {
+    if (scan.depth > 16) {
         DbgPrint("pci: bus %u is nested too deep, not scanned\n", bus);
         return;
     }
     for (ULONG number = 0; number < PCI_MAX_DEVICES; number++) {
         bool multifunction = false;
-        if (!ScanFunction(bus, number, 0, &multifunction, depth) || !multifunction)
+        if (!ScanFunction(bus, number, 0, &multifunction, scan) || !multifunction)
             continue;
         bool unused;
         for (ULONG function = 1; function < PCI_MAX_FUNCTION; function++)
-            ScanFunction(bus, number, function, &unused, depth);
+            ScanFunction(bus, number, function, &unused, scan);
     }
 }
 
 void PciEnumerate(void) {
-    ScanBus(0, 0);
+    ScanBus(0, {false, 0});
+}
+
+void PciRescan(void) {
+    ScanBus(0, {true, 0});
+}
+
+bool PciIsPresent(PDEVICE_OBJECT pdo) {
+    const PCI_DEVICE *device = PciFromPdo(pdo);
+    return PciRead16(device, 0) == device->config.VendorID &&
+           PciRead16(device, 2) == device->config.DeviceID;
+}
+
+void PciMarkMissing(PDEVICE_OBJECT pdo) {
+    PCI_DEVICE *device = PciFromPdo(pdo);
+    if (device->missing)
+        return;
+    device->missing = true;
+    for (const PCI_BAR &bar : device->bars)
+        if (bar.type == CmResourceTypeMemory)
+            MiRemoveDevice(bar.base, bar.length);
+}
+
+bool PciIsInSlot(PDEVICE_OBJECT pdo, ULONG bridge, ULONG slot) {
+    const PCI_DEVICE *device = PciFromPdo(pdo);
+    return PciBridgeAddress(device) == bridge && device->slot.u.bits.DeviceNumber == slot;
 }
 
 static NTSTATUS NTAPI PciEntry(PDRIVER_OBJECT driver, PUNICODE_STRING) {

@@ -34,6 +34,7 @@ typedef struct _PCI_DEVICE {
     DEVICE_POWER_STATE power;
     LONG interfaces; // references on interfaces handed out
     bool started;
+    bool missing; // no longer in its slot: goes with the next IRP_MN_REMOVE_DEVICE
 } PCI_DEVICE;
 
 PCI_DEVICE *PciFromPdo(PDEVICE_OBJECT pdo);
@@ -41,6 +42,15 @@ ULONG PciReadConfig(const PCI_DEVICE *device, ULONG offset, void *data, ULONG le
 ULONG PciWriteConfig(const PCI_DEVICE *device, ULONG offset, const void *data, ULONG length);
 USHORT PciRead16(const PCI_DEVICE *device, ULONG offset);
 void PciWrite16(const PCI_DEVICE *device, ULONG offset, USHORT value);
+
+// pciaddr.cpp: addresses and the line of a function that came when no firmware was
+// there to give it any. False: there is no room.
+bool PciAssignAddresses(PCI_DEVICE *device);
+void PciRouteLine(PCI_DEVICE *device);
+// The bridge to a bus, null: none is known, or it is the root bus.
+PCI_DEVICE *PciBridgeOf(ULONG bus);
+// As HAL names the bus that the device is on.
+ULONG PciBridgeAddress(const PCI_DEVICE *device);
 
 // pci.cpp
 UCHAR PciFindCapability(const PCI_DEVICE *device, UCHAR id);
@@ -60,6 +70,8 @@ NTSTATUS PciQueryBootResources(PCI_DEVICE *device, PCM_RESOURCE_LIST *list);
 // msix.cpp
 NTSTATUS PciStartMessages(PCI_DEVICE *device, const PNP_INTERRUPTS *interrupts);
 void PciStopMessages(PCI_DEVICE *device);
+// Off in the function, as after a reset; the table stays mapped.
+void PciDisableMessages(PCI_DEVICE *device);
 void PciMaskMessage(PCI_DEVICE *device, ULONG entry, bool mask);
 
 #endif // NTC_PNP_PCI_H_

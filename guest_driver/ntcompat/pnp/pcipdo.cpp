@@ -195,6 +195,18 @@ static void SetPower(PCI_DEVICE *device, DEVICE_POWER_STATE state) {
     device->power = state;
 }
 
+// What a function may lose in D3 (PCI Power Management 1.2, 5.4.1) is lost here, so
+// that a driver which relies on it is seen: addresses, the line, MSI-X.
+static void LoseConfig(PCI_DEVICE *device) {
+    const ULONG nothing = 0;
+    PciDisableMessages(device);
+    for (ULONG i = 0; i < PCI_TYPE0_ADDRESSES; i++) {
+        ULONG offset = FIELD_OFFSET(PCI_COMMON_CONFIG, u.type0.BaseAddresses) + 4 * i;
+        PciWriteConfig(device, offset, &nothing, sizeof(nothing));
+    }
+    PciWriteConfig(device, FIELD_OFFSET(PCI_COMMON_CONFIG, u.type0.InterruptLine), &nothing, 1);
+}
+
 // Leaving D3 may have reset the function: its BARs, line and command come back.
 static void RestoreConfig(PCI_DEVICE *device) {
     for (ULONG i = 0; i < PCI_TYPE0_ADDRESSES; i++) {
@@ -232,7 +244,22 @@ static NTSTATUS Remove(PCI_DEVICE *device) {
     if (device->interfaces)
         KdViolation(IOP_VERIFIER, "a device was removed with its bus interface still referenced", 0,
                     (uint64_t)device->pdo, (uint64_t)device->interfaces, 0);
-    return status; // the device is still in its slot: so the PDO stays
+    return status;
+}
+
+// The PDO stays while its device is in the slot, or another device above it.
+static NTSTATUS RemoveAndComplete(PCI_DEVICE *device, PIRP irp) {
+    PDEVICE_OBJECT pdo = device->pdo;
+    bool gone = device->missing && !pdo->AttachedDevice;
+    NTSTATUS status = Complete(irp, Remove(device));
+    if (gone)
+        IoDeleteDevice(pdo);
+    return status;
+}
+
+static NTSTATUS Eject(const PCI_DEVICE *device) {
+    HalHotplugEject(PciBridgeAddress(device), device->slot.u.bits.DeviceNumber);
+    return STATUS_SUCCESS;
 }
 
 // ---- dispatch -------------------------------------------------------------------------
@@ -271,7 +298,9 @@ NTSTATUS NTAPI PciDispatchPnp(PDEVICE_OBJECT pdo, PIRP irp) {
     case IRP_MN_STOP_DEVICE:
         return Complete(irp, Stop(device));
     case IRP_MN_REMOVE_DEVICE:
-        return Complete(irp, Remove(device));
+        return RemoveAndComplete(device, irp);
+    case IRP_MN_EJECT:
+        return Complete(irp, Eject(device));
     case IRP_MN_SURPRISE_REMOVAL:
         return Complete(irp, STATUS_SUCCESS);
     case IRP_MN_QUERY_STOP_DEVICE:
@@ -295,8 +324,10 @@ static NTSTATUS SetDevicePower(PCI_DEVICE *device, DEVICE_POWER_STATE state) {
         return STATUS_INVALID_PARAMETER;
     bool up = device->power != PowerDeviceD0 && state == PowerDeviceD0;
     bool down = device->power == PowerDeviceD0 && state != PowerDeviceD0;
-    if (down && device->started)
+    if (down && device->started) {
         SetDecode(device, false);
+        LoseConfig(device);
+    }
     SetPower(device, state);
     if (up && device->started) {
         RestoreConfig(device);

@@ -23,7 +23,8 @@ typedef enum _PNP_STATE {
     PnpStateNoDriver, // enumerated; no service matches, or it is disabled
     PnpStateAdded,    // AddDevice succeeded
     PnpStateStarted,
-    PnpStateFailed, // start or AddDevice failed
+    PnpStateFailed,          // start or AddDevice failed
+    PnpStateSurpriseRemoved, // its stack goes with the last handle
 } PNP_STATE;
 
 // A device the PnP manager knows, found by its PDO.
@@ -40,6 +41,9 @@ typedef struct _PNP_NODE {
     PCM_RESOURCE_LIST translated;
     ULONG list_size;
     PNP_INTERRUPTS interrupts;
+    volatile LONG power_requests; // PoRequestPowerIrp on this PDO, not yet done
+    NTSTATUS power_status;        // of the last one
+    volatile LONG invalidated;    // IoInvalidateDeviceState
 } PNP_NODE;
 
 extern LIST_ENTRY PnpNodes;
@@ -54,6 +58,13 @@ void PnpEnableMessage(PDEVICE_OBJECT pdo, ULONG vector, bool enable);
 PNP_NODE *PnpAddNode(PDEVICE_OBJECT pdo);
 NTSTATUS PnpStartNode(PNP_NODE *node);
 NTSTATUS PnpRemoveNode(PNP_NODE *node, bool query);
+// Its driver says that it failed, or it is gone: surprise removal. What is left ends
+// with PnpFinishRemoval, once nobody has a handle. False: somebody has.
+void PnpSurpriseRemove(PNP_NODE *node);
+bool PnpFinishRemoval(PNP_NODE *node);
+// The device is gone and has no driver's stack any more: PDO and node end.
+void PnpDeleteNode(PNP_NODE *node);
+void PnpCheckState(PNP_NODE *node);
 NTSTATUS PnpSendIrp(PDEVICE_OBJECT device, UCHAR minor, IO_STACK_LOCATION *location,
                     ULONG_PTR *information);
 // QUERY_ID into a fresh paged-pool string (or multi-string); null on error.
@@ -73,9 +84,27 @@ ULONG PnpInfDword(const WCHAR *service, const WCHAR *name, ULONG otherwise);
 
 // iface.cpp
 void PnpDisableInterfaces(PDEVICE_OBJECT pdo);
+void PnpForgetInterfaces(PDEVICE_OBJECT pdo);
+
+// events.cpp: what happens to devices by itself.
+void PnpStartEvents(void);
+void PnpNotifyEvents(void); // something is to be looked at; <= DISPATCH_LEVEL
+// Ends what only waited for its last handle. ServiceLock held.
+void PnpFinishRemovals(void);
+
+// service.cpp
+void PnpLockServices(void);
+void PnpUnlockServices(void);
+// Starts a new device, unless its service is disabled. ServiceLock held.
+void PnpStartArrival(PNP_NODE *node);
 
 // pci.cpp: the bus driver.
 void PciInit(void);
 void PciEnumerate(void);
+// Looks for functions that were not there before.
+void PciRescan(void);
+bool PciIsPresent(PDEVICE_OBJECT pdo);
+void PciMarkMissing(PDEVICE_OBJECT pdo);
+bool PciIsInSlot(PDEVICE_OBJECT pdo, ULONG bridge, ULONG slot); // as HAL names the bus
 
 #endif // NTC_PNP_H_

@@ -48,8 +48,13 @@ struct POWER_REQUEST {
 static NTSTATUS NTAPI RequestDone(PDEVICE_OBJECT, PIRP irp, PVOID context) {
     auto *request = (POWER_REQUEST *)context;
     IO_STATUS_BLOCK iosb = irp->IoStatus;
+    PNP_NODE *node = PnpNodeOf(request->device);
     if (request->routine)
         request->routine(request->device, request->minor, request->state, request->context, &iosb);
+    if (node) {
+        node->power_status = iosb.Status;
+        InterlockedDecrement(&node->power_requests);
+    }
     ObDereferenceObject(request->top);
     ExFreePoolWithTag(request, IOP_TAG_PNP);
     IoFreeIrp(irp);
@@ -100,6 +105,8 @@ extern "C" NTSTATUS NTAPI PoRequestPowerIrp(IN PDEVICE_OBJECT DeviceObject, IN U
         location->Parameters.Power.State = PowerState;
     }
     IoSetCompletionRoutine(irp, RequestDone, request, TRUE, TRUE, TRUE);
+    if (PNP_NODE *node = PnpNodeOf(DeviceObject))
+        InterlockedIncrement(&node->power_requests);
     if (Irp)
         *Irp = irp;
     // Power requests come at PASSIVE_LEVEL to devices that say they are pageable.
@@ -124,12 +131,50 @@ extern "C" PULONG NTAPI PoRegisterDeviceForIdleDetection(IN PDEVICE_OBJECT Devic
     return nullptr; // switched off, as documented
 }
 
-NTSTATUS PopSendSystemPower(PDEVICE_OBJECT pdo, SYSTEM_POWER_STATE state, POWER_ACTION action) {
+static NTSTATUS SendSystem(PDEVICE_OBJECT pdo, UCHAR minor, SYSTEM_POWER_STATE state,
+                           POWER_ACTION action) {
     IO_STACK_LOCATION location = {};
     location.MajorFunction = IRP_MJ_POWER;
-    location.MinorFunction = IRP_MN_SET_POWER;
+    location.MinorFunction = minor;
     location.Parameters.Power.Type = SystemPowerState;
     location.Parameters.Power.State.SystemState = state;
     location.Parameters.Power.ShutdownType = action;
     return IopSynchronousCall(pdo, &location, STATUS_NOT_SUPPORTED, nullptr);
+}
+
+NTSTATUS PopSendSystemPower(PDEVICE_OBJECT pdo, SYSTEM_POWER_STATE state, POWER_ACTION action) {
+    return SendSystem(pdo, IRP_MN_SET_POWER, state, action);
+}
+
+// ---- S3 of one device -------------------------------------------------------------------
+
+// A driver answers S0 before its device is in D0: the D-IRP it asked for comes later.
+static NTSTATUS WaitForDevice(PNP_NODE *node) {
+    while (node->power_requests) {
+        LARGE_INTEGER interval; // 1 ms
+        interval.QuadPart = -10000;
+        KeDelayExecutionThread(KernelMode, FALSE, &interval);
+    }
+    return node->power_status;
+}
+
+NTSTATUS PopSleep(PNP_NODE *node) {
+    IopRequireIrql(PASSIVE_LEVEL, "PopSleep");
+    node->power_status = STATUS_SUCCESS;
+    NTSTATUS status =
+        SendSystem(node->pdo, IRP_MN_QUERY_POWER, PowerSystemSleeping3, PowerActionSleep);
+    if (!NT_SUCCESS(status)) {
+        // As documented, a query that failed is followed by a request to stay in S0.
+        (void)SendSystem(node->pdo, IRP_MN_SET_POWER, PowerSystemWorking, PowerActionNone);
+        return status;
+    }
+    status = SendSystem(node->pdo, IRP_MN_SET_POWER, PowerSystemSleeping3, PowerActionSleep);
+    return NT_SUCCESS(status) ? WaitForDevice(node) : status;
+}
+
+NTSTATUS PopWake(PNP_NODE *node) {
+    IopRequireIrql(PASSIVE_LEVEL, "PopWake");
+    node->power_status = STATUS_SUCCESS;
+    NTSTATUS status = SendSystem(node->pdo, IRP_MN_SET_POWER, PowerSystemWorking, PowerActionSleep);
+    return NT_SUCCESS(status) ? WaitForDevice(node) : status;
 }

@@ -8,10 +8,19 @@ struct SERVICE {
     LIST_ENTRY links;
     WCHAR name[32];
     PDRIVER_OBJECT driver; // null: not loaded
+    bool disabled;         // by NtcDisableService
 };
 
 static LIST_ENTRY Services = {&Services, &Services};
 static KMUTEX ServiceLock;
+
+void PnpLockServices(void) {
+    KeWaitForSingleObject(&ServiceLock, Executive, KernelMode, FALSE, nullptr);
+}
+
+void PnpUnlockServices(void) {
+    KeReleaseMutex(&ServiceLock, FALSE);
+}
 
 static SERVICE *FindService(const WCHAR *name) {
     for (PLIST_ENTRY e = Services.Flink; e != &Services; e = e->Flink) {
@@ -39,7 +48,8 @@ static NTSTATUS StartDevices(SERVICE *service) {
     NTSTATUS result = STATUS_SUCCESS;
     for (PLIST_ENTRY e = PnpNodes.Flink; e != &PnpNodes; e = e->Flink) {
         auto *node = CONTAINING_RECORD(e, PNP_NODE, links);
-        if (!IopSameText(node->service, service->name) || node->state == PnpStateStarted)
+        if (!IopSameText(node->service, service->name) || node->state == PnpStateStarted ||
+            node->state == PnpStateSurpriseRemoved)
             continue;
         node->driver = service->driver;
         NTSTATUS status = PnpStartNode(node);
@@ -50,6 +60,7 @@ static NTSTATUS StartDevices(SERVICE *service) {
 }
 
 static NTSTATUS Enable(SERVICE *service) {
+    service->disabled = false;
     if (!service->driver) {
         NTSTATUS status = IopLoadDriver(service->name, &service->driver);
         if (!NT_SUCCESS(status)) {
@@ -63,11 +74,13 @@ static NTSTATUS Enable(SERVICE *service) {
 
 static NTSTATUS Disable(SERVICE *service) {
     NTSTATUS status;
+    PnpFinishRemovals();
     for (PLIST_ENTRY e = PnpNodes.Flink; e != &PnpNodes; e = e->Flink) {
         auto *node = CONTAINING_RECORD(e, PNP_NODE, links);
         if (!IopSameText(node->service, service->name))
             continue;
-        status = PnpRemoveNode(node, true);
+        status =
+            node->state == PnpStateSurpriseRemoved ? STATUS_DEVICE_BUSY : PnpRemoveNode(node, true);
         if (!NT_SUCCESS(status)) {
             // Those removed before it come back.
             (void)StartDevices(service);
@@ -80,6 +93,7 @@ static NTSTATUS Disable(SERVICE *service) {
     status = IopUnloadDriver(service->driver);
     if (NT_SUCCESS(status)) {
         service->driver = nullptr;
+        service->disabled = true;
         DbgPrint("io: service %ws is unloaded\n", service->name);
     }
     return status;
@@ -87,10 +101,10 @@ static NTSTATUS Disable(SERVICE *service) {
 
 static NTSTATUS WithService(const WCHAR *name, NTSTATUS (*routine)(SERVICE *)) {
     IopRequireIrql(PASSIVE_LEVEL, "NtcEnableService or NtcDisableService");
-    KeWaitForSingleObject(&ServiceLock, Executive, KernelMode, FALSE, nullptr);
+    PnpLockServices();
     SERVICE *service = FindService(name);
     NTSTATUS status = service ? routine(service) : STATUS_OBJECT_NAME_NOT_FOUND;
-    KeReleaseMutex(&ServiceLock, FALSE);
+    PnpUnlockServices();
     return status;
 }
 
@@ -100,6 +114,27 @@ extern "C" NTSTATUS NtcDisableService(const WCHAR *service) {
 
 extern "C" NTSTATUS NtcEnableService(const WCHAR *service) {
     return WithService(service, Enable);
+}
+
+static NTSTATUS WithDevice(PDEVICE_OBJECT device, NTSTATUS (*routine)(PNP_NODE *)) {
+    IopRequireIrql(PASSIVE_LEVEL, "NtcSleepDevice or NtcWakeDevice");
+    PnpLockServices();
+    PDEVICE_OBJECT pdo = IoGetDeviceAttachmentBaseRef(device);
+    PNP_NODE *node = PnpNodeOf(pdo);
+    NTSTATUS status = STATUS_INVALID_DEVICE_STATE;
+    if (node && node->state == PnpStateStarted)
+        status = routine(node);
+    ObDereferenceObject(pdo);
+    PnpUnlockServices();
+    return status;
+}
+
+extern "C" NTSTATUS NtcSleepDevice(PDEVICE_OBJECT device) {
+    return WithDevice(device, PopSleep);
+}
+
+extern "C" NTSTATUS NtcWakeDevice(PDEVICE_OBJECT device) {
+    return WithDevice(device, PopWake);
 }
 
 extern "C" NTSTATUS NtcShutdown(BOOLEAN reboot) {
@@ -120,6 +155,22 @@ extern "C" NTSTATUS NtcShutdown(BOOLEAN reboot) {
 }
 
 // ---- start ----------------------------------------------------------------------------
+
+void PnpStartArrival(PNP_NODE *node) {
+    if (!node->service[0] || node->state == PnpStateStarted)
+        return;
+    SERVICE *service = AddService(node->service);
+    if (!service || service->disabled)
+        return;
+    NTSTATUS status = STATUS_SUCCESS;
+    node->driver = service->driver;
+    if (service->driver)
+        (void)PnpStartNode(node); // says itself what is wrong
+    else
+        status = Enable(service);
+    if (!NT_SUCCESS(status))
+        DbgPrint("io: service %ws: 0x%08x\n", node->service, status);
+}
 
 static void LoadMatchedServices(void) {
     for (PLIST_ENTRY e = PnpNodes.Flink; e != &PnpNodes; e = e->Flink) {
@@ -160,5 +211,6 @@ extern "C" void IoInitSystem(NTC_LOADER_BLOCK *block) {
     PciInit();
     PciEnumerate();
     LoadMatchedServices();
+    PnpStartEvents();
     LoadAgent();
 }

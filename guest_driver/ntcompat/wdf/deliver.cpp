@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One request on its way into the driver's callback; power and removal of queues.
+// One request on its way into the driver's callback.
 #include "queue.h"
 
 namespace wdfldr {
@@ -60,114 +60,6 @@ void WaitFor(Queue *queue, KEVENT *event, const char *what) {
         DbgPrint("WDFLDR: %s: %s waits, %u requests queued, %u in the driver\n",
                  queue->globals->pub.DriverName, what, static_cast<unsigned>(queue->pendingCount),
                  static_cast<unsigned>(queue->ownedCount));
-}
-
-// Next owned request that EvtIoStop was not called for; referenced.
-static Request *NextToStop(Queue *queue, bool *allStopped) {
-    Request *found = nullptr;
-    *allStopped = true;
-    KIRQL irql;
-    KeAcquireSpinLock(&queue->lock, &irql);
-    for (LIST_ENTRY *e = queue->owned.Flink; e != &queue->owned; e = e->Flink) {
-        auto *request = CONTAINING_RECORD(e, Request, queueLink);
-        if (request->stopAcknowledged)
-            continue;
-        *allStopped = false;
-        if (!found && !request->stopPending && queue->config.EvtIoStop &&
-            request->state == RequestState::Driver) {
-            found = request;
-            request->stopPending = true;
-            request->Reference();
-        }
-    }
-    KeClearEvent(&queue->stopChange);
-    KeReleaseSpinLock(&queue->lock, irql);
-    return found;
-}
-
-void Queue::Hold() {
-    KIRQL irql;
-    KeAcquireSpinLock(&lock, &irql);
-    powered = false;
-    KeReleaseSpinLock(&lock, irql);
-    for (;;) {
-        bool allStopped;
-        Request *request = NextToStop(this, &allStopped);
-        if (allStopped)
-            return;
-        if (!request) {
-            WaitFor(this, &stopChange, "power-down");
-            continue;
-        }
-        ULONG flags = WdfRequestStopActionSuspend;
-        if (request->cancelable)
-            flags |= WdfRequestStopRequestCancelable;
-        {
-            CallbackGuard guard(scopeLock);
-            config.EvtIoStop(HandleAs<WDFQUEUE>(), request->HandleAs<WDFREQUEST>(), flags);
-        }
-        request->Dereference();
-    }
-}
-
-void Queue::Resume() {
-    KIRQL irql;
-    KeAcquireSpinLock(&lock, &irql);
-    powered = true;
-    if (pendingCount > 0)
-        notifyReady = true;
-    for (;;) {
-        Request *stoppedRequest = nullptr;
-        for (LIST_ENTRY *e = owned.Flink; e != &owned && !stoppedRequest; e = e->Flink) {
-            auto *request = CONTAINING_RECORD(e, Request, queueLink);
-            if (request->stopAcknowledged)
-                stoppedRequest = request;
-        }
-        if (!stoppedRequest)
-            break;
-        stoppedRequest->stopAcknowledged = stoppedRequest->stopPending = false;
-        stoppedRequest->Reference();
-        KeReleaseSpinLock(&lock, irql);
-        if (config.EvtIoResume) {
-            CallbackGuard guard(scopeLock);
-            config.EvtIoResume(HandleAs<WDFQUEUE>(), stoppedRequest->HandleAs<WDFREQUEST>());
-        }
-        stoppedRequest->Dereference();
-        KeAcquireSpinLock(&lock, &irql);
-    }
-    KeReleaseSpinLock(&lock, irql);
-    Present();
-}
-
-// The driver creates no queues while the device changes its power or goes, so the
-// list can be walked without its lock at PASSIVE_LEVEL.
-template <class F> static void ForEachQueue(Device *device, bool powerManaged, F action) {
-    for (LIST_ENTRY *e = device->queues.Flink; e != &device->queues; e = e->Flink) {
-        auto *queue = CONTAINING_RECORD(e, Queue, deviceLink);
-        if (queue->powerManaged == powerManaged)
-            action(queue);
-    }
-}
-
-void HoldQueues(Device *device) {
-    ForEachQueue(device, true, [](Queue *queue) { queue->Hold(); });
-}
-
-void ResumeQueues(Device *device) {
-    ForEachQueue(device, true, [](Queue *queue) { queue->Resume(); });
-}
-
-void PurgeQueues(Device *device, bool powerManaged) {
-    ForEachQueue(device, powerManaged, [](Queue *queue) {
-        KIRQL irql;
-        KeAcquireSpinLock(&queue->lock, &irql);
-        queue->accept = false;
-        KeReleaseSpinLock(&queue->lock, irql);
-        queue->CancelPending();
-        queue->CancelOwned();
-        WaitFor(queue, &queue->allIdle, "removal");
-        queue->Present(); // state callbacks that came due
-    });
 }
 
 } // namespace wdfldr

@@ -18,10 +18,10 @@ void Queue::UpdateEvents() {
         notifyReady = true;
 }
 
-void Queue::AddOwned(Request *request) {
+void Queue::AddOwned(Request *request, RequestState state) {
     request->queue = this;
-    request->state = RequestState::Driver;
-    request->stopPending = request->stopAcknowledged = false;
+    request->state = state;
+    request->stopMarked = request->stopPending = request->stopAcknowledged = false;
     InsertTailList(&owned, &request->queueLink);
     ownedCount++;
     UpdateEvents();
@@ -49,17 +49,17 @@ static VOID NTAPI CancelPendingIrp(PDEVICE_OBJECT, PIRP irp) {
     KeAcquireSpinLock(&queue->lock, &irql);
     RemoveEntryList(&request->queueLink);
     queue->pendingCount--;
-    queue->AddOwned(request);
+    queue->AddOwned(request, RequestState::Canceled);
     KeReleaseSpinLock(&queue->lock, irql);
     CancelTaken(queue, request);
 }
 
-bool TakeFromPending(Queue *queue, Request *request) {
+bool TakeFromPending(Queue *queue, Request *request, RequestState state) {
     if (!IoSetCancelRoutine(request->irp, nullptr))
         return false;
     RemoveEntryList(&request->queueLink);
     queue->pendingCount--;
-    queue->AddOwned(request);
+    queue->AddOwned(request, state);
     return true;
 }
 
@@ -82,21 +82,21 @@ NTSTATUS Queue::Insert(Request *request, bool atHead) {
     UpdateEvents();
     (void)IoSetCancelRoutine(irp, &CancelPendingIrp);
     // Cancelled before the routine was there: nobody will call it.
-    bool cancelled = irp->Cancel && TakeFromPending(this, request);
+    bool cancelled = irp->Cancel && TakeFromPending(this, request, RequestState::Canceled);
     KeReleaseSpinLock(&lock, irql);
     if (cancelled)
         CancelTaken(this, request);
     return STATUS_SUCCESS;
 }
 
-static Request *TakeOfFile(Queue *queue, PFILE_OBJECT file);
+static Request *TakeOfFile(Queue *queue, PFILE_OBJECT file, RequestState state);
 
 Request *Queue::TakeNext() {
-    return TakeOfFile(this, nullptr);
+    return TakeOfFile(this, nullptr, RequestState::Driver);
 }
 
 Request *Queue::TakePresentable() {
-    if (!started || !powered || config.DispatchType == WdfIoQueueDispatchManual)
+    if (!started || power != QueuePower::On || config.DispatchType == WdfIoQueueDispatchManual)
         return nullptr;
     ULONG limit = config.DispatchType == WdfIoQueueDispatchSequential
                       ? 1
@@ -114,7 +114,7 @@ bool Queue::TakeDueCallbacks(StateCallback *due, ULONG *count) {
         due[(*count)++] = empty;
         empty = {};
     }
-    if (ready.routine && notifyReady && started && powered && pendingCount > 0) {
+    if (ready.routine && notifyReady && started && power == QueuePower::On && pendingCount > 0) {
         due[(*count)++] = ready;
         notifyReady = false;
     }
@@ -183,6 +183,7 @@ void Queue::Present() {
         KeAcquireSpinLock(&lock, &irql);
     }
     RemoveEntryList(&frame.links);
+    KeSetEvent(&stopChange, IO_NO_INCREMENT, FALSE);
     KeReleaseSpinLock(&lock, irql);
     Dereference();
 }
@@ -196,12 +197,12 @@ void Queue::ReleaseOwned(Request *request) {
     KeReleaseSpinLock(&lock, irql);
 }
 
-static Request *TakeOfFile(Queue *queue, PFILE_OBJECT file) {
+static Request *TakeOfFile(Queue *queue, PFILE_OBJECT file, RequestState state) {
     for (LIST_ENTRY *e = queue->pending.Flink; e != &queue->pending; e = e->Flink) {
         auto *request = CONTAINING_RECORD(e, Request, queueLink);
         if (file && IoGetCurrentIrpStackLocation(request->irp)->FileObject != file)
             continue;
-        if (TakeFromPending(queue, request))
+        if (TakeFromPending(queue, request, state))
             return request;
     }
     return nullptr;
@@ -210,7 +211,7 @@ static Request *TakeOfFile(Queue *queue, PFILE_OBJECT file) {
 void Queue::CancelPending(PFILE_OBJECT file) {
     KIRQL irql;
     KeAcquireSpinLock(&lock, &irql);
-    while (Request *request = TakeOfFile(this, file)) {
+    while (Request *request = TakeOfFile(this, file, RequestState::Canceled)) {
         KeReleaseSpinLock(&lock, irql);
         CancelTaken(this, request);
         KeAcquireSpinLock(&lock, &irql);

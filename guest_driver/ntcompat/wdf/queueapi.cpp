@@ -64,7 +64,8 @@ static void Initialize(Queue *queue, Device *device, const WDF_IO_QUEUE_CONFIG *
     if (config->Size != sizeof(*config))
         queue->config.Settings.Parallel.NumberOfPresentedRequests = ~0ul;
     queue->powerManaged = config->PowerManaged != WdfFalse;
-    queue->powered = !queue->powerManaged || device->powerState == WdfPowerDeviceD0;
+    bool on = !queue->powerManaged || device->powerState == WdfPowerDeviceD0;
+    queue->power = on ? QueuePower::On : QueuePower::Off;
     queue->passiveDelete = true;
     queue->noDelete = config->DefaultQueue;
     KeInitializeSpinLock(&queue->lock);
@@ -144,7 +145,7 @@ WDF_API(WDF_IO_QUEUE_STATE, WdfIoQueueGetState,
                   (queue->started ? WdfIoQueueDispatchRequests : 0) |
                   (queue->pendingCount == 0 ? WdfIoQueueNoRequests : 0) |
                   (queue->ownedCount == 0 ? WdfIoQueueDriverNoRequests : 0) |
-                  (queue->powered ? 0 : WdfIoQueuePnpHeld);
+                  (queue->powerManaged && queue->power != QueuePower::On ? WdfIoQueuePnpHeld : 0);
     if (queued)
         *queued = queue->pendingCount;
     if (inDriver)
@@ -164,7 +165,8 @@ WDF_API(NTSTATUS, WdfIoQueueRetrieveNextRequest,
     for (;;) {
         KIRQL irql;
         KeAcquireSpinLock(&queue->lock, &irql);
-        bool paused = !queue->started || !queue->powered;
+        // While it goes off, too: only EvtIoQueueReady and presenting end at once.
+        bool paused = !queue->started || queue->power == QueuePower::Off;
         Request *request = paused ? nullptr : queue->TakeNext();
         KeReleaseSpinLock(&queue->lock, irql);
         if (!request)

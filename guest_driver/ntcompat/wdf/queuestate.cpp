@@ -9,7 +9,7 @@ static void SetStarted(Queue *queue, bool started) {
     KeAcquireSpinLock(&queue->lock, &irql);
     queue->started = started;
     if (started) {
-        queue->accept = true;
+        queue->accept = !queue->shutdown;
         queue->notifyReady = true;
     }
     KeReleaseSpinLock(&queue->lock, irql);

@@ -13,6 +13,7 @@ enum class RequestState : UCHAR {
     Arrived,   // not yet in a queue
     Queued,    // in a queue's pending list
     Driver,    // the driver has it
+    Canceled,  // out of its queue to be completed, maybe by EvtIoCanceledOnQueue
     Completed, // the IRP is gone
 };
 
@@ -29,7 +30,8 @@ class Request : public Object {
     bool presented = false;    // was the driver's before (EvtIoCanceledOnQueue)
     bool cancelable = false;   // marked; a cancel routine of ours is set
     bool cancelCalled = false; // EvtRequestCancel has been or is being called
-    bool stopPending = false;  // EvtIoStop called, not acknowledged
+    bool stopMarked = false;   // the driver had it when its queue began to stop
+    bool stopPending = false;  // EvtIoStop called for it
     bool stopAcknowledged = false;
     PFN_WDF_REQUEST_CANCEL cancel = nullptr;
     ULONG_PTR information = 0;

@@ -135,8 +135,8 @@ WDF_API(VOID, WdfRequestStopAcknowledge,
     WDF_ENTER(WdfRequestStopAcknowledge, DISPATCH_LEVEL);
     Request *request = RequestInDriver(globals, handle, kName);
     Queue *queue = request->queue;
-    if (!queue || !request->stopPending)
-        Stop(kQueueFatal, handle, 0, "%s: EvtIoStop was not called for request %p", kName, handle);
+    if (!queue || !request->stopPending || request->stopAcknowledged)
+        Stop(kQueueFatal, handle, 0, "%s: EvtIoStop doesn't wait for request %p", kName, handle);
     if (requeue) {
         CheckMovable(request, kName);
         queue->ReleaseOwned(request);
