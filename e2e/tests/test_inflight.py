@@ -5,8 +5,6 @@ The disk is slow and the ring small, so that there are requests at the device, o
 did not fit, and some that wait in the driver's queue. Each completes exactly once.
 """
 
-import time
-
 import pytest
 
 from vq7rig import inflight
@@ -16,7 +14,8 @@ from vq7rig.workload import Workload, operations
 from test_workloads import run
 
 DEPTH, RING = 40, 16
-AFTER, SPEED = 12, 100          # operations before the event; a second
+AFTER, SPEED = 8, 20            # operations before the event; a second
+STOPPED = "04.0 stopped"        # the driver's word
 SHORT = Workload(ops=100, depth=8, sizes=(4096,), seed=91, span=8192)
 WRITES = Workload(pattern="sequential", write=100, ops=90, depth=DEPTH, sizes=(4096,), seed=92,
                   span=4096)
@@ -24,9 +23,9 @@ MIXED = Workload(ops=90, depth=DEPTH, sizes=(512, 4096, 16384), seed=95,
                  span=65536)
 
 
-def with_event(load, then, **more):
+def with_event(load, then, after=AFTER, **more):
     options = "".join(f" {name}={value}" for name, value in more.items())
-    return f"{load.command()} then={then} after={AFTER}{options}"
+    return f"{load.command()} then={then} after={after}{options}"
 
 
 @pytest.fixture
@@ -40,10 +39,18 @@ def vm(vm, config):
         vm.console.command("driver load")
 
 
-def event_run(vm, load, then, **more):
-    """Run it on the slow disk; the answer, with what holds of every event."""
-    with vm.slow_disk(SPEED):
-        answer = vm.console.command(with_event(load, then, **more), timeout=60)
+def event_run(vm, load, then, said=None, **more):
+    """Run it on the slow disk; the answer, with what holds of every event.
+
+    `said`: what the kernel's log says of the event; then the disk is fast again.
+    """
+    start = (vm.run / "debug.log").stat().st_size
+    with vm.slow_disk(SPEED), inflight.background(
+            vm.console.command, with_event(load, then, **more), timeout=60) as answer:
+        if said:
+            inflight.wait_log(vm, said, start)
+            vm.host.limit_disk(vm.dom, "vda", 0)
+        answer = answer.result()
     assert RING + 4 < answer.num("in_flight") <= load.depth
     assert answer.num("duplicates") == answer.num("miscompares") == 0
     return answer
@@ -61,7 +68,7 @@ def order_of(seen, load, capacity):
 def test_power_cycle(vm):
     """What was at the device is sent again, the oldest first and before younger ones."""
     with inflight.taken(vm) as seen:
-        answer = event_run(vm, WRITES, "powercycle", hold=20)
+        answer = event_run(vm, WRITES, "powercycle", STOPPED, hold=200)
         taken = order_of(seen, WRITES, vm.disk.capacity)
     assert (answer.num("ops"), answer.num("errors")) == (WRITES.ops, 0)
     again = len(taken) - WRITES.ops
@@ -78,10 +85,37 @@ def test_power_cycle(vm):
 
 @pytest.mark.on("inflight_one")
 def test_power_cycle_of_reads_and_writes(vm):
-    answer = event_run(vm, MIXED, "powercycle", hold=0)
+    answer = event_run(vm, MIXED, "powercycle", STOPPED, hold=0)
     assert (answer.num("ops"), answer.num("errors")) == (MIXED.ops, 0)
     vm.expected.ran(MIXED)
     vm.expected.check()
+
+
+@pytest.mark.on("inflight_one")
+def test_sleeping_device(vm):
+    """Down and up between two runs; and down is no reason to keep the driver."""
+    vm.console.command("device powerdown")
+    assert VirtioView(vm).status == 0
+    vm.console.command("device powerup")
+    run(vm, SHORT)
+    vm.console.command("device powerdown")
+    vm.console.command("driver unload")
+    vm.console.command("driver load")
+
+
+@pytest.mark.nightly
+@pytest.mark.on("inflight")
+def test_many_power_cycles(vm):
+    """At a fast disk's speed, at any moment."""
+    for seed in range(30):
+        load = Workload(ops=400, depth=DEPTH, sizes=(512, 4096, 262144), seed=200 + seed,
+                        span=65536, flush=40)
+        answer = vm.console.command(
+            f"{load.command()} then=powercycle after={7 * seed} hold={seed % 3}", timeout=60)
+        assert (answer.num("ops"), answer.num("errors")) == (load.ops, 0)
+        assert answer.num("duplicates") == 0
+        vm.expected.ran(load)
+        vm.expected.check()
 
 
 def check_cancelled(vm, answer, seen):
@@ -109,7 +143,7 @@ def test_close(vm):
 
 @pytest.mark.on("inflight_one")
 def test_unload_is_refused_while_it_is_in_use(vm):
-    answer = event_run(vm, MIXED, "unload")
+    answer = event_run(vm, MIXED, "unload", "removal refused: 0x80000011")
     assert answer["event_name"] == "STATUS_DEVICE_BUSY"
     assert (answer.num("ops"), answer.num("errors")) == (MIXED.ops, 0)
     vm.expected.ran(MIXED)
@@ -147,10 +181,9 @@ def test_reset_button(vm):
     # Typed: a framed command would be sent again, to the agent of the next start.
     with vm.slow_disk(SPEED), inflight.taken(vm) as seen, \
             inflight.background(vm.console.type, WRITES.command(), timeout=30) as said:
-        while len(seen.list()) < 2 * RING:
-            time.sleep(0.02)
+        inflight.wait_until(lambda: len(seen.list()) >= 2 * RING, said)
         vm.dom.reset(0)
-        assert any("vq7agent 1 " in line for line in said())
+        assert any("vq7agent 1 " in line for line in said.result())
     done = operations(WRITES, vm.disk.capacity)
     for k in range(WRITES.ops):
         for sector in range(int(done.place[k]), int(done.place[k] + done.count[k])):

@@ -189,13 +189,15 @@ UNLOAD = {
 CONTROLS = {
     "ntcrules": ["control-irql", "control-locks", "control-pool", "control-memory",
                  "control-objects", "control-irps", "control-devices"],
-    "wdfrules": ["control-statuses", "control-objects", "control-requests"],
+    "wdfrules": ["control-statuses", "control-objects", "control-requests",
+                 "control-queue-power"],
 }
 
 # What runs in every suite.
 SHORT = {"irql-wait", "pool-overrun", "pool-leak", "io-space-leak", "irp-complete-twice",
          "fault-read-dispatch", "missing-import", "wdfrules-not-implemented",
-         "wdfrules-request-completed-twice", "unload-leak-object", "unload-leak-buffer"}
+         "wdfrules-request-completed-twice", "unload-leak-object", "unload-leak-buffer",
+         "wdfrules-control-queue-power"}
 
 # The fault is in the system's own memcpy; the driver is on the stack.
 BLAMED = {"fault-copy-unmapped": "ntoskrnl.exe"}

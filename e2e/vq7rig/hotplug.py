@@ -96,13 +96,3 @@ def wait_devices(vm, count, timeout=10.0):
         if time.monotonic() - began > timeout:
             raise Hang(f"{count} devices", timeout, "", vm.console.log_path, "another number")
         time.sleep(0.05)
-
-
-def wait_log(vm, text, timeout=10.0):
-    """Wait until the guest kernel's log holds the text. Raises Hang."""
-    began = time.monotonic()
-    while text not in (vm.run / "debug.log").read_text(errors="replace"):
-        if time.monotonic() - began > timeout:
-            raise Hang(f"{text!r} in the kernel's log", timeout, "", vm.console.log_path,
-                       "not said")
-        time.sleep(0.02)

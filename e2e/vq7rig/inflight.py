@@ -5,11 +5,12 @@ order, and what the disk may hold when some of the writes have failed."""
 import concurrent.futures
 import contextlib
 import re
+import time
 
 import numpy as np
 
 from .pattern import SECTOR
-from .errors import RigError
+from .errors import Hang, RigError
 from .workload import operations
 
 TAKEN = ("virtio_blk_handle_read", "virtio_blk_handle_write")
@@ -18,12 +19,33 @@ _TAKEN_LINE = re.compile(rb"virtio_blk_handle_(read|write).*\bsector (\d+) nsect
 
 @contextlib.contextmanager
 def background(talk, *arguments, **more):
-    """Talk to the console while the block runs; yields a function that waits for the answer.
+    """Talk to the console while the block runs; yields the answer's future.
 
     `talk` is Console.command or .type. Nothing else may use the console meanwhile.
     """
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        yield pool.submit(talk, *arguments, **more).result
+        yield pool.submit(talk, *arguments, **more)
+
+
+def wait_until(is_so, answer, timeout=30.0):
+    """Wait until `is_so()` while a command runs in the background, and no longer."""
+    began = time.monotonic()
+    while not is_so():
+        if answer.done():
+            raise AssertionError(f"the command was over before it was so: {answer.result()}")
+        if time.monotonic() - began > timeout:
+            raise RigError(f"not so within {timeout:.0f} s")
+        time.sleep(0.02)
+
+
+def wait_log(vm, text, start=0, timeout=30.0):
+    """Wait until the guest kernel's log holds the text, behind its first `start` bytes."""
+    began = time.monotonic()
+    while text.encode() not in (vm.run / "debug.log").read_bytes()[start:]:
+        if time.monotonic() - began > timeout:
+            raise Hang(f"{text!r} in the kernel's log", timeout, "", vm.console.log_path,
+                       "not said")
+        time.sleep(0.02)
 
 
 class Taken:

@@ -11,6 +11,7 @@ struct RunState {
     WorkloadParameters parameters;
     VQ7_STATS before;
     VQ7_STATS after;
+    bool answers; // the device still does: `after` was read
     Workload workload;
 };
 
@@ -99,7 +100,7 @@ void PutCounters(Writer &values, const RunState &state) {
     const EventKind kind = state.parameters.event.kind;
     if (kind != EventKind::kNone)
         PutEvent(values, kind, state.workload.event);
-    if (!DeviceStays(kind))
+    if (!state.answers)
         return;
     values.Key("submitted", a.submitted - b.submitted);
     values.Key("completed", a.completed - b.completed);
@@ -136,8 +137,9 @@ void RunWorkload(Agent &agent, DeviceHandle *handle, RunState &state) {
     if (workload.event.left)
         agent.after = state.parameters.event.kind == EventKind::kReset ? AfterAnswer::kRestart
                                                                        : AfterAnswer::kPowerOff;
-    bool stays = DeviceStays(state.parameters.event.kind);
-    if (stays && !ReadStats(agent, handle, &state.after))
+    state.answers = DeviceStays(state.parameters.event.kind) &&
+                    !(state.parameters.event.kind != EventKind::kNone && workload.counters.errors);
+    if (state.answers && !ReadStats(agent, handle, &state.after))
         return;
     if (workload.out_of_memory && !workload.Failed())
         agent.answer.Error(kNoMemory, "no memory to remember what was written");

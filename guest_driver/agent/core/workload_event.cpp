@@ -13,9 +13,9 @@ bool Workload::StepEvent() {
     const EventParameters &wanted = parameters.event;
     if (wanted.kind == EventKind::kNone)
         return true;
-    if (wanted.kind == EventKind::kRemoval)
-        event.no_more = counters.errors != 0;
-    else if (!event.fired && counters.ops >= wanted.after)
+    if (counters.errors)
+        event.no_more = true;
+    if (wanted.kind != EventKind::kRemoval && !event.fired && counters.ops >= wanted.after)
         FireEvent();
     if (event.left)
         return false;

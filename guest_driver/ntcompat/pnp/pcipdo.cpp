@@ -220,6 +220,7 @@ static void RestoreConfig(PCI_DEVICE *device) {
 static NTSTATUS Start(PCI_DEVICE *device) {
     PNP_NODE *node = PnpNodeOf(device->pdo);
     SetPower(device, PowerDeviceD0);
+    RestoreConfig(device); // its last driver may have left it in D3
     SetDecode(device, true);
     NTSTATUS status = PciStartMessages(device, &node->interrupts);
     device->started = NT_SUCCESS(status);

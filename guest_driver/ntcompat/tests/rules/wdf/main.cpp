@@ -7,7 +7,7 @@
 
 const WdfCase *Current;
 
-static const WdfCase *const Tables[] = {ObjectCases, RequestCases, UnloadCases};
+static const WdfCase *const Tables[] = {ObjectCases, RequestCases, UnloadCases, PowerCases};
 
 static const WdfCase *FindCase(const char *name) {
     for (const WdfCase *table : Tables)
@@ -19,7 +19,8 @@ static const WdfCase *FindCase(const char *name) {
 
 static NTSTATUS CreateDriver(PDRIVER_OBJECT driver, PUNICODE_STRING registry_path) {
     WDF_DRIVER_CONFIG config;
-    WDF_DRIVER_CONFIG_INIT(&config, EvtDeviceAdd);
+    bool own = Current && Current->add_device;
+    WDF_DRIVER_CONFIG_INIT(&config, own ? Current->add_device : EvtDeviceAdd);
     return WdfDriverCreate(driver, registry_path, WDF_NO_OBJECT_ATTRIBUTES, &config, WDF_NO_HANDLE);
 }
 

@@ -18,11 +18,14 @@ struct WdfCase {
     NTSTATUS (*add)(WDFDEVICE device) = nullptr;
     // With `request`: EvtIoStop of the queue.
     void (*stop)(WDFREQUEST request, ULONG flags) = nullptr;
+    // Instead: EvtDriverDeviceAdd of a case that has a device of its own kind.
+    PFN_WDF_DRIVER_DEVICE_ADD add_device = nullptr;
 };
 
 extern const WdfCase ObjectCases[];
 extern const WdfCase RequestCases[];
 extern const WdfCase UnloadCases[];
+extern const WdfCase PowerCases[];
 
 // The case that was asked for.
 extern const WdfCase *Current;
