@@ -103,6 +103,10 @@ HANDLE CreateFileW(const WCHAR *path, DWORD access, DWORD, void *, DWORD creatio
     windows->nt_status = kNameNotFound;
     return INVALID_HANDLE_VALUE;
 }
+BOOL CancelIoEx(HANDLE, OVERLAPPED *) {
+    return TRUE;
+}
+
 BOOL CloseHandle(HANDLE handle) {
     EXPECT_EQ(1u, windows->files.erase(handle));
     return TRUE;

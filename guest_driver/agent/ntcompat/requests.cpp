@@ -176,8 +176,8 @@ NTSTATUS RequestsInit() {
 namespace platform {
 
 struct Device {
-    HANDLE handle;     // its end sends the cleanup
-    PFILE_OBJECT file; // null: opened by DeviceOpenHandle()
+    HANDLE handle;         // its end sends the cleanup
+    PFILE_OBJECT file;     // null: opened by DeviceOpenHandle()
     PDEVICE_OBJECT device; // kept by the file object
 };
 

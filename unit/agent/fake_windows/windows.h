@@ -52,6 +52,7 @@ HANDLE CreateIoCompletionPort(HANDLE file, HANDLE port, ULONG_PTR key, DWORD thr
 HANDLE CreateFileW(const WCHAR *path, DWORD access, DWORD share, void *security, DWORD creation,
                    DWORD flags, HANDLE like);
 BOOL CloseHandle(HANDLE handle);
+BOOL CancelIoEx(HANDLE handle, OVERLAPPED *overlapped);
 BOOL DeviceIoControl(HANDLE file, DWORD code, void *in, DWORD in_size, void *out, DWORD out_size,
                      DWORD *returned, OVERLAPPED *overlapped);
 BOOL PostQueuedCompletionStatus(HANDLE port, DWORD bytes, ULONG_PTR key, OVERLAPPED *overlapped);
