@@ -196,8 +196,7 @@ CONTROLS = {
 # What runs in every suite.
 SHORT = {"irql-wait", "pool-overrun", "pool-leak", "io-space-leak", "irp-complete-twice",
          "fault-read-dispatch", "missing-import", "wdfrules-not-implemented",
-         "wdfrules-request-completed-twice", "unload-leak-object", "unload-leak-buffer",
-         "wdfrules-control-queue-power"}
+         "wdfrules-request-completed-twice", "unload-leak-object", "unload-leak-buffer"}
 
 # The fault is in the system's own memcpy; the driver is on the stack.
 BLAMED = {"fault-copy-unmapped": "ntoskrnl.exe"}
@@ -218,7 +217,8 @@ BROKEN = [*_cases(((n, *e) for n, e in NT.items()), "ntcrules"),
           *_cases(((n, *e) for n, e in WDF.items()), "wdfrules")]
 AT_UNLOAD = [*_cases(((n, *e) for n, e in UNLOAD.items()), "vq7test")]
 # Those that need no device run one after the other, in one machine.
-IN_ENTRY = {driver: [name for name in names if name != "control-requests"]
+WITH_DEVICE = ("control-requests", "control-queue-power")
+IN_ENTRY = {driver: [name for name in names if name not in WITH_DEVICE]
             for driver, names in CONTROLS.items()}
 
 
@@ -320,10 +320,11 @@ def test_legal_driver_runs_to_its_end(machine, driver):
 
 
 @pytest.mark.rules
-def test_legal_driver_with_a_device_runs_to_its_end(machine):
-    vm = machine("wdfrules", "control-requests")
+@pytest.mark.parametrize("case", WITH_DEVICE)
+def test_legal_driver_with_a_device_runs_to_its_end(machine, case):
+    vm = machine("wdfrules", case)
     vm.boot()
-    wait_for(vm, "control: ok (control-requests)")
+    wait_for(vm, f"control: ok ({case})")
 
 
 @pytest.mark.rules

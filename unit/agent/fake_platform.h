@@ -58,8 +58,8 @@ struct FakePlatform {
     std::vector<SubmittedOperation> submitted;
     std::map<platform::Device *, size_t> open;        // to disk index
     std::map<platform::Device *, FakeHandle> handles; // of DeviceOpenHandle(), closed ones too
-    std::map<platform::Device *, size_t> closed; // the same, with requests in flight
-    bool close_under_load = false;               // a test that wants it says so
+    std::map<platform::Device *, size_t> closed;      // the same, with requests in flight
+    bool close_under_load = false;                    // a test that wants it says so
     std::set<platform::Request *> cancelled;
     bool powered = true; // without power nothing completes
     std::string power;   // "down", "up": what was asked for
