@@ -304,18 +304,38 @@ TEST_P(Power, AnInterruptOfTheQueueIsNoneOfTheConfiguration) {
     machine->Remove();
 }
 
-// What changed while the driver started told nobody.
+// What changed while the driver started told nobody: it looks for itself.
 TEST_P(Power, TheDiskGrowsBeforeItRuns) {
-    machine->framework.PowerDown();
     const std::uint64_t capacity = 4711;
-    int reads = 0;
-    machine->pci.onConfigRead = [&] {
-        if (++reads == 12) { // behind the driver's own
-            memcpy(&machine->pci.config[0], &capacity, 8);
-        }
-    };
+    int reads = 0, last = -1;
+    for (int start = 0; start < 2; start++) {
+        machine->framework.PowerDown();
+        reads = 0;
+        machine->pci.onConfigRead = [&] {
+            if ((machine->pci.status & 4) == 0 && ++reads == last) { // before DRIVER_OK
+                memcpy(&machine->pci.config[0], &capacity, 8);
+            }
+        };
+        ASSERT_EQ(machine->PowerUp(), STATUS_SUCCESS);
+        last = reads;
+    }
+    machine->pci.onConfigRead = nullptr;
+    EXPECT_EQ(machine->Get<VQ7_BLK_INFO>(IOCTL_VQ7_BLK_GET_INFO).capacity, capacity);
+    EXPECT_EQ(machine->Stats().config_changes, 1u);
+    machine->Remove();
+}
+
+TEST_P(Power, ADeviceThatAsksForAResetBeforeItRuns) {
+    machine->framework.PowerDown();
+    machine->pci.onConfigRead = [&] { machine->pci.status |= 0x40; };
     ASSERT_EQ(machine->PowerUp(), STATUS_SUCCESS);
     machine->pci.onConfigRead = nullptr;
+    EXPECT_TRUE(machine->kernel.Logged("asks for a reset"));
+    EXPECT_EQ(machine->framework.RunWork(), 1);
+    EXPECT_EQ(machine->pci.status, 0);
+    Request *request = machine->Write(0, *data);
+    EXPECT_TRUE(request->completed);
+    EXPECT_EQ(request->status, STATUS_DEVICE_NOT_READY);
     machine->Remove();
 }
 

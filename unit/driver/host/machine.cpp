@@ -143,6 +143,9 @@ void Machine::ServeOne(const vq7::model::Chain &chain) {
     std::uint8_t says = 0;
     for (std::size_t i = 1; i + 1 < segments.size(); i++) {
         request.bytes += segments[i].length;
+        if ((pci.driverFeatures & kSizeMax) && options_.size_max != 0) { // 0: no limit
+            EXPECT_LE(segments[i].length, options_.size_max);
+        }
     }
     std::uint32_t length = 1;
     if (request.type <= 1 && request.sector + request.bytes / 512 > kSectors) {
