@@ -34,6 +34,11 @@ def test_the_machine():
     assert root.find("memory").text == "5120" and root.find("vcpu").text == "8"
 
 
+def test_a_neighbour_with_a_big_bar():
+    words = [a.get("value") for a in xml_of("big-bar=4096").iter(f"{Q}arg")]
+    assert "memory-backend-memfd,id=bigbar,size=4096M,share=on" in words
+
+
 def test_the_disk():
     root = xml_of("block=4096", "serial=12345678901234567890")
     assert root.find("devices/disk/blockio").get("logical_block_size") == "4096"

@@ -82,7 +82,7 @@ def restarted_up_to(vm, function):
 
 
 @pytest.mark.fresh
-@pytest.mark.on("interrupts_of_pc")
+@pytest.mark.on("one", nightly="interrupts_of_pc")
 def test_a_change_just_before_driver_ok(vm):
     """The device doesn't tell of what changes before DRIVER_OK (2.1.2, 4.1.5.4): the driver has
     read the old capacity by then, and looks again."""

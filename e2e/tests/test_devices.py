@@ -23,7 +23,7 @@ def only_device(vm):
 
 # --- registers (Virtio 1.2, 4.1.4) -------------------------------------------------------
 
-@pytest.mark.on("modern_registers", options=("page-per-vq=on",))
+@pytest.mark.on("transitional", nightly="modern_registers", options=("page-per-vq=on",))
 def test_megabytes_of_notify_registers(vm):
     """A BAR of 8 MiB, 4 of them one register each page. With several CPUs there are as many
     queues, of which the driver sets up one."""
@@ -173,8 +173,8 @@ def test_serial(pool, artefacts, config, serial):
 SMALL = Workload(ops=200, depth=16, sizes=(512, 4096, 32768), seed=96, span=8192)
 
 
-@pytest.mark.parametrize("queue_size", [4, 8])
-@pytest.mark.on("transports")
+@pytest.mark.parametrize("queue_size", [4, pytest.param(8, marks=pytest.mark.nightly)])
+@pytest.mark.on("one", nightly="transports")
 def test_few_segments(pool, artefacts, config, queue_size):
     """seg_max is what the queue leaves: 2 and 6. What lies in more pieces is cut, or goes
     through memory of the driver."""
@@ -188,7 +188,7 @@ def test_few_segments(pool, artefacts, config, queue_size):
     assert vm.console.command("stats").num("bounced") > 0
 
 
-@pytest.mark.on("transports")
+@pytest.mark.on("one", nightly="transports")
 def test_more_pieces_than_segments(vm):
     """4096 pieces of 2 bytes: no sector of them fits into a request."""
     vm.console.command("stats clear")

@@ -30,7 +30,7 @@ def said(vm, timeout=20):
     raise RigError(f"the boot sector said nothing to the end in {timeout} s: {text!r}")
 
 
-@pytest.mark.on("flavours", options=("backend=vhost-user", "boot=disk"))
+@pytest.mark.on("legacy", nightly="flavours", options=("backend=vhost-user", "boot=disk"))
 @pytest.mark.parametrize("rule", [None, pytest.param("slow", marks=pytest.mark.nightly)])
 def test_firmware_boots_from_it(blank, rule):
     """The firmware's own driver, legacy and modern: it reads the boot sector and starts it,

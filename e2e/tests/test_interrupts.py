@@ -24,7 +24,7 @@ def test_interrupt_mode(vm, config):
     assert answer.num("dpcs") > 0
 
 
-@pytest.mark.on("flavours", settings=("vq7test.MSISupported=0",))
+@pytest.mark.on("one", nightly="flavours", settings=("vq7test.MSISupported=0",))
 def test_messages_refused_by_the_registry(vm):
     """MSISupported=0: the line is used although the device has MSI-X."""
     (device,) = vm.console.command("devices").rows()

@@ -99,7 +99,7 @@ def test_many_seeds(vm):
         run(vm, Workload(ops=100, depth=8, sizes=MIXED, seed=seed, span=4096))
 
 
-@pytest.mark.on("transports")
+@pytest.mark.on("one", nightly="transports")
 def test_ring_wrap(vm, note):
     """More than 65,536 requests: the 16-bit ring indices wrap."""
     load = Workload(ops=66500, depth=32, sizes=(512,), seed=61, span=8192)

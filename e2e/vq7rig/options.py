@@ -115,6 +115,8 @@ def _iommu(root, value):
 def _big_bar(root, value):
     """A neighbour with a BAR of so many MiB: shared memory that nobody looks at."""
     commands = root.find(f"{Q}commandline")
+    if commands is None:
+        commands = ET.SubElement(root, f"{Q}commandline")
     for word in ("-object", f"memory-backend-memfd,id=bigbar,size={value}M,share=on",
                  "-device", "ivshmem-plain,memdev=bigbar,addr=0x9"):
         ET.SubElement(commands, f"{Q}arg", {"value": word})
