@@ -54,6 +54,7 @@ def test_a_second_disk_comes_and_goes(vm):
     come_and_go(vm, slot=9)
 
 
+@pytest.mark.nightly
 @pytest.mark.fresh
 @pytest.mark.on("transitional", settings=("vq7test.Transport=legacy", "vq7test.MSISupported=0"))
 def test_a_second_disk_with_ports_and_a_line(vm):
@@ -120,7 +121,7 @@ def is_down(vm, _):
 
 
 @pytest.mark.fresh
-@pytest.mark.on("inflight")
+@pytest.mark.on("inflight_one", nightly="inflight")
 def test_pulled_under_load(vm):
     """At the device, next and waiting: all of them fail with the same status."""
     assert pull(vm, "removal", is_busy) == {"STATUS_DEVICE_REMOVED"}
@@ -138,6 +139,7 @@ def test_pulled_while_it_sleeps(vm):
 LARGE = Workload(write=100, ops=40, depth=8, sizes=(126 * 4096,), seed=98)
 
 
+@pytest.mark.nightly
 @pytest.mark.fresh
 @pytest.mark.on("inflight_one", options=("request-merging=off",))
 def test_pulled_after_a_power_cycle(vm):

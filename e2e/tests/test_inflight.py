@@ -64,7 +64,7 @@ def order_of(seen, load, capacity):
     return [number[sector] for _, sector, _ in seen.list()]
 
 
-@pytest.mark.on("inflight")
+@pytest.mark.on("inflight_one", nightly="inflight")
 def test_power_cycle(vm):
     """What was at the device is sent again, the oldest first and before younger ones."""
     with inflight.taken(vm) as seen:
