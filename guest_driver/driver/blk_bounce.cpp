@@ -58,6 +58,9 @@ NTSTATUS BlkBounce(BLK_DEVICE *blk, BLK_IO *io, UINT16 *count, UINT32 *bytes) {
     }
     *bytes = BlkBouncePart(&blk->limits, &io->cut, io->next, blk->bounce_pa, blk->bounce_bytes,
                            read, &blk->sg[1], count);
+    if (read) {
+        RtlZeroMemory(blk->bounce, *bytes); // a device that writes nothing shows nobody's data
+    }
     NTSTATUS status =
         read ? MapMdl(io->mdl) : BlkCopyMdl(io->mdl, io->next, blk->bounce, *bytes, FALSE);
     // No memory to map it: an error of this request's, not a reason to wait.
