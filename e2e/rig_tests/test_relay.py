@@ -106,6 +106,25 @@ def test_input_waits_for_room(port, monkeypatch):
     assert everything(channel, 6) == b"answer"
 
 
+def test_next_client(port, tmp_path):
+    """A debugger that went away, and another one: what the first one missed isn't its."""
+    stream, first = port
+    stream.come.append(b"one")
+    stream.callback()
+    assert everything(first, 3) == b"one"
+    first.close()
+    second = SocketChannel.connect(str(tmp_path / "s"))
+    assert second.send(b"b")
+    for _ in range(3000):
+        if stream.sent == b"b":
+            break
+        threading.Event().wait(0.01)
+    stream.come.append(b"two")
+    stream.callback()
+    assert everything(second, 3) == b"two"
+    second.close()
+
+
 def test_log_is_a_file(tmp_path):
     stream, relay = Stream(), FileRelay(tmp_path / "log")
     connect(relay, stream)

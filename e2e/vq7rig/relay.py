@@ -76,7 +76,7 @@ class FileRelay(Relay):
 
 
 class SocketRelay(Relay):
-    """Both ways, for one client of a UNIX socket."""
+    """Both ways, for one client of a UNIX socket after another."""
 
     def __init__(self, path):
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -105,21 +105,31 @@ class SocketRelay(Relay):
             self._write.send(b"x")
 
     def _serve(self):
-        client = None
         try:
-            if self._wait(self._listener):
+            while self._wait(self._listener):
                 client, _ = self._listener.accept()
-                while self._wait(client):
-                    data = client.recv(CHUNK)
-                    if not data or not self._send(data):
+                with client:
+                    if not self._attend(client):
                         break
-                    self._flush(client)
+                self._waiting.clear()           # a port with nobody at it keeps nothing
         except OSError:
-            pass                                # the client has gone
+            pass                                # the listener's end
         finally:
-            for end in (client, self._listener):
-                if end is not None:
-                    end.close()
+            self._listener.close()
+
+    def _attend(self, client):
+        """Serve one client. False when the port ended, True when the client has gone."""
+        try:
+            while self._wait(client):
+                data = client.recv(CHUNK)
+                if not data:
+                    return True
+                if not self._send(data):
+                    return False
+                self._flush(client)
+        except OSError:
+            return True
+        return False
 
     def _wait(self, source):
         """Until `source` is readable, passing on what has come. False when the port ended."""
