@@ -26,6 +26,7 @@ class Block : public Device {
     const std::vector<std::string_view> &kinds() const override;
     std::string_view kindOf(const Chain &chain, const GuestMemory &memory) const override;
     Answer perform(const Chain &chain, const GuestMemory &memory) override;
+    Answer pretend(const Chain &chain) const override;
     void writeStatus(const Chain &chain, const GuestMemory &memory, uint8_t status) override;
     bool set(const std::string &name, const std::string &value) override;
     Words properties() const override;

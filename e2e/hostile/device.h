@@ -39,6 +39,8 @@ class Device {
     // Which of them this is. Throws RingError when it is no request at all.
     virtual std::string_view kindOf(const Chain &chain, const GuestMemory &memory) const = 0;
     virtual Answer perform(const Chain &chain, const GuestMemory &memory) = 0;
+    // What `perform` answers where all goes well, with nothing done.
+    virtual Answer pretend(const Chain &chain) const = 0;
     virtual void writeStatus(const Chain &chain, const GuestMemory &memory, uint8_t status) = 0;
 
     // A property by its name; takes effect where a driver next looks. True: the

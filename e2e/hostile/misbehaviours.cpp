@@ -29,6 +29,8 @@ const Misbehaviour table[] = {
      [](Plan &plan, uint64_t value) { plan.usedLength = plan.writable + uint32_t(value); }},
 
     // Broken.
+    {"no-data", Moment::Arrival, "does nothing, moves no data, and says that it did it", 0,
+     [](Plan &plan, uint64_t) { plan.pretend = true; }},
     {"no-status", Moment::Completion, "gives the buffer back with no status byte written", 0,
      [](Plan &plan, uint64_t) { plan.writeStatus = false; }},
     {"status", Moment::Completion, "a status byte of `value`", 0xA5,

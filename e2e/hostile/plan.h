@@ -17,6 +17,7 @@ struct Plan {
     bool hold = false; // until released
     std::chrono::milliseconds delay{0};
     Order order = Order::AsTheyCame;
+    bool pretend = false; // answers as if it had done it
 
     // When it is given back; the right values are there before the change.
     bool writeStatus = true;

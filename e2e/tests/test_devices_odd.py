@@ -217,6 +217,28 @@ def test_one_segment(vm):
     assert vm.console.command("stats").num("bounced") > 0
 
 
+@pytest.mark.on("transports", options=with_properties("seg_max=1"))
+def test_no_data_through_the_drivers_memory(vm):
+    """A device that says OK and moves nothing: what comes back is nobody else's data."""
+    vm.console.command("stats clear")
+    vm.console.command("blk write 64 8 seed=6 gen=1 segments=3")
+    vm.console.command("blk verify 64 8 seed=6 gen=1 segments=3")
+    vm.expected.wrote(64, 8, 6, 1)
+    for command in ("blk read 128 8 segments=3", "blk read 64 8 segments=3"):
+        with vm.backend.misbehaving("no-data", kind="read") as rule:
+            answer = vm.console.command(command)
+            assert vm.backend.hits(rule) > 0
+        lines = [line.split()[1] for line in answer.lines]
+        assert "".join(lines) == "00" * 8 * 512, command
+    assert vm.console.command("blk id")["id"] == "VQ7-DISK-0"
+    with vm.backend.misbehaving("no-data", kind="id"):
+        assert vm.console.command("blk id")["id"] == ""
+    stats = vm.console.command("stats")
+    assert stats.num("bounced") >= 4 and stats.num("odd_lengths") == 0
+    vm.console.command("blk verify 64 8 seed=6 gen=1 segments=3")
+    vm.expected.check()
+
+
 @pytest.mark.on("one", options=with_properties("size_max=512"))
 def test_segments_of_a_sector(vm):
     assert vm.console.command("blk info").num("size_max") == 512

@@ -61,6 +61,21 @@ TEST_F(BehaviourTest, StatusBytes) {
     EXPECT_EQ(front.request(1, 0, std::string(512, 'x'), 0).status, 1);
 }
 
+TEST_F(BehaviourTest, NoData) {
+    front.request(1, 3, std::string(512, 'x'), 0);
+    served.command("misbehave no-data");
+    auto read = front.request(0, 3, "", 512);
+    EXPECT_EQ(read.status, 0);
+    EXPECT_EQ(read.length, 513u) << "as if it had been written";
+    EXPECT_EQ(read.data, std::string(512, '\xCC'));
+    auto written = front.request(1, 3, std::string(512, 'y'), 0);
+    EXPECT_EQ(written.status, 0);
+    EXPECT_EQ(written.length, 1u);
+    EXPECT_EQ(served.disk(3, 512), std::string(512, 'x'));
+    served.command("behave");
+    EXPECT_EQ(front.request(0, 3, "", 512).data, std::string(512, 'x'));
+}
+
 TEST_F(BehaviourTest, Kinds) {
     served.command("misbehave length kind=write,flush");
     EXPECT_EQ(readLength(), 1025u);
