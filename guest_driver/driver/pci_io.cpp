@@ -79,7 +79,7 @@ BOOLEAN Vq7MsixEnabled(DEVICE_CONTEXT *dc) {
     for (int i = 0; at != 0 && i < PCI_MAX_CAPABILITIES; i++) {
         if (ConfigRead8(dc, at) == PCI_CAPABILITY_MSIX) {
             UINT16 control = ConfigRead16(dc, (UINT16)(at + MSIX_CONTROL_OFFSET));
-            return (BOOLEAN)((control & MSIX_CONTROL_ENABLE) != 0);
+            return (BOOLEAN)(control != PCI_ABSENT && (control & MSIX_CONTROL_ENABLE) != 0);
         }
         at = (UINT8)(ConfigRead8(dc, (UINT16)(at + 1)) & ~3);
     }

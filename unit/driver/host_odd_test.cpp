@@ -63,10 +63,58 @@ TEST_P(Bounce, WhatDoesNotFitIsCopied) {
     EXPECT_GE(machine.Stats().bounced, 3u);
     for (const Seen &seen : machine.seen) {
         EXPECT_LE(seen.segments, GetParam().seg_max);
+        EXPECT_GT(seen.bytes, 0u);
         EXPECT_EQ(seen.bytes % block, 0u);
         EXPECT_EQ(seen.sector * 512 % block, 0u);
     }
     EXPECT_EQ(machine.Stats().odd_lengths, 0u);
+    machine.Remove();
+}
+
+// One request has the buffer, the other waits for it: the device never has both.
+TEST_P(Bounce, OneAtATime) {
+    Machine machine(options());
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    const unsigned block = GetParam().block_size;
+    Data first(machine.memory, block, 0, false), second(machine.memory, block, 0, false);
+    const unsigned pieces = std::min<unsigned>(block / 60, 4096);
+    Request *one = machine.Read(0, first, pieces), *two = machine.Read(0, second, pieces);
+    EXPECT_EQ(machine.Stats().in_flight, 1u);
+    machine.Run();
+    EXPECT_TRUE(one->completed && two->completed);
+    EXPECT_EQ(machine.seen.size(), 2u);
+    EXPECT_EQ(machine.Stats().ring_full, 0u) << "which is another reason to wait";
+    machine.Remove();
+}
+
+// A device that says OK and writes nothing shows a caller nothing of another's data.
+TEST_P(Bounce, AReadWithoutDataIsOfZeros) {
+    Machine machine(options());
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    const unsigned block = GetParam().block_size;
+    Data secret(machine.memory, block, 0x5E, false), in(machine.memory, block, 0x11, false);
+    const unsigned pieces = std::min<unsigned>(block / 60, 4096);
+    machine.Write(0, secret, pieces);
+    machine.Run();
+    machine.moves_data = false;
+    Request *read = machine.Read(block / 512, in, pieces);
+    machine.Run();
+    EXPECT_TRUE(read->completed);
+    EXPECT_EQ(read->status, STATUS_SUCCESS) << "the status byte decides";
+    EXPECT_EQ(machine.Stats().bounced, 2u);
+    for (std::size_t i = 0; i < in.size(); i++) {
+        ASSERT_EQ(in[i], 0) << i;
+    }
+    machine.Remove();
+}
+
+TEST(NoData, AnIdWithoutDataIsEmpty) {
+    Machine machine;
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    EXPECT_NE(machine.Get<VQ7_BLK_ID>(IOCTL_VQ7_BLK_GET_ID).id[0], 0);
+    machine.moves_data = false;
+    EXPECT_EQ(std::string(machine.Get<VQ7_BLK_ID>(IOCTL_VQ7_BLK_GET_ID).id, 24),
+              std::string(24, '\0'));
     machine.Remove();
 }
 

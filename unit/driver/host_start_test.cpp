@@ -53,6 +53,7 @@ TEST_P(Start, SetsTheDeviceUp) {
     EXPECT_EQ(machine.framework.interface_guid, "8a6c7f2e-51b0-4d0b-9e43-5b7a3c1d7e07");
     EXPECT_TRUE(machine.kernel.Logged("loaded"));
     EXPECT_TRUE(machine.kernel.Logged("00:04.0 block device"));
+    EXPECT_FALSE(machine.kernel.Logged("cannot"));
     machine.Remove();
     EXPECT_EQ(machine.pci.status, 0);
     EXPECT_TRUE(machine.kernel.Logged("00:04.0 stopped"));
@@ -391,6 +392,10 @@ TEST(Device, QueueSizes) {
             used *= 2;
         }
         EXPECT_EQ(NT_SUCCESS(status), size >= 4);
+        if (size == 0) { // there is no such queue (4.1.5.1.3)
+            EXPECT_EQ(status, STATUS_NOT_FOUND);
+            EXPECT_TRUE(machine.kernel.Logged("queue 0: status 0xc0000225"));
+        }
         if (NT_SUCCESS(status)) {
             EXPECT_EQ(machine.Info().queue[0].size, used);
             EXPECT_EQ(machine.Info().queue[0].max_size, size);

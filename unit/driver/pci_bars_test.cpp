@@ -64,6 +64,9 @@ TEST(LargeLength, LacksItsLowBits) { // CM_RESOURCE_MEMORY_LARGE_*
     EXPECT_EQ(Vq7LargeLength(0x0400, 0x00030000), UINT64(3) << 32);
     EXPECT_EQ(Vq7LargeLength(0x0800, 2), UINT64(2) << 32);
     EXPECT_EQ(Vq7LargeLength(0x0800 | 0x0044, 0xFFFFFFFF), UINT64(0xFFFFFFFF) << 32);
+    EXPECT_EQ(Vq7LargeLength(0x0800 | 1, 2), UINT64(2) << 32) << "and read-only memory";
+    EXPECT_EQ(Vq7LargeLength(0x0400 | 1, 2), UINT64(2) << 16) << "and read-only memory";
+    EXPECT_EQ(Vq7LargeLength(0x0200 | 1, 2), UINT64(2) << 8) << "and read-only memory";
     EXPECT_EQ(Vq7LargeLength(0, 2), 0u);
     EXPECT_EQ(Vq7LargeLength(0x0600, 2), 0u) << "two at once";
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "framework.h"
+#include "calls.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -14,8 +14,6 @@ extern "C" DRIVER_INITIALIZE DriverEntry;
 namespace vq7::host {
 
 Framework *framework;
-
-void FillTable(); // framework_calls.cpp
 
 namespace {
 
@@ -38,7 +36,9 @@ Framework::Framework(Kernel &kernel) : kernel_(kernel) {
     for (WDFFUNC &entry : WdfFunctions) {
         entry = reinterpret_cast<WDFFUNC>(Unknown);
     }
-    FillTable();
+    FillDeviceCalls();
+    FillHardwareCalls();
+    FillRequestCalls();
 }
 
 Framework::~Framework() {

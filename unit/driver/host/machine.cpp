@@ -155,7 +155,9 @@ void Machine::ServeOne(const vq7::model::Chain &chain) {
     for (std::size_t i = 1; i + 1 < segments.size() && says == 0; i++) {
         std::uint8_t *bytes = memory.Host(segments[i].address, segments[i].length);
         EXPECT_EQ(segments[i].writable, request.type != 1);
-        if (request.type == 0) {
+        if (!moves_data) {
+            // it says what it would
+        } else if (request.type == 0) {
             memcpy(bytes, &disk[at], segments[i].length);
         } else if (request.type == 1) {
             memcpy(&disk[at], bytes, segments[i].length);

@@ -81,6 +81,7 @@ class Machine {
     std::vector<Seen> seen;
     // What the device says instead of its own answer: status byte and used length.
     std::function<void(const Seen &, std::uint8_t &, std::uint32_t &)> answer;
+    bool moves_data = true; // false: it only says so
     std::optional<vq7::model::SplitDevice> ring;
 
     NTSTATUS Start(); // and attaches the device model to its ring
