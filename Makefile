@@ -5,6 +5,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON := /usr/bin/python3
 RIG := cd e2e && $(PYTHON) -m vq7rig
+# Processes that share the tests; 1 for one after the other, as pytest's --pdb wants it.
+JOBS := auto
 # Below `make`, CMake's own output is only wanted when something fails.
 QUIET := ci/quiet.sh
 
@@ -33,8 +35,9 @@ help:
 	@echo '  make clean            removes build/'
 	@echo
 	@echo 'Options: E2E_ARGS="-k reset"  passes arguments to the rig (as --qemu, --connect) and to'
-	@echo 'pytest;  VQ7_NO_SETUP=1  installs nothing;  MACHINE=q35 OPTIONS="cpus=2 page-per-vq=on"'
-	@echo 'for vm-*.  Missing Debian packages are installed first.'
+	@echo 'pytest;  JOBS=1  runs the tests one after the other, else each CPU has a share;'
+	@echo 'VQ7_NO_SETUP=1  installs nothing;  MACHINE=q35 OPTIONS="cpus=2 page-per-vq=on"  for vm-*.'
+	@echo 'Missing Debian packages are installed first.'
 
 setup-build setup-rig setup-check: setup-%:
 	@[ -n "$(VQ7_NO_SETUP)" ] || ci/setup.sh $*
@@ -111,13 +114,13 @@ rig-test: setup-rig hostile
 # ---- end to end ----------------------------------------------------------------
 
 e2e: setup-rig guest hostile
-	@$(RIG) run $(E2E_ARGS)
+	@$(RIG) run --jobs $(JOBS) $(E2E_ARGS)
 
 smoke: setup-rig guest hostile
-	@$(RIG) run -m smoke $(E2E_ARGS)
+	@$(RIG) run --jobs $(JOBS) -m smoke $(E2E_ARGS)
 
 nightly-e2e: setup-rig guest hostile
-	@$(RIG) run -m "nightly or not nightly" $(E2E_ARGS)
+	@$(RIG) run --jobs $(JOBS) -m "nightly or not nightly" $(E2E_ARGS)
 
 nightly-connections: setup-rig guest-x64
 	@cd e2e && $(PYTHON) -m pytest -q rig_tests -m nightly

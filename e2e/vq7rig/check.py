@@ -34,6 +34,13 @@ def need_python():
     return f"{sys.executable} with libvirt, numpy and pytest"
 
 
+def need_xdist():
+    """Raises RigError unless pytest can run in several processes."""
+    if importlib.util.find_spec("xdist") is None:
+        raise RigError(f"--jobs: {sys.executable} lacks xdist",
+                       "install python3-pytest-xdist, or leave --jobs out")
+
+
 def _qemu():
     path = shutil.which("qemu-system-x86_64")
     if not path:

@@ -6,7 +6,6 @@ Exit codes: 0 all passed; 1 a test failed, crashed or hung the guest; 2 usage;
 """
 
 import argparse
-import fcntl
 import os
 import pathlib
 import shutil
@@ -17,16 +16,16 @@ from . import check, machine
 from . import options as machine_options
 from .errors import (EXIT_FAIL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_RIG, EXIT_USAGE, GuestError,
                      RIG, RigError, UsageError, exit_code)
-from .libvirt_host import Host
+from .libvirt_host import Host, end_leftovers
 from .paths import E2E, GUEST, ROOT, need_names
+from .workers import SIGNALS, Lock, jobs_of
 
-INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _interrupted = False
 
 
 def main(argv=None):
     """Returns the exit code; every error is one line on stderr."""
-    for number in INTERRUPTS:
+    for number in SIGNALS:
         signal.signal(number, _interrupt)
     sys.stdout.reconfigure(errors="backslashreplace")       # as stderr: names can be anything
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -56,7 +55,7 @@ def _interrupt(_number, _frame):
     """The first one ends the job; what it then does to clean up is short and not to be broken."""
     global _interrupted
     _interrupted = True
-    for number in INTERRUPTS:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
@@ -67,6 +66,8 @@ def _parser():
     jobs = parser.add_subparsers(dest="job", required=True)
     run = jobs.add_parser("run", help="run the e2e suite; other arguments go to pytest")
     run.add_argument("--results", default=str(E2E / "latest"), help="folder for logs and reports")
+    run.add_argument("--jobs", default="1", metavar="N",
+                     help="processes to share the tests, or auto: one for each CPU")
     run.set_defaults(function=_run)
     vm = jobs.add_parser("vm", help="boot a machine and talk to the guest's console")
     vm.add_argument("flavour", help="legacy, transitional or modern")
@@ -87,39 +88,13 @@ def _parser():
     return parser
 
 
-class Lock:
-    """The build tree's lock: one rig at a time uses its embedded libvirt."""
-
-    def __enter__(self):
-        try:
-            E2E.mkdir(parents=True, exist_ok=True)
-            self._file = open(E2E / "lock", "a+", encoding="ascii")
-        except OSError as bad:
-            raise RigError(f"can't write below {E2E}: {bad.strerror}") from bad
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as bad:
-            self._file.seek(0)
-            owner = self._file.read().strip()
-            self._file.close()
-            raise RigError(f"{E2E} is in use by another rig (process {owner})",
-                           "wait for it, or give VQ7_BUILD another folder") from bad
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
-        return self
-
-    def __exit__(self, *_):
-        self._file.close()
-
-
 def _run(args, rest):
     check.need_python()
     need_names(args.guest, args.results)
     check.need_guest(args.guest)
     machine.load_matrix()
     import pytest
-    from . import plugin
+    jobs = jobs_of(args.jobs)
     results = pathlib.Path(args.results).absolute()
     if not any(word.startswith("-m") for word in rest):
         rest = ["-m", "not nightly"] + rest
@@ -127,15 +102,21 @@ def _run(args, rest):
         rest = rest + [str(ROOT / "e2e" / "tests")]
     options = ["-q", "--no-header", "--tb=short", "--show-capture=no", "-rN",
                "-o", "console_output_style=none", "-p", "no:cacheprovider",
-               "-p", "no:junitxml", "--rootdir", str(ROOT / "e2e"),
+               "-p", "no:junitxml", "-p", "vq7rig.plugin", "--rootdir", str(ROOT / "e2e"),
                f"--results={results}", f"--guest={args.guest}"]
     options += [f"--connect={args.connect}"] if args.connect else []
     options += [f"--qemu={args.qemu}"] if args.qemu else []
     options += [f"--pool={args.pool}"] if args.pool else []
+    if jobs > 1:
+        check.need_xdist()
+        options += ["-n", str(jobs), "--dist", "loadgroup", "--max-worker-restart", "0",
+                    f"--basetemp={results / 'pytest'}"]      # or it would leave a folder in /tmp
     with Lock():
         _clear(results)
+        if jobs > 1:
+            end_leftovers()
         catcher = _Catcher()
-        code = pytest.main(options + rest, plugins=[plugin, catcher])
+        code = pytest.main(options + rest, plugins=[catcher])
     if catcher.fatal is not None:
         raise catcher.fatal
     if _interrupted:                    # pytest's code says it of other ends too

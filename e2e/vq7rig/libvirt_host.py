@@ -31,14 +31,14 @@ group = "+{gid}"
 """
 # A UNIX socket's path has at most 107 bytes; libvirt's monitor socket is
 # <root>/lib/qemu/domain-<id>-<name>/monitor.sock.
-MAX_ROOT = 107 - len("/lib/qemu/domain-9999-vq7-1234567-999/monitor.sock")
+MAX_ROOT = 107 - len("-gw63/lib/qemu/domain-9999-vq7-1234567-999/monitor.sock")
 
 
 # A hypervisor that says nothing for their product is gone, and calls to it end.
 KEEP_ALIVE_S, KEEP_ALIVE_COUNT = 5, 6
 
 
-def default_root():
+def default_root(worker=None):
     """The persistent folder of the embedded driver: QEMU's capabilities are cached there."""
     root = E2E / "libvirt"
     # libvirt doesn't escape a comma where it asks a QEMU for its capabilities.
@@ -46,18 +46,27 @@ def default_root():
         temp = short_temp()
         root = pathlib.Path("/tmp" if "," in temp else temp) \
             / f"vq7-libvirt-{os.getuid()}-{tree()}"
-    return root
+    return root.with_name(f"{root.name}-{worker}") if worker else root
+
+
+def end_leftovers():
+    """End what killed rigs of this build folder left, of its workers too."""
+    root = default_root().absolute()
+    for each in (root, *root.parent.glob(f"{root.name}-gw*")):
+        orphans.end_all(each)
+    remove_temps()
 
 
 class Host:
     """An open connection. Use as a context manager, or call close()."""
 
-    def __init__(self, uri=None, root=None, qemu=None, pool=None):
+    def __init__(self, uri=None, root=None, qemu=None, pool=None, worker=None):
+        self._worker = worker           # name of the worker that uses it, see workers.py
         self.pool = pool                # a storage pool to use there, instead of our own
         self._volumes = None            # where no files are shared with QEMU: all but embedded
         self.qemu = qemu                # path of another QEMU than libvirt's own
         self.emulator = None            # what is known of QEMU, see emulator.ask
-        self.root = pathlib.Path(root or default_root()).absolute()
+        self.root = pathlib.Path(root or default_root(worker)).absolute()
         self.embedded = uri is None
         self.uri = uri or f"qemu:///embed?root={urllib.parse.quote(str(self.root))}"
         self.conn = None
@@ -74,10 +83,10 @@ class Host:
             self._write_conf()
         start_event_loop()
         self._connect()
-        if self.embedded:
-            orphans.end_all(self.root)
         if self.embedded and self.root == default_root().absolute():
-            remove_temps()
+            end_leftovers()
+        elif self.embedded:
+            orphans.end_all(self.root)
         try:
             self.emulator = emulator.ask(self)
         except BaseException:
@@ -193,7 +202,8 @@ class Host:
         if self.embedded:
             return "vq7-"
         ours = f"{socket.gethostname()} {os.getuid()} {tree()}"
-        return f"vq7-{hashlib.sha256(ours.encode()).hexdigest()[:8]}-"
+        own = f"{self._worker}-" if self._worker else ""
+        return f"vq7-{hashlib.sha256(ours.encode()).hexdigest()[:8]}-{own}"
 
     def source(self, fact):
         """Where to find a fact on a virtio device, see features.SOURCES. Raises Lacking."""

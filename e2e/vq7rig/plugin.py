@@ -1,28 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""The pytest plugin: machines for tests, verdicts, the retry of rig errors, reports."""
+"""The pytest plugin: options, which tests there are, and the fixtures."""
 
 import logging
-import os
 import pathlib
-import re
-import shutil
-import sys
-import time
 
 import pytest
-from _pytest.runner import runtestprotocol
+from _pytest.mark.expression import Expression, ParseError
 
-from . import diagnose, machine, report
-from .errors import HANG, PASS, RIG, SKIP, Lacking, RigError, UsageError, verdict_of
-from .libvirt_host import Host
+from . import machine, workers
+from .collector import Collector, Controller
 from .paths import E2E, GUEST
-from .pool import GivenUp, Pool
-from .probe import accelerator
+from .pool import GivenUp
+from .runner import Runner, keep_logs
 
 log = logging.getLogger("vq7rig")
 logging.raiseExceptions = False     # a full disk is said by the tests, once
-
-GIVE_UP_RIG = 3         # rig errors, each tried twice, one after the other
 
 
 def pytest_addoption(parser):
@@ -41,8 +33,25 @@ def pytest_configure(config):
                    "fresh: the test gets a machine of its own",
                    "smoke: in the short set", "nightly: only in the long set"):
         config.addinivalue_line("markers", marker)
-    config.vq7 = Run(config)
+    if workers.is_controller(config):
+        _check_choice(config.option)
+        config.vq7 = Controller(config)
+    elif workers.name_of(config):
+        workers.first_signal_ends()
+        config.vq7 = Worker(config)
+    else:
+        config.vq7 = Run(config)
     config.pluginmanager.register(config.vq7, "vq7-run")
+
+
+def _check_choice(option):
+    """-k and -m are otherwise understood by the workers, which can't say what is wrong."""
+    for name, text in (("-k", option.keyword), ("-m", option.markexpr)):
+        try:
+            if text:
+                Expression.compile(text)
+        except ParseError as bad:
+            raise pytest.UsageError(f"Wrong expression passed to '{name}': {text}: {bad}") from bad
 
 
 def pytest_generate_tests(metafunc):
@@ -57,171 +66,56 @@ def pytest_generate_tests(metafunc):
             for c in more if c not in chosen])
 
 
-def pytest_collection_modifyitems(items):
-    """Tests of one configuration follow each other, so that its machine is reused."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Tests of one configuration follow each other, so that its machine is reused; those
+    that have no machine of their own do so in one worker."""
     order = {}
     for item in items:
-        config = getattr(item, "callspec", None) and item.callspec.params.get("config")
-        item.vq7_config = config or None
-        order.setdefault(config, len(order))
+        wanted = getattr(item, "callspec", None) and item.callspec.params.get("config")
+        item.vq7_config = wanted or None
+        order.setdefault(wanted, len(order))
+        shared = "vm" in item.fixturenames and not item.get_closest_marker("fresh")
+        if workers.name_of(config) and wanted and shared:
+            item.add_marker(pytest.mark.xdist_group(wanted.name))
     items.sort(key=lambda item: (order[item.vq7_config],
                                  item.get_closest_marker("fresh") is not None))
 
 
-class Run:
-    """One run: its pool of machines and its results."""
+class Run(Runner, Collector):
+    """A run in this process alone."""
 
     def __init__(self, config):
-        self.config = config
-        self.results = []
-        self.fatal = None       # why no test could run
-        self.folder = pathlib.Path(config.getoption("--results")).absolute()
-        self.host = self.pool = None
-        self.began = time.monotonic()
-        self.facts = {}
-        self.total = 0
+        Runner.__init__(self, config)
+        Collector.__init__(self, config, self._stop_session)
+        self._session = None
 
-    def open(self):
-        """Connect and choose the accelerator, once, for tests that need a machine."""
-        if self.pool is None:
-            guest = pathlib.Path(self.config.getoption("--guest")).absolute()
-            self.host = self.host or Host(self.config.getoption("--connect"),
-                                          qemu=self.config.getoption("--qemu"),
-                                          pool=self.config.getoption("--pool"))
-            self.host.open()
-            wanted = self.config.getoption("--accel")
-            self.host.accel, note = {"tcg": ("qemu", "TCG: asked for"),
-                                     "kvm": ("kvm", "KVM: asked for")}.get(wanted) \
-                or accelerator(self.host)
-            self.facts = {**report.provenance(guest), **self.host.facts(), "accelerator": note}
-            say(f"{self.host.emulator}, {note}")
-            self.pool = Pool(self.host, guest, self.folder, machine.load_matrix()["vm"])
-        return self.pool
-
-    # --- pytest's hooks ----------------------------------------------------
+    def _stop_session(self, why):
+        self._session.shouldstop = why
 
     def pytest_collection_finish(self, session):
-        self.total = len(session.items)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session):
-        """What no test can do without is missing: said once, not test by test."""
-        if session.config.option.collectonly or session.testsfailed:
-            return None
-        try:
-            if any("pool" in item.fixturenames for item in session.items):
-                self.open()
-        except (RigError, UsageError) as bad:
-            self.fatal = bad
-            return True
-        return None
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item, nextitem):
-        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        config = item.vq7_config
-        test = getattr(item, "originalname", item.name).removeprefix("test_")
-        result = report.Result(item.nodeid, test, config.base if config else "-",
-                               config.name if config else "")
-        item.vq7_result = result
-        result.folder = str(self.folder / re.sub(r"[^A-Za-z0-9_.-]+", "-", item.name).strip("-"))
-        progress(f"[{len(self.results) + 1}/{self.total}] {item.name}")
-        for attempt in (1, 2):
-            reports = runtestprotocol(item, nextitem=nextitem, log=False)
-            verdict, text = _judge(reports)
-            result.attempts.append(report.Attempt(verdict, sum(r.duration for r in reports), text))
-            if verdict != RIG or attempt == 2:
-                break
-            say(f"rig error, trying once more: {item.name}: {report.first_line(text)}")
-            item._initrequest()             # the fixtures of the second attempt are new ones
-        self.results.append(result)
-        self._line(result)
-        for each in reports:
-            item.ihook.pytest_runtest_logreport(report=each)
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-        last = self.results[-GIVE_UP_RIG:]
-        if len(last) == GIVE_UP_RIG and all(each.verdict == RIG for each in last):
-            item.session.shouldstop = f"given up after {GIVE_UP_RIG} rig errors"
-        return True
-
-    @pytest.hookimpl(hookwrapper=True)
-    def pytest_runtest_makereport(self, item, call):
-        outcome = yield
-        made = outcome.get_result()
-        error = call.excinfo.value if call.excinfo else None
-        if isinstance(error, Lacking):
-            made.outcome, made.longrepr = "skipped", (str(item.path), 0, f"Skipped: {error}")
-        made.vq7_verdict = SKIP if made.skipped else verdict_of(error) if made.failed else PASS
-        if made.failed and self.pool is not None:
-            if made.vq7_verdict == HANG and self.pool.vm is not None:
-                item.vq7_result.notes["virtqueue"] = view = diagnose.of_queue(self.pool.vm)
-                made.sections.append(("virtqueue", view))
-                say(f"virtqueue: {view}")
-            self.pool.failed(error)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_report_teststatus(self, report):
-        if report.when == "call" or not report.passed:      # the progress line says it
-            at_call = report.when == "call"
-            return ("skipped" if report.skipped else "passed" if report.passed
-                    else "failed" if at_call else "error"), "", ""
-        return None
-
-    def _line(self, result):
-        state = report.SHORT[result.verdict]
-        text = (f"[{len(self.results)}/{self.total}] {state:5} {result.seconds:5.1f} s  "
-                f"{result.nodeid.partition('::')[2]}")
-        if result.verdict == PASS and sys.stderr.isatty():
-            progress(text)
-        else:
-            say(text)
+        self._session, self.total = session, len(session.items)
 
     def pytest_sessionfinish(self):
         try:
-            if self.pool is not None:
-                self.pool.close()
+            self.close()
         finally:
-            if self.host is not None:
-                self.host.close()
-        if self.results:
-            seconds = time.monotonic() - self.began
-            try:
-                report.write_junit(self.folder / "junit.xml", self.results, self.facts, seconds)
-            except OSError as bad:
-                self.fatal = RigError(f"can't write {self.folder}/junit.xml: {bad.strerror}",
-                                      "free some space, or make it writable")
-
-    def pytest_terminal_summary(self, terminalreporter):
-        if not self.results:
-            return
-        times = self.pool.boot_times if self.pool else {}
-        terminalreporter.write_line("")
-        terminalreporter.write_line(report.table(self.results, times))
-        terminalreporter.write_line(report.summary(self.results, time.monotonic() - self.began))
-        for name in ("commit", "qemu", "accelerator"):
-            if name in self.facts:
-                terminalreporter.write_line(f"{name}: {self.facts[name]}")
-        terminalreporter.write_line(f"results: {self.folder}/junit.xml")
+            self.write()
 
 
-def _judge(reports):
-    """Verdict and text of an attempt, from the reports of its phases."""
-    worst = report.worst(each.vq7_verdict for each in reports)
-    text = "\n".join(each.longreprtext if not each.skipped else str(each.longrepr[-1])
-                     for each in reports if each.vq7_verdict == worst and each.longrepr)
-    return (worst, text) if worst != PASS else (PASS, "")
+class Worker(Runner):
+    """One process of several: it runs tests, and the controller collects the results."""
 
+    def __init__(self, config):
+        super().__init__(config, workers.name_of(config))
 
-def say(text):
-    """A line that stays."""
-    clear = "\r\x1b[K" if sys.stderr.isatty() else ""
-    print(clear + text, file=sys.stderr, flush=True)
-
-
-def progress(text):
-    """A line that the next one replaces; nothing where stderr is no terminal."""
-    if sys.stderr.isatty():
-        print("\r\x1b[K" + text[:report.WIDTH - 1], end="", file=sys.stderr, flush=True)
+    def pytest_sessionfinish(self):
+        try:
+            self.close()
+        finally:
+            self.config.workeroutput.update(
+                vq7_fatal=str(self.fatal or ""), vq7_boot_times=self.boot_times,
+                vq7_facts={name: str(fact) for name, fact in self.facts.items()})
 
 
 # --- fixtures ----------------------------------------------------------------
@@ -263,7 +157,7 @@ def vm(request, pool, artefacts, config):
     machine_.console.also_log_to(artefacts / "console.log")
     log.info("%s: machine %s (%s)", request.node.nodeid, machine_.name, machine_.folder)
     yield machine_
-    _keep(machine_, artefacts)
+    keep_logs(machine_, artefacts)
     if machine_.backend is not None:
         machine_.backend.check()
     if fresh:
@@ -278,22 +172,5 @@ def blank(request, pool, artefacts, config):
     except GivenUp as why:
         pytest.skip(str(why))
     yield machine_
-    _keep(machine_, artefacts)
+    keep_logs(machine_, artefacts)
     pool.release()
-
-
-def _keep(machine_, folder):
-    """Put what the machine has logged so far beside the test's own logs."""
-    if machine_.console is not None:
-        machine_.console.stop_copy()
-        if not (folder / "console.log").exists():
-            _copy(machine_.folder / "console.log", folder / "console.log")
-    for name in ("domain.xml", "backend.log"):
-        _copy(machine_.folder / name, folder / name)
-    _copy(machine_.run / "debug.log", folder / "debug.log")
-    _copy(machine_.host.log_of(machine_.name), folder / "qemu.log")
-
-
-def _copy(source, target):
-    if source is not None and os.path.exists(source):
-        shutil.copyfile(source, target)

@@ -22,8 +22,9 @@ class GivenUp(Exception):
 class Pool:
     """Hands out running machines. `open` and `close` bracket its use."""
 
-    def __init__(self, host, guest, folder, settings):
+    def __init__(self, host, guest, folder, settings, worker=None):
         self.host, self.guest = host, guest
+        self._mark = f"{worker}-" if worker else ""     # in the names of its machines' folders
         self.folder = pathlib.Path(folder)
         self.disk_mib = settings["disk_mib"]
         self.hello_timeout = settings["hello_timeout_s"] * patience()
@@ -50,7 +51,7 @@ class Pool:
         self.release()
         self.host.ensure()
         self.boots += 1
-        folder = self.folder / "machines" / f"{self.boots:03}-{config.name}"
+        folder = self.folder / "machines" / f"{self._mark}{self.boots:03}-{config.name}"
         self.vm = VM(self.host, config, self.guest, folder, self.disk_mib, self.hello_timeout)
         return self.vm.prepare()
 

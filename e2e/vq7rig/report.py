@@ -4,7 +4,7 @@
 import hashlib
 import subprocess
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from .errors import CRASH, FAIL, HANG, PASS, RIG, SEVERITY, SKIP, worst
 from .paths import GUEST_FILES, ROOT
@@ -31,6 +31,15 @@ class Result:
     attempts: list = field(default_factory=list)
     notes: dict = field(default_factory=dict)
     folder: str = ""
+
+    def plain(self):
+        """Of plain types, as is sent from one process to another; of_plain() makes it whole."""
+        return {**asdict(self), "notes": {name: str(v) for name, v in self.notes.items()}}
+
+    @classmethod
+    def of_plain(cls, fields):
+        attempts = [Attempt(**each) for each in fields["attempts"]]
+        return cls(**{**fields, "attempts": attempts})
 
     @property
     def verdict(self):
