@@ -109,7 +109,7 @@ format: setup-check
 	@ci/check.sh --fix
 
 rig-test: setup-rig hostile
-	@cd e2e && $(PYTHON) -m pytest -q rig_tests
+	@cd e2e && $(PYTHON) -m pytest -q -n $(JOBS) --dist loadgroup rig_tests
 
 # ---- end to end ----------------------------------------------------------------
 

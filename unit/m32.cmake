@@ -28,6 +28,7 @@ add_executable(library_tests_m32 ${m32_tests} model/split_device.cpp)
 target_include_directories(library_tests_m32 PRIVATE ${CMAKE_CURRENT_SOURCE_DIR} ${VQ7_LIB_DIR})
 target_compile_options(library_tests_m32 PRIVATE -Wall -Wextra -O0)
 target_link_libraries(library_tests_m32 PRIVATE vq7_virtio_m32 vq7_gtest_m32)
+target_precompile_headers(library_tests_m32 PRIVATE <gtest/gtest.h> <gmock/gmock.h>)
 set_target_properties(library_tests_m32 vq7_gtest_m32 PROPERTIES
   CXX_STANDARD 20 CXX_STANDARD_REQUIRED ON)
 foreach(target IN ITEMS vq7_virtio_m32 vq7_gtest_m32 library_tests_m32)

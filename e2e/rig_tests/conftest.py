@@ -15,10 +15,16 @@ E2E = HERE.parent
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "nightly: only with -m nightly")
+    config.addinivalue_line("markers", "xdist_group: tests that one process has")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """What takes long is left out unless it is asked for."""
+    """What takes long is left out unless it is asked for. Tests that start a daemon of
+    libvirt, of which a machine has one, follow each other in one process (pytest-xdist)."""
+    for item in items:
+        if item.path.name == "test_connections.py":
+            item.add_marker(pytest.mark.xdist_group("daemons"))
     if not config.option.markexpr:
         items[:] = [item for item in items if item.get_closest_marker("nightly") is None]
 
