@@ -11,7 +11,7 @@ JOBS := auto
 QUIET := ci/quiet.sh
 
 .PHONY: help e2e test guest guest-x64 guest-x86 unit coverage check format rig-test smoke clean \
-	vm-modern vm-legacy vm-transitional nightly nightly-e2e nightly-connections setup-build \
+	vm-modern vm-legacy vm-transitional kd windbg nightly nightly-e2e nightly-connections setup-build \
 	setup-rig setup-check hostile hostile-test bench bench-compare FORCE
 
 help:
@@ -25,6 +25,9 @@ help:
 	@echo '  make vm-legacy        the same with a legacy-only device'
 	@echo '  make vm-transitional  the same with a transitional device'
 	@echo
+	@echo '  make kd               debug a machine at a prompt with the commands of WinDbg'
+	@echo '  make windbg           boot a machine for WinDbg, and say what to type there'
+	@echo
 	@echo '  make guest            the driver, the agent and ntcompat: build/guest/x64, x86'
 	@echo '  make unit             unit tests of the library and the agent on the host'
 	@echo '  make coverage         line and branch coverage of lib/, held against a floor'
@@ -36,8 +39,9 @@ help:
 	@echo
 	@echo 'Options: E2E_ARGS="-k reset"  passes arguments to the rig (as --qemu, --connect) and to'
 	@echo 'pytest;  JOBS=1  runs the tests one after the other, else each CPU has a share;'
-	@echo 'VQ7_NO_SETUP=1  installs nothing;  MACHINE=q35 OPTIONS="cpus=2 page-per-vq=on"  for vm-*.'
-	@echo 'Missing Debian packages are installed first.'
+	@echo 'VQ7_NO_SETUP=1  installs nothing;  MACHINE=q35 OPTIONS="cpus=2 page-per-vq=on"  for vm-*,'
+	@echo 'kd and windbg, which take FLAVOUR=legacy and WAIT=1, too.  Missing Debian packages are'
+	@echo 'installed first.'
 
 setup-build setup-rig setup-check: setup-%:
 	@[ -n "$(VQ7_NO_SETUP)" ] || ci/setup.sh $*
@@ -130,6 +134,17 @@ nightly: setup-build setup-rig setup-check
 
 vm-modern vm-legacy vm-transitional: vm-%: setup-rig guest-x64
 	@$(RIG) vm $* $(if $(MACHINE),--machine $(MACHINE)) $(OPTIONS:%=--option %)
+
+# FLAVOUR=legacy, MACHINE=q35, OPTIONS="cpus=2"; WAIT=1: stop before drivers are loaded.
+DEBUGGED = $(or $(FLAVOUR),modern) $(if $(MACHINE),--machine $(MACHINE)) \
+	$(OPTIONS:%=--option %) $(if $(WAIT),--wait)
+
+# ATTACH=127.0.0.1:4440: a machine that runs already, the socket that `make windbg` names.
+kd: setup-rig guest-x64
+	@$(RIG) kd $(if $(ATTACH),--attach $(ATTACH),$(DEBUGGED))
+
+windbg: setup-rig guest-x64
+	@$(RIG) windbg $(DEBUGGED) $(if $(LISTEN),--listen $(LISTEN))
 
 # Any other flavour: the rig names those it knows.
 vm-%:

@@ -39,3 +39,14 @@ def test_keys_wait_for_the_prompt(tmp_path, monkeypatch):
     assert "turned itself off" in terminal._relay(vm, clock.now())
     actor.join()
     assert seen == [None, None, b"info\r"]
+
+
+def test_lines_for_programs_are_left_out(capfd):
+    """However they arrive; what only looks like one is shown."""
+    from vq7rig.frames import seal
+    framed = seal("@0 hello version=1 boot=1").encode() + b"\r\n"
+    screen = terminal.Screen()
+    for data in (b"agent\r\n", framed[:1], framed[1:2], framed[2:5], framed[5:], b"@", b"x\r\n",
+                 b"vq7> "):
+        screen.write(data)
+    assert capfd.readouterr().out == "agent\r\n@x\r\nvq7> "

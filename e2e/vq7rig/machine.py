@@ -41,7 +41,7 @@ class Config:
         parts += [] if self.indirect else ["noindirect"]
         parts += [] if self.queue_size == 256 else [f"q{self.queue_size}"]
         parts += ["ro"] if self.read_only else []
-        parts += [s.partition(".")[2].replace("=", "-") for s in self.settings]
+        parts += [(s.partition(".")[2] or s.lstrip("/")).replace("=", "-") for s in self.settings]
         return "-".join(parts + [o.replace("=", "-").replace("/", "-") for o in self.options])
 
     def option(self, name, otherwise=None):

@@ -33,8 +33,11 @@ def raw_mode(stream):
         termios.tcsetattr(stream, termios.TCSADRAIN, saved)
 
 
-def session(host, config, guest, folder, settings):
-    """Boot a machine and connect it with the terminal until Ctrl-] or its end."""
+def session(host, config, guest, folder, settings, ready=None):
+    """Boot a machine and connect it with the terminal until Ctrl-] or its end.
+
+    `ready(vm)` is called before it runs: somebody else may stop it, who takes his time.
+    """
     host.accel, why = accelerator(host)
     shutil.rmtree(folder, ignore_errors=True)
     print(f"{config.name}, {host.emulator}, {why}; logs: {folder}\n"
@@ -42,6 +45,9 @@ def session(host, config, guest, folder, settings):
     with VM(host, config, guest, folder, settings["disk_mib"],
             settings["hello_timeout_s"]) as vm:
         vm.start()
+        if ready is not None:
+            ready(vm)
+            vm.hello_timeout = float("inf")
         began = now()
         vm.state = "running"
         vm.resume()
@@ -52,7 +58,7 @@ def session(host, config, guest, folder, settings):
 
 def _relay(vm, began):
     """Copy both ways. Returns what ended it. Raises Hang where nobody can press Ctrl-]."""
-    show = _Screen(began, vm.hello_timeout)
+    show = Screen(began, vm.hello_timeout)
     keys, held = [sys.stdin.fileno()], b""
     while True:
         ready, _, _ = select.select(keys + [vm.console.channel.fileno()], [], [], 1.0)
@@ -78,10 +84,10 @@ def _relay(vm, began):
             held = b""
 
 
-class _Screen:
+class Screen:
     """The guest's output for a person: framed lines for programs are left out."""
 
-    def __init__(self, began, limit):
+    def __init__(self, began=0.0, limit=float("inf")):
         self.began, self.limit = began, limit
         self.prompted = False
         self._line = b""
@@ -91,9 +97,9 @@ class _Screen:
             start, self._line = self._line, self._line + piece
             if b"vq7> " in self._line and not self.prompted:
                 self.prompted = True
-            held = self._line.startswith(b"@0 ")
+            held = _for_programs(self._line)
             if not held or not parse(self._line.decode("ascii", "replace").strip()):
-                fresh = self._line if start.startswith(b"@0 ") else piece
+                fresh = self._line if _for_programs(start) else piece
                 if not (held and not self._line.endswith(b"\n")):
                     os.write(1, fresh)
             if self._line.endswith(b"\n"):
@@ -106,3 +112,8 @@ class _Screen:
             os.write(2, f"\r\n[no prompt after {self.limit:.0f} s; Ctrl-] ends it]\r\n".encode())
             self.prompted = True
         return late
+
+
+def _for_programs(line):
+    """Is it the beginning of a framed line, or may it become one?"""
+    return line != b"" and line[:3] == b"@0 "[:len(line)]

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""`python3 -m vq7rig windbg`: a machine for a debugger that isn't ours, and what to type."""
+
+import pathlib
+import sys
+
+from .. import check
+from ..errors import EXIT_PASS
+from ..libvirt_host import Host
+from ..paths import E2E, ROOT, need_names
+from . import bridge, job
+
+LINES = """\
+COM2 of the machine is TCP port {port} of {host}, one debugger at a time.
+
+WinDbg in another VM: give that VM a serial port which connects to it (QEMU: -serial
+tcp:{host}:{port}), copy {symbols} there, and
+    windbg -k com:port=com1,baud=115200 -y C:\\vq7\\symbols -srcpath C:\\vq7
+WinDbg under Wine here:
+    socat pty,link=$HOME/.wine/dosdevices/com1,raw,echo=0 tcp:{host}:{port}
+    wine windbg -k com:port=com1,baud=115200 -y 'Z:{wine_symbols}' -srcpath 'Z:{wine_source}'
+WinDbg on another machine: bring the port there, give it out as a named pipe, and
+    ssh -L {port}:{host}:{port} {user}@THIS-HOST
+    windbg -k com:pipe,port=\\\\.\\pipe\\vq7,resets=0,reconnect -y C:\\vq7\\symbols -srcpath C:\\vq7
+Without Windows, in another terminal, instead of all that:
+    make kd ATTACH={host}:{port}
+Only a UNIX socket is wanted, or another port:
+    socat TCP-LISTEN:{other},bind=127.0.0.1,reuseaddr UNIX-CONNECT:{socket}
+
+symbol path: {symbols}
+source path: {source}
+"""
+
+
+def add_parser(jobs):
+    parser = jobs.add_parser("windbg", help="boot a machine for WinDbg, and say what to type")
+    job.add_arguments(parser)
+    parser.add_argument("--listen", default=bridge.DEFAULT, metavar="ADDRESS:PORT",
+                        help="where the debugger connects; default %(default)s")
+    parser.set_defaults(function=_job)
+    return parser
+
+
+def lines(host, port, guest, socket):
+    """What to type, for a debugger here, on another machine or in another VM."""
+    import getpass
+    return LINES.format(host=host, port=port, other=port + 1, symbols=guest, source=ROOT,
+                        wine_symbols=str(guest).replace("/", "\\"), socket=socket,
+                        wine_source=str(ROOT).replace("/", "\\"), user=getpass.getuser())
+
+
+def _note(text):
+    """Beside the agent's console, which is in raw mode."""
+    sys.stdout.write(f"\r\n[{text}]\r\n")
+    sys.stdout.flush()
+
+
+def _job(args, _rest):
+    config, settings = job.config_of(args)
+    bridge.address_of(args.listen)
+    check.need_python()
+    need_names(args.guest)
+    check.need_guest(args.guest)
+    from .. import terminal
+    from ..workers import Lock
+    guest = pathlib.Path(args.guest).absolute()
+    to_debugger = bridge.Bridge(args.listen, _note)
+    try:
+        with Lock(), Host(args.connect, qemu=args.qemu, pool=args.pool) as host:
+            def ready(vm):
+                socket = vm.run / "kd.sock"
+                print("\n" + lines(*bridge.address_of(args.listen), guest, socket), flush=True)
+                to_debugger.serve(str(socket))
+            terminal.session(host, config, guest, E2E / "windbg", settings, ready)
+    finally:
+        to_debugger.close()
+    return EXIT_PASS
