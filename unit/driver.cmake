@@ -15,8 +15,13 @@ file(GLOB VQ7_HOST_DRIVER CONFIGURE_DEPENDS ${VQ7_DRIVER}/*.cpp)
 file(GLOB VQ7_HOST_TESTS CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/driver/host/*.cpp
      ${CMAKE_CURRENT_SOURCE_DIR}/driver/host_*_test.cpp)
 add_library(driver_host OBJECT ${VQ7_HOST_DRIVER})
-add_executable(driver_host_test ${VQ7_HOST_TESTS} $<TARGET_OBJECTS:driver_host>)
-foreach(target IN ITEMS driver_host driver_host_test)
+# A queue of its own, whose barriers a test can be at.
+add_library(driver_host_queue OBJECT ${VQ7_QUEUE_SOURCES})
+target_compile_options(driver_host_queue PRIVATE
+  -include ${CMAKE_CURRENT_SOURCE_DIR}/driver/host/barrier.h)
+add_executable(driver_host_test ${VQ7_HOST_TESTS} $<TARGET_OBJECTS:driver_host>
+  $<TARGET_OBJECTS:driver_host_queue>)
+foreach(target IN ITEMS driver_host driver_host_queue driver_host_test)
   target_include_directories(${target} PRIVATE
     ${CMAKE_CURRENT_SOURCE_DIR}/driver/host ${VQ7_DRIVER}/../kmdf ${VQ7_DRIVER})
   target_link_libraries(${target} PRIVATE VQ7::virtio)

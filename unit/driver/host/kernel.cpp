@@ -148,6 +148,12 @@ PHYSICAL_ADDRESS MmGetPhysicalAddress(PVOID address) {
     return result;
 }
 
+void VqHostBarrier(void) {
+    if (kernel->at_barrier) {
+        kernel->at_barrier();
+    }
+}
+
 VOID KeStallExecutionProcessor(ULONG microseconds) {
     kernel->pci.stalled += microseconds;
 }

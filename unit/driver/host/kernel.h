@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -35,6 +36,9 @@ struct Kernel {
     bool Fails(const char *what);
     int fail_at = -1;
     std::string failed; // the one that did
+
+    // What another CPU or the device does when the driver is at a full barrier of its queue.
+    std::function<void()> at_barrier;
 
     void Wrong(const std::string &what);
     void Need(bool condition, const std::string &what);
