@@ -50,6 +50,15 @@ def test_damaged_request(vm, submitted, fault):
 
 
 @pytest.mark.on("one")
+def test_interrupts_of_the_port_are_claimed(vm):
+    """Long lines both ways at once: none of the port's interrupts is left to nobody."""
+    for length in (1, 9, 40, 300):
+        vm.console.channel.send(b"@" + b"A" * length + b"\r\n")
+        vm.console.command("blk read 0 16")
+    assert "no routine claims" not in (vm.run / "debug.log").read_text(errors="replace")
+
+
+@pytest.mark.on("one")
 def test_repeat_is_answered_but_not_executed(vm, submitted):
     first = vm.console.command("blk read 0 4")
     again = vm.console.send_again("blk read 0 4")

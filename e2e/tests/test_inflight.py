@@ -5,6 +5,8 @@ The disk is slow and the ring small, so that there are requests at the device, o
 did not fit, and some that wait in the driver's queue. Each completes exactly once.
 """
 
+import time
+
 import pytest
 
 from vq7rig import inflight
@@ -79,6 +81,31 @@ def test_power_cycle(vm):
     assert taken[first + again:] == list(range(first, WRITES.ops)), taken
     assert answer.num("submitted") == len(taken)
     assert answer.num("ring_full") > 0
+    vm.expected.ran(WRITES)
+    vm.expected.check()
+
+
+@pytest.mark.on("inflight_one", options=("backend=vhost-user", "sectors=65536"))
+def test_power_cycle_of_held_requests(vm):
+    """A device that answers nothing any more: all that it had is sent again, and no more."""
+    backend, before = vm.backend, vm.backend.status()
+    start = (vm.run / "debug.log").stat().st_size
+    backend.misbehave("hold", kind="write", when=f"after:{AFTER}")
+    with inflight.background(vm.console.command, with_event(WRITES, "powercycle", hold=500),
+                             timeout=60) as answer:
+        inflight.wait_log(vm, STOPPED, start)
+        backend.behave()
+        while not answer.done():
+            backend.release()           # those that came before the rule had ended
+            time.sleep(0.05)
+        answer = answer.result()
+    after = backend.status()
+    again = after["forgotten"] - before["forgotten"]
+    # The driver may have sent some that the device hadn't looked at yet.
+    assert 1 < again <= answer.num("submitted") - WRITES.ops <= RING
+    assert after["write"] - before["write"] == WRITES.ops + again
+    assert (answer.num("ops"), answer.num("errors")) == (WRITES.ops, 0)
+    assert answer.num("duplicates") == answer.num("miscompares") == 0
     vm.expected.ran(WRITES)
     vm.expected.check()
 

@@ -64,17 +64,22 @@ static void Out(int reg, UCHAR value) {
 
 // ---- receive -----------------------------------------------------------------------
 
-// Takes what the FIFO holds. At the interrupt's IRQL, its lock held. Reading the
-// line status clears the overrun bit, so everyone who reads it counts.
-static UCHAR Drain(SERIAL *serial, bool *received) {
+// At the interrupt's IRQL, its lock held. Reading the line status clears the overrun
+// bit, so everyone who reads it counts.
+static UCHAR LineStatus(SERIAL *serial) {
+    UCHAR status = In(UartLineStatus);
+    if (status & LineOverrun)
+        serial->hardware_overruns = serial->hardware_overruns + 1;
+    return status;
+}
+
+// Takes what the FIFO holds.
+static void Drain(SERIAL *serial) {
     for (;;) {
-        UCHAR status = In(UartLineStatus);
-        if (status & LineOverrun)
-            serial->hardware_overruns = serial->hardware_overruns + 1;
+        UCHAR status = LineStatus(serial);
         if (!(status & LineDataReady) || status == 0xFF)
-            return status;
+            return;
         UCHAR byte = In(UartData);
-        *received = true;
         if (serial->head - serial->tail == RingSize) {
             serial->ring_overruns = serial->ring_overruns + 1;
             continue;
@@ -89,8 +94,7 @@ static BOOLEAN NTAPI Isr(PKINTERRUPT, PVOID context) {
     bool claimed = false;
     // Bit 0 clear: an interrupt is pending.
     while (!(In(UartInterruptId) & 1)) {
-        bool received = false;
-        (void)Drain(serial, &received);
+        Drain(serial);
         claimed = true;
     }
     if (claimed)
@@ -160,15 +164,15 @@ struct BURST {
     const UCHAR *bytes;
     ULONG length;
     ULONG sent;
-    bool received;
 };
 
 // One FIFO's worth, when the transmitter is empty. Under the interrupt lock, as
-// it reads the line status, which the service routine does too.
+// it reads the line status, which the service routine does too. What has been received
+// stays for that one: it would be called for nothing.
 static BOOLEAN NTAPI SendBurst(PVOID context) {
     auto *burst = (BURST *)context;
     burst->sent = 0;
-    if (!(Drain(burst->serial, &burst->received) & LineTransmitEmpty))
+    if (!(LineStatus(burst->serial) & LineTransmitEmpty))
         return FALSE;
     while (burst->sent < burst->length && burst->sent < FifoDepth)
         Out(UartData, burst->bytes[burst->sent++]);
@@ -176,7 +180,7 @@ static BOOLEAN NTAPI SendBurst(PVOID context) {
 }
 
 static void WriteAll(SERIAL *serial, const UCHAR *bytes, ULONG length) {
-    BURST burst = {serial, bytes, length, 0, false};
+    BURST burst = {serial, bytes, length, 0};
     ULONG idle = 0;
     while (burst.length) {
         if (KeSynchronizeExecution(serial->interrupt, SendBurst, &burst)) {
@@ -190,8 +194,6 @@ static void WriteAll(SERIAL *serial, const UCHAR *bytes, ULONG length) {
             KeDelayExecutionThread(KernelMode, FALSE, &millisecond);
         }
     }
-    if (burst.received)
-        KeInsertQueueDpc(&serial->dpc, nullptr, nullptr);
 }
 
 // ---- dispatch ----------------------------------------------------------------------

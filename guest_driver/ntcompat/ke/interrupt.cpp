@@ -10,6 +10,7 @@ enum { KI_UNCLAIMED_LIMIT = 100000, KI_FIRST_DEVICE_VECTOR = 0x30, KI_LAST_DEVIC
 struct KI_VECTOR {
     NTC_VECTOR_LINK *first; // in the order of connecting
     ULONG unclaimed;        // in a row
+    bool served;            // the last one was claimed
 };
 
 static KI_VECTOR KiVectors[256];
@@ -25,6 +26,7 @@ NTSTATUS KiConnectVector(ULONG vector, NTC_VECTOR_LINK *link) {
     link->next = nullptr;
     *end = link;
     v->unclaimed = 0;
+    v->served = false;
     if (v->first == link)
         HalEnableLine(vector, TRUE);
     KiRestoreInterrupts(enabled);
@@ -48,9 +50,19 @@ void KiDisconnectVector(ULONG vector, NTC_VECTOR_LINK *link) {
                     vector, (uint64_t)link->routine, (uint64_t)link->context);
 }
 
+// An edge that comes while a routine is at work is latched, and the routine, which has
+// dealt with its reason already, is called once more.
+static bool KiIsLateEdge(ULONG vector, bool after_served) {
+    return after_served && !HalIsLevelTriggered(vector);
+}
+
 // A line that stays asserted comes back at once, so this must end somewhere.
 static void KiUnclaimed(ULONG vector) {
     KI_VECTOR *v = &KiVectors[vector];
+    bool served = v->served;
+    v->served = false;
+    if (KiIsLateEdge(vector, served))
+        return;
     if (v->unclaimed++ == 0)
         KdPrint_("ke: interrupt on vector %02x that no routine claims\n", vector);
     if (v->unclaimed >= KI_UNCLAIMED_LIMIT)
@@ -74,10 +86,12 @@ static void KiCallRoutines(ULONG vector) {
                         "interrupt routine returned at another IRQL", 0, before, __readcr8(),
                         (uint64_t)link->context);
     }
-    if (claimed)
+    if (claimed) {
         v->unclaimed = 0;
-    else
+        v->served = true;
+    } else {
         KiUnclaimed(vector);
+    }
 }
 
 static void KiDispatchInterrupt(void) {
