@@ -70,7 +70,7 @@ bool NextArgument(const char **line, bool report, Argument *argument) {
         *line = at;
         if (dotted && assigned && service && name && fits)
             return true;
-        if (report)
+        if (report && *start != '/') // a boot option
             KdPrint_("cm: command line: '%.*s' is not service.Value=text, ignored\n",
                      static_cast<int>(at - start), start);
     }

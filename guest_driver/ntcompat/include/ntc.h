@@ -72,13 +72,24 @@ void ObCheckHandlesOfImage(uint64_t base, uint64_t size);
 
 // ---- ldr --------------------------------------------------------------------
 
+// The part up to `references` is Windows' LDR_DATA_TABLE_ENTRY, which debuggers read, and
+// drivers through DRIVER_OBJECT.DriverSection.
 typedef struct _NTC_IMAGE {
-    LIST_ENTRY links;
-    uint64_t base;
-    uint64_t size;
-    uint64_t entry;
+    LIST_ENTRY links; // of PsLoadedModuleList, in the order of loading
+    uint64_t unused1[4];
+    uint64_t base;  // 0x30: DllBase
+    uint64_t entry; // EntryPoint
+    uint64_t size;  // 0x40: SizeOfImage
+    UNICODE_STRING full_name;
+    UNICODE_STRING base_name; // 0x58
+    ULONG flags;
+    USHORT load_count, unused2;
+    PVOID section;
+    ULONG checksum; // 0x78
+    uint64_t unused3[2];
     LONG references;
     WCHAR name[32]; // "vq7test.sys"
+    WCHAR path[64]; // "\\SystemRoot\\system32\\DRIVERS\\vq7test.sys"
 } NTC_IMAGE;
 
 void LdrInitSystem(NTC_LOADER_BLOCK *block); // after MmInitSystem

@@ -78,8 +78,8 @@ uint64_t KdGuilty(ULONG code, const ULONG_PTR p[4], const KI_TRAP_FRAME *trap,
     address = KdCallingDriver(*frame);
     // A thread that ends has left its driver.
     PKTHREAD thread = KiCurrent();
-    if (address == 0 && thread && KdIsDriver((uint64_t)thread->StartRoutine))
-        address = (uint64_t)thread->StartRoutine;
+    if (address == 0 && thread && KdIsDriver((uint64_t)thread->StartAddress))
+        address = (uint64_t)thread->StartAddress;
     for (int i = 0; i < 4 && address == 0; i++)
         if (KdIsDriver(p[i]))
             address = p[i];

@@ -16,6 +16,39 @@ void KdPrintV(const char *format, va_list arguments);
 // The text that KdViolation or KdUnimplemented gives to the next bug check.
 extern const char *KdBugCheckText;
 
+// ---- the kernel debugger (debugger.cpp). All at any IRQL.
+
+// Reads the boot options, looks for COM2, and waits for a debugger if that is asked for.
+// Interrupts disabled, time and modules known.
+void KdStartDebugger(void);
+// From the clock interrupt: has somebody asked to break in?
+void KdCheckForDebugBreak(void);
+// Interrupts disabled. True: the debugger has handled the exception, and perhaps changed
+// the registers; go on.
+bool KdTrap(KI_TRAP_FRAME *frame, M128A *xmm6_to_15, const EXCEPTION_RECORD *record,
+            bool first_chance);
+bool KdServiceTrap(KI_TRAP_FRAME *frame, M128A *xmm6_to_15); // int 2D
+bool KdFixup(KI_TRAP_FRAME *frame); // a fault that the debugger's own code expects
+// Before the report of a bug check, and after everything.
+void KdBugCheckBreak(bool first);
+// An image has come, or is about to go. Nothing when no debugger is there.
+typedef struct _KD_SYMBOLS {
+    const char *path;
+    size_t path_length; // with the NUL
+    uint64_t base;
+    uint32_t size, checksum;
+} KD_SYMBOLS;
+void KdLoadSymbols(const KD_SYMBOLS *symbols);
+void KdUnloadSymbols(const KD_SYMBOLS *symbols);
+void LdrReportBootImages(void); // ldr: announces kernel and HAL
+// To the debugger, if one is there and wants this component and level (filter.cpp).
+void KdPrintToDebugger(ULONG component, ULONG level, const char *text);
+enum : ULONG { KD_ALWAYS = ~0u }; // a component that isn't filtered
+
+// Words of the kernel command line that begin with a slash (options.cpp).
+enum : ULONG { KD_OPTION_OFF = 1, KD_OPTION_DEBUG = 2, KD_OPTION_BREAK = 4 };
+ULONG KdpBootOptions(void);
+
 // Prints the whole report: code and name, faulting module, registers, stack.
 void KdReportBugCheck(ULONG code, const ULONG_PTR parameters[4], const KI_TRAP_FRAME *frame);
 const char *KdBugCheckName(ULONG code);

@@ -59,39 +59,44 @@ void KdPrint_(const char *format, ...) {
     va_end(arguments);
 }
 
+// To the log, where nothing is filtered, and to the debugger.
+static void KdPrintFor(const char *prefix, ULONG component, ULONG level, const char *format,
+                       va_list arguments) {
+    char buffer[512]; // the limit of one DbgPrint on Windows as well
+    size_t length = 0;
+    for (; prefix[length] && length < sizeof(buffer) / 2; length++)
+        buffer[length] = prefix[length];
+    RtlpFormat(buffer + length, sizeof(buffer) - length, format, arguments);
+    KdPut(buffer);
+    KdPrintToDebugger(component, level, buffer);
+}
+
 #undef DbgPrint
 NTC_EXPORT ULONG DbgPrint(PCSTR format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    KdPrintV(format, arguments);
+    KdPrintFor("", DPFLTR_DEFAULT_ID, DPFLTR_INFO_LEVEL, format, arguments);
     va_end(arguments);
     return 0; // STATUS_SUCCESS
 }
 
-// Nothing is filtered by component or level: the log is for whoever debugs.
-NTC_EXPORT ULONG DbgPrintEx(ULONG, ULONG, PCSTR format, ...) {
+NTC_EXPORT ULONG DbgPrintEx(ULONG component, ULONG level, PCSTR format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    KdPrintV(format, arguments);
+    KdPrintFor("", component, level, format, arguments);
     va_end(arguments);
     return 0;
 }
 
-NTC_EXPORT ULONG vDbgPrintEx(ULONG, ULONG, PCCH format, va_list arguments) {
-    KdPrintV(format, arguments);
+NTC_EXPORT ULONG vDbgPrintEx(ULONG component, ULONG level, PCCH format, va_list arguments) {
+    KdPrintFor("", component, level, format, arguments);
     return 0;
 }
 
-NTC_EXPORT ULONG vDbgPrintExWithPrefix(PCCH prefix, ULONG, ULONG, PCCH format, va_list arguments) {
-    KdPut(prefix);
-    KdPrintV(format, arguments);
+NTC_EXPORT ULONG vDbgPrintExWithPrefix(PCCH prefix, ULONG component, ULONG level, PCCH format,
+                                       va_list arguments) {
+    KdPrintFor(prefix, component, level, format, arguments);
     return 0;
-}
-
-NTC_EXPORT void DbgBreakPoint(void) {
-    KdBugCheckText = "DbgBreakPoint without a debugger";
-    KeBugCheckEx(KMODE_EXCEPTION_NOT_HANDLED, (ULONG)STATUS_BREAKPOINT,
-                 (ULONG_PTR)__builtin_return_address(0), 0, 0);
 }
 
 void KdUnimplemented(const char *what) {

@@ -4,6 +4,8 @@
 // publishes it, so that ticks which the host swallowed do not slow time down.
 #include "ki.h"
 
+#include "kd/kdp.h"
+
 extern "C" {
 
 volatile uint64_t KiTickCount;
@@ -19,6 +21,13 @@ uint64_t KiInterruptTime(void) {
 
 uint64_t KiSystemTime(void) {
     return KiBootTime + KiInterruptTime();
+}
+
+// System time goes on as the clock on the wall does.
+void KiSkipTime(uint64_t ticks) {
+    uint64_t before = KiInterruptTime();
+    KiCounterOrigin += ticks;
+    KiBootTime += before - KiInterruptTime();
 }
 
 // Readers take the 64-bit field at once, as the DDK's macros do on x64.
@@ -49,15 +58,20 @@ void KiInitializeClock(NTC_LOADER_BLOCK *block) {
 
 // At clock IRQL.
 void KiClockInterrupt(void) {
+    if (KiBugCheckActive) {
+        KdCheckForDebugBreak();
+        return;
+    }
     KiPublishTime();
     KiCheckDpcTime();
     PKTHREAD thread = KiCurrent();
-    if (thread != KiPcr.IdleThread && --thread->Quantum <= 0) {
+    if (thread != KiPcr.Prcb.IdleThread && --thread->Quantum <= 0) {
         KiPcr.QuantumEnd = TRUE;
         HalRequestSoftwareInterrupt(DISPATCH_LEVEL);
     }
     if (*(volatile uint64_t *)&KiSharedData->InterruptTime >= KiNextTimer)
         HalRequestSoftwareInterrupt(DISPATCH_LEVEL);
+    KdCheckForDebugBreak();
 }
 
 ULONG KeQueryTimeIncrement(void) {

@@ -97,14 +97,14 @@ void KiInitializeProcessor(void) {
     KiPcr.GdtBase = KiGdt;
     KiPcr.IdtBase = KiIdt;
     KiPcr.TssBase = &KiTss;
-    KiPcr.CurrentPrcb = &KiPcr.MxCsr;
-    KiPcr.MxCsr = 0x1F80; // all SSE exceptions masked
+    KiPcr.CurrentPrcb = &KiPcr.Prcb;
+    KiPcr.Prcb.MxCsr = 0x1F80; // all SSE exceptions masked
     KiLoadDescriptors();
     KiLoadInterruptTable();
     __asm__ volatile("xorl %%eax, %%eax; movw %%ax, %%fs; movw %%ax, %%gs" : : : "eax");
     __writemsr(gs_base, (uint64_t)&KiPcr);
     __writemsr(efer, __readmsr(efer) | 0x801); // SCE as on Windows; NXE
-    __asm__ volatile("ldmxcsr %0; fninit" : : "m"(KiPcr.MxCsr));
+    __asm__ volatile("ldmxcsr %0; fninit" : : "m"(KiPcr.Prcb.MxCsr));
 }
 
 static void KiPhase1(PVOID context) {
@@ -135,6 +135,7 @@ void KiInitSystem(NTC_LOADER_BLOCK *block) {
     HalInitializeHardware();
     KiInitializeTimers();
     KiInitializeClock(block);
+    KdStartDebugger();
     __asm__ volatile("sti");
 }
 

@@ -6,7 +6,8 @@
 extern "C" {
 
 static _KTHREAD KiIdleThread;
-LIST_ENTRY KiThreads;
+EPROCESS KiSystemProcess, KiIdleProcess;
+LIST_ENTRY PsActiveProcessHead;
 
 KIRQL KiLockDispatcher(void) {
     KIRQL old = (KIRQL)__readcr8();
@@ -17,10 +18,26 @@ KIRQL KiLockDispatcher(void) {
     return old;
 }
 
+static void KiInitializeProcess(EPROCESS *process, ULONG_PTR id, const char *name) {
+    process->Header.Type = KI_PROCESS;
+    InitializeListHead(&process->Header.WaitListHead);
+    InitializeListHead(&process->ProfileListHead);
+    InitializeListHead(&process->TcbListHead);
+    InitializeListHead(&process->ThreadListHead);
+    InitializeListHead(&process->ActiveProcessLinks); // the idle process is in no list
+    process->DirectoryTableBase = __readcr3();
+    process->UniqueProcessId = (HANDLE)id;
+    for (int i = 0; name[i]; i++)
+        process->ImageFileName[i] = name[i];
+}
+
 void KiInitializeScheduler(void) {
     for (int i = 0; i < KI_PRIORITIES; i++)
         InitializeListHead(&KiPcr.Ready[i]);
-    InitializeListHead(&KiThreads);
+    InitializeListHead(&PsActiveProcessHead);
+    KiInitializeProcess(&KiIdleProcess, 0, "Idle");
+    KiInitializeProcess(&KiSystemProcess, 4, "System");
+    InsertTailList(&PsActiveProcessHead, &KiSystemProcess.ActiveProcessLinks);
     PKTHREAD idle = &KiIdleThread;
     idle->Header.Type = KI_THREAD;
     InitializeListHead(&idle->Header.WaitListHead);
@@ -28,12 +45,13 @@ void KiInitializeScheduler(void) {
     idle->State = KI_RUNNING;
     idle->SystemThread = TRUE;
     // The loader's stack: the page we are on and whatever is below is ours.
-    idle->StackTop =
+    idle->StackBase =
         ((uint64_t)__builtin_frame_address(0) + PAGE_SIZE) & ~(uint64_t)(PAGE_SIZE - 1);
-    idle->StackLimit = idle->StackTop - 4 * PAGE_SIZE;
-    InsertTailList(&KiThreads, &idle->ThreadEntry);
-    KiPcr.IdleThread = idle;
-    KiPcr.CurrentThread = idle;
+    idle->StackLimit = idle->StackBase - 4 * PAGE_SIZE;
+    idle->InitialStack = idle->StackBase;
+    KiAddThread(idle, &KiIdleProcess, 0);
+    KiPcr.Prcb.IdleThread = idle;
+    KiPcr.Prcb.CurrentThread = idle;
 }
 
 static void KiQueueReady(PKTHREAD thread, bool at_head) {
@@ -67,7 +85,7 @@ static int KiBestPriority(void) {
 static PKTHREAD KiTakeBest(void) {
     int priority = KiBestPriority();
     if (priority < 0)
-        return KiPcr.IdleThread;
+        return KiPcr.Prcb.IdleThread;
     LIST_ENTRY *queue = &KiPcr.Ready[priority];
     PKTHREAD thread = CONTAINING_RECORD(RemoveHeadList(queue), KTHREAD, QueueEntry);
     if (IsListEmpty(queue))
@@ -83,7 +101,7 @@ void KiSwapThread(void) {
     to->State = KI_RUNNING;
     if (to == from)
         return;
-    KiPcr.CurrentThread = to;
+    KiPcr.Prcb.CurrentThread = to;
     to->SwitchCount++;
     KiSwapContext(from, to);
 }
@@ -93,14 +111,14 @@ static bool KiShouldPreempt(void) {
     int best = KiBestPriority();
     if (best < 0)
         return false;
-    return current == KiPcr.IdleThread || best > current->Priority ||
+    return current == KiPcr.Prcb.IdleThread || best > current->Priority ||
            (KiPcr.QuantumEnd && best == current->Priority);
 }
 
 static void KiPreempt(void) {
     PKTHREAD current = KiCurrent();
     bool expired = KiPcr.QuantumEnd;
-    if (expired && current != KiPcr.IdleThread) {
+    if (expired && current != KiPcr.Prcb.IdleThread) {
         if (current->Priority > current->BasePriority) // a boost wears off
             current->Priority--;
         current->Quantum = KI_QUANTUM_TICKS;
@@ -109,7 +127,7 @@ static void KiPreempt(void) {
     KiPcr.QuantumEnd = FALSE;
     if (!preempt)
         return;
-    if (current != KiPcr.IdleThread)
+    if (current != KiPcr.Prcb.IdleThread)
         KiQueueReady(current, !expired); // keeps its turn when it was only preempted
     KiSwapThread();
 }

@@ -76,8 +76,10 @@ static void KiCallDpc(PKDPC dpc, PKDEFERRED_ROUTINE routine, PVOID context, PVOI
                       PVOID argument2) {
     KiPcr.RunningDpc = dpc;
     KiPcr.DpcStartTick = KiTickCount;
+    KiPcr.Prcb.DpcRoutineActive = TRUE;
     routine(dpc, context, argument1, argument2);
     KiPcr.RunningDpc = nullptr;
+    KiPcr.Prcb.DpcRoutineActive = FALSE;
     if (__readcr8() != DISPATCH_LEVEL)
         KdViolation(IRQL_NOT_DISPATCH_LEVEL, "DPC returned at another IRQL", (uint64_t)routine,
                     __readcr8(), (uint64_t)dpc, 0);

@@ -9,13 +9,14 @@
 #ifndef NTC_KI_H_
 #define NTC_KI_H_
 
-#include "ntc.h"
+#include "kstruct.h"
 
 // Dispatcher object types, as in the header's Type field.
 enum {
     KI_EVENT_NOTIFICATION = 0,
     KI_EVENT_SYNCHRONIZATION = 1,
     KI_MUTANT = 2,
+    KI_PROCESS = 3,
     KI_QUEUE = 4,
     KI_SEMAPHORE = 5,
     KI_THREAD = 6,
@@ -26,7 +27,8 @@ enum {
     KI_DPC_THREADED = 26,
 };
 
-enum { KI_READY, KI_RUNNING, KI_WAITING, KI_TERMINATED, KI_INITIALIZED };
+// KTHREAD.State, numbered as debuggers know them.
+enum { KI_INITIALIZED, KI_READY, KI_RUNNING, KI_STANDBY, KI_TERMINATED, KI_WAITING };
 
 enum {
     KI_VECTOR_APC = 0x1F,
@@ -41,37 +43,6 @@ enum {
     KI_DPC_LIMIT_TICKS = 5000 // a DPC that runs longer is stuck
 };
 
-// struct _KTHREAD is opaque to drivers but for its being a dispatcher object.
-struct _KTHREAD {
-    DISPATCHER_HEADER Header; // KI_THREAD; signaled when terminated
-    uint64_t KernelStack;     // saved RSP while not running
-    uint64_t StackTop;
-    uint64_t StackLimit;
-    LIST_ENTRY QueueEntry; // ready queue
-    UCHAR State;
-    CHAR Priority;
-    CHAR BasePriority;
-    BOOLEAN SystemThread;
-    LONG Quantum;
-    NTSTATUS WaitStatus;
-    PKWAIT_BLOCK WaitBlocks; // chain of the current wait, NULL: none
-    KWAIT_BLOCK WaitBlock[THREAD_WAIT_OBJECTS + 1];
-    KWAIT_BLOCK TimerBlock;
-    KTIMER Timer;
-    LIST_ENTRY MutantList; // mutexes owned
-    SHORT KernelApcDisable;
-    SHORT SpecialApcDisable;
-    ULONG Id;
-    NTSTATUS ExitStatus;
-    PKSTART_ROUTINE StartRoutine;
-    PVOID StartContext;
-    LIST_ENTRY ThreadEntry; // all threads
-    uint64_t SwitchCount;
-    PVOID Suspect; // kd's: innermost KD_SUSPECT
-};
-
-typedef struct _KTHREAD KTHREAD;
-
 // What GS points at: the public head of NT's KPCR, and its PRCB with the fields
 // that inlined functions of the DDK read.
 struct KI_PCR {
@@ -85,13 +56,12 @@ struct KI_PCR {
     void *IdtBase; // 0x038
     uint64_t Unused[2];
     KIRQL Irql; // 0x050, unused on x64: CR8 is the IRQL
-    UCHAR Reserved[0x12F];
-    ULONG MxCsr; // 0x180: PRCB
-    USHORT Number;
-    USHORT Padding;
-    PKTHREAD CurrentThread; // 0x188
-    PKTHREAD NextThread;
-    PKTHREAD IdleThread;
+    UCHAR Unused0[0xF];
+    USHORT MajorVersion, MinorVersion; // 0x060
+    UCHAR Unused1[0x108 - 0x64];
+    void *KdVersionBlock; // 0x108
+    UCHAR Unused2[0x180 - 0x110];
+    struct _KPRCB Prcb; // 0x180
     // ours
     LIST_ENTRY DpcQueue;
     ULONG DpcDepth;
@@ -103,11 +73,11 @@ struct KI_PCR {
     ULONG ReadySummary;
     LIST_ENTRY Ready[KI_PRIORITIES];
 };
-static_assert(offsetof(KI_PCR, Irql) == 0x50 && offsetof(KI_PCR, MxCsr) == 0x180 &&
-                  offsetof(KI_PCR, Number) == 0x184 && offsetof(KI_PCR, CurrentThread) == 0x188,
-              "DDK inline functions read these by offset");
+static_assert(offsetof(KI_PCR, Irql) == 0x50 && offsetof(KI_PCR, KdVersionBlock) == 0x108 &&
+                  offsetof(KI_PCR, Prcb) == 0x180 && offsetof(KI_PCR, DpcQueue) == 0x4E80,
+              "DDK inline functions and debuggers read these by offset");
 
-// What KiTrapCommon (trap.S) leaves on the stack.
+// What the entries of trap.S leave on the stack.
 struct KI_TRAP_FRAME {
     uint64_t Home[4];
     M128A Xmm[6];
@@ -123,18 +93,29 @@ struct KI_TRAP_FRAME {
 extern "C" {
 
 extern KI_PCR KiPcr;
+extern EPROCESS KiSystemProcess, KiIdleProcess;
+extern LIST_ENTRY PsActiveProcessHead;
 extern volatile uint64_t KiTickCount;
+extern LIST_ENTRY KeBugCheckCallbackListHead;
+extern LONG KiBugCheckActive;          // not 0: only the debugger is still served
+extern uint64_t KiBugCheckData[5];     // code and parameters of the bug check
 extern KI_TRAP_FRAME *KiBugCheckFrame; // registers to print; NULL: the caller's
 
 #define KiSharedData ((KUSER_SHARED_DATA *)0xFFFFF78000000000ull)
 
 // ---- processor (cpu.cpp, trap.S)
 void KiInitializeProcessor(void);
-void KiTrapDispatch(KI_TRAP_FRAME *frame);
 void KiSwapContext(PKTHREAD from, PKTHREAD to);
 void KiThreadStartup(void);
-// The gate's stack for vectors that must not use the current one: TSS IST.
-void KiDispatchException(KI_TRAP_FRAME *frame);
+// `xmm6_to_15`: the ten nonvolatile vector registers, loaded again on the way back.
+void KiDispatchException(KI_TRAP_FRAME *frame, M128A *xmm6_to_15);
+
+// ---- state for debuggers (context.cpp). Special registers: from and to the PRCB; after
+// saving no hardware breakpoint is on, and CR0, CR3 and CR4 are not loaded again.
+void KiSaveSpecialRegisters(void);
+void KiRestoreSpecialRegisters(void);
+void KiContextFromFrame(CONTEXT *context, const KI_TRAP_FRAME *frame, const M128A *xmm6_to_15);
+void KiContextToFrame(const CONTEXT *context, KI_TRAP_FRAME *frame, M128A *xmm6_to_15);
 
 // ---- interrupts (interrupt.cpp)
 void KiDispatchInterruptVector(KI_TRAP_FRAME *frame);
@@ -149,6 +130,7 @@ void KiInitializeScheduler(void);
 KIRQL KiLockDispatcher(void);
 // Leaves the dispatcher; switches to a thread of higher priority when the old IRQL allows it.
 void KiUnlockDispatcher(KIRQL old_irql);
+void KiAddThread(PKTHREAD thread, EPROCESS *process, ULONG id);
 void KiReadyThread(PKTHREAD thread, KPRIORITY increment);
 // Gives the processor to the best ready thread; the current one has been queued
 // or is waiting. Returns when it runs again, at DISPATCH_LEVEL.
@@ -167,6 +149,9 @@ void KiInitializeClock(NTC_LOADER_BLOCK *block);
 void KiClockInterrupt(void);
 uint64_t KiInterruptTime(void); // 100 ns since start
 uint64_t KiSystemTime(void);    // 100 ns since 1601
+// The machine has stood still for so many ticks of the performance counter: interrupt time
+// has not passed.
+void KiSkipTime(uint64_t ticks);
 void KiInitializeTimers(void);
 void KiExpireTimers(void);            // at DISPATCH_LEVEL
 extern volatile uint64_t KiNextTimer; // due time of the first timer

@@ -3,6 +3,7 @@ list(APPEND NTC_KERNEL_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/trap.S
   ${CMAKE_CURRENT_LIST_DIR}/bugcheck.cpp
   ${CMAKE_CURRENT_LIST_DIR}/clock.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/context.cpp
   ${CMAKE_CURRENT_LIST_DIR}/cpu.cpp
   ${CMAKE_CURRENT_LIST_DIR}/devicequeue.cpp
   ${CMAKE_CURRENT_LIST_DIR}/dispatch.cpp

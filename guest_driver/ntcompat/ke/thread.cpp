@@ -7,23 +7,21 @@
 
 extern "C" {
 
-extern LIST_ENTRY KiThreads; // dispatch.cpp
-static ULONG KiNextThreadId = 4;
+static ULONG KiNextThreadId = 8; // ids of threads and processes are of one kind; System has 4
 // A thread can't free the stack it runs on: the idle thread does it.
 static LIST_ENTRY KiDeadThreads = {&KiDeadThreads, &KiDeadThreads};
 
 enum { KI_SYSTEM_PRIORITY = 8 };
 
-// The context KiSwapContext expects on a stack that has never run.
-struct KI_SWITCH_FRAME {
-    M128A Xmm[10];
-    ULONG MxCsr;
-    ULONG Padding[5];
-    uint64_t Registers[8];
+// What SwapContext (trap.S) leaves on the stack of a thread that isn't running. Debuggers
+// begin there to show the thread's stack, so it has Windows' shape.
+struct _KSWITCH_FRAME {
+    uint64_t Home[6];
+    uint64_t Rbp;
     void (*Return)(void);
 };
-static_assert(offsetof(KI_SWITCH_FRAME, Registers) == 0xB8, "trap.S");
-static_assert(offsetof(_KTHREAD, KernelStack) == 0x18, "trap.S");
+static_assert(sizeof(_KSWITCH_FRAME) == 0x40, "trap.S");
+static_assert(offsetof(_KTHREAD, KernelStack) == 0x38, "trap.S");
 
 // On the idle thread, which may not block; nothing here does.
 void KiReapThreads(void) {
@@ -35,7 +33,7 @@ void KiReapThreads(void) {
         KiUnlockDispatcher(old);
         if (!thread)
             return;
-        MmDeleteKernelStack((void *)thread->StackTop);
+        MmDeleteKernelStack((void *)thread->StackBase);
         ObDereferenceObject(thread);
     }
 }
@@ -44,10 +42,10 @@ void KiReapThreads(void) {
 void KiThreadMain(void) {
     PKTHREAD thread = KiCurrent();
     __writecr8(PASSIVE_LEVEL);
-    thread->StartRoutine(thread->StartContext);
+    thread->StartAddress(thread->StartContext);
     if (__readcr8() != PASSIVE_LEVEL)
         KdViolation(IRQL_NOT_LESS_OR_EQUAL, "thread returned above PASSIVE_LEVEL",
-                    (uint64_t)thread->StartRoutine, __readcr8(), 0, 0);
+                    (uint64_t)thread->StartAddress, __readcr8(), 0, 0);
     PsTerminateSystemThread(STATUS_SUCCESS);
     KeBugCheckEx(INVALID_PROCESS_DETACH_ATTEMPT, (ULONG_PTR)thread, 0, 0, 0);
 }
@@ -61,20 +59,29 @@ static void KiInitializeThread(PKTHREAD thread, void *stack, PKSTART_ROUTINE rou
     thread->SystemThread = TRUE;
     thread->Priority = thread->BasePriority = KI_SYSTEM_PRIORITY;
     thread->State = KI_INITIALIZED;
-    thread->StartRoutine = routine;
+    thread->StartAddress = thread->Win32StartAddress = routine;
     thread->StartContext = context;
     thread->ExitStatus = STATUS_PENDING;
-    thread->StackTop = (uint64_t)stack;
-    thread->StackLimit = thread->StackTop; // down to the guard page
+    thread->StackBase = thread->InitialStack = (uint64_t)stack;
+    thread->StackLimit = thread->StackBase; // down to the guard page
     while (MiPhysicalAddress(thread->StackLimit - PAGE_SIZE) != 0)
         thread->StackLimit -= PAGE_SIZE;
     // Above the frame two zeros: the return address that ends stack traces.
-    KI_SWITCH_FRAME *frame =
-        (KI_SWITCH_FRAME *)((thread->StackTop & ~0xFull) - 16 - sizeof(KI_SWITCH_FRAME));
+    _KSWITCH_FRAME *frame =
+        (_KSWITCH_FRAME *)((thread->StackBase & ~0xFull) - 16 - sizeof(_KSWITCH_FRAME));
     __stosb((UCHAR *)frame, 0, sizeof(*frame) + 16);
-    frame->MxCsr = KiPcr.MxCsr;
     frame->Return = KiThreadStartup;
     thread->KernelStack = (uint64_t)frame;
+}
+
+// Into the process's lists; at DISPATCH_LEVEL, or before there is another thread.
+void KiAddThread(PKTHREAD thread, struct _EPROCESS *process, ULONG id) {
+    thread->Process = thread->ApcState.Process = process;
+    thread->Cid.UniqueProcess = process->UniqueProcessId;
+    thread->Cid.UniqueThread = (HANDLE)(ULONG_PTR)id;
+    InsertTailList(&process->TcbListHead, &thread->TcbListEntry);
+    InsertTailList(&process->ThreadListHead, &thread->ThreadListEntry);
+    process->ActiveThreads++;
 }
 
 NTSTATUS PsCreateSystemThread(PHANDLE handle, ULONG access, POBJECT_ATTRIBUTES attributes,
@@ -102,13 +109,10 @@ NTSTATUS PsCreateSystemThread(PHANDLE handle, ULONG access, POBJECT_ATTRIBUTES a
     KiInitializeThread(thread, stack, routine, context);
     // The object's first reference is the running thread's own.
     KIRQL old = KiLockDispatcher();
-    thread->Id = KiNextThreadId;
+    KiAddThread(thread, &KiSystemProcess, KiNextThreadId);
     KiNextThreadId += 4;
-    if (id) {
-        id->UniqueProcess = (HANDLE)(ULONG_PTR)4;
-        id->UniqueThread = (HANDLE)(ULONG_PTR)thread->Id;
-    }
-    InsertTailList(&KiThreads, &thread->ThreadEntry);
+    if (id)
+        *id = thread->Cid;
     KiReadyThread(thread, 0);
     KiUnlockDispatcher(old);
     return STATUS_SUCCESS;
@@ -117,7 +121,7 @@ NTSTATUS PsCreateSystemThread(PHANDLE handle, ULONG access, POBJECT_ATTRIBUTES a
 NTSTATUS PsTerminateSystemThread(NTSTATUS exit_status) {
     PKTHREAD thread = KiCurrent();
     KiCheckIrql("PsTerminateSystemThread", PASSIVE_LEVEL);
-    if (thread == KiPcr.IdleThread)
+    if (thread == KiPcr.Prcb.IdleThread)
         return STATUS_INVALID_PARAMETER;
     KiAbandonMutexes(thread);
     if (thread->KernelApcDisable != 0 || thread->SpecialApcDisable != 0)
@@ -127,7 +131,9 @@ NTSTATUS PsTerminateSystemThread(NTSTATUS exit_status) {
     thread->ExitStatus = exit_status;
     thread->State = KI_TERMINATED;
     thread->Header.SignalState = 1;
-    RemoveEntryList(&thread->ThreadEntry);
+    RemoveEntryList(&thread->TcbListEntry);
+    RemoveEntryList(&thread->ThreadListEntry);
+    thread->Process->ActiveThreads--;
     KiWaitTest(&thread->Header, 0);
     InsertTailList(&KiDeadThreads, &thread->QueueEntry);
     KiSwapThread();
@@ -141,11 +147,11 @@ NTC_EXPORT_AS(PsGetCurrentThread, NtcGetCurrentThread);
 NTC_EXPORT_AS(KeGetCurrentThread, NtcGetCurrentThread);
 
 HANDLE PsGetCurrentThreadId(void) {
-    return (HANDLE)(ULONG_PTR)KiCurrent()->Id;
+    return KiCurrent()->Cid.UniqueThread;
 }
 
 HANDLE PsGetCurrentProcessId(void) {
-    return (HANDLE)(ULONG_PTR)4; // the System process
+    return KiSystemProcess.UniqueProcessId;
 }
 
 BOOLEAN PsIsSystemThread(PETHREAD thread) {
@@ -153,7 +159,7 @@ BOOLEAN PsIsSystemThread(PETHREAD thread) {
 }
 
 NTC_EXPORT PVOID PsGetCurrentThreadStackBase(void) {
-    return (PVOID)KiCurrent()->StackTop;
+    return (PVOID)KiCurrent()->StackBase;
 }
 
 NTC_EXPORT PVOID PsGetCurrentThreadStackLimit(void) {

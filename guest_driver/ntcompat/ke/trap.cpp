@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Exceptions. There is no structured exception handling in kernel mode here:
-// every exception is the bug check that Windows gives for an unhandled one.
+// Exceptions. There is no structured exception handling in kernel mode here: what the
+// debugger, if there is one, does not handle is the bug check that Windows gives for an
+// unhandled exception.
 #include "ki.h"
+
+#include "kd/kdp.h"
 
 extern "C" {
 
@@ -22,8 +25,8 @@ enum {
     KI_ALIGNMENT = 17,
     KI_MACHINE_CHECK = 18,
     KI_SIMD = 19,
-    KI_FIRST_INTERRUPT = 0x1F,
-    KI_SECURITY_CHECK = 0x29
+    KI_SECURITY_CHECK = 0x29,
+    KI_DEBUG_SERVICE = 0x2D
 };
 
 // Parameters of 0x50, 0xA and 0xD1: 0 read, 1 write, 8 execute.
@@ -40,9 +43,42 @@ static bool KiIsKernelImage(uint64_t address) {
     return false;
 }
 
-// An exception that nothing handles: 0x7E in a system thread, 0x1E elsewhere.
-DECLSPEC_NORETURN static void KiUnhandled(KI_TRAP_FRAME *frame, NTSTATUS status, uint64_t access,
-                                          uint64_t address) {
+struct KI_EXCEPTION {
+    KI_TRAP_FRAME *frame;
+    M128A *xmm6_to_15;
+};
+
+static void KiRecord(EXCEPTION_RECORD *record, NTSTATUS status, const KI_TRAP_FRAME *frame,
+                     ULONG parameters, uint64_t first, uint64_t second) {
+    __stosb((UCHAR *)record, 0, sizeof(*record));
+    record->ExceptionCode = status;
+    record->ExceptionAddress = (PVOID)frame->Rip;
+    record->NumberParameters = parameters;
+    record->ExceptionInformation[0] = first;
+    record->ExceptionInformation[1] = second;
+}
+
+// DbgBreakPoint and nobody there to see it: the caller is at fault.
+static void KiBreakWithoutDebugger(KI_TRAP_FRAME *frame) {
+    if (frame->Rip != (uint64_t)&DbgBreakPoint)
+        return;
+    KiBugCheckFrame = nullptr;
+    KdBugCheckText = "DbgBreakPoint without a debugger";
+    KeBugCheckEx(KMODE_EXCEPTION_NOT_HANDLED, (ULONG)STATUS_BREAKPOINT, *(uint64_t *)frame->Rsp, 0,
+                 0);
+}
+
+// Returns when the debugger has handled it. Otherwise 0x7E in a system thread, 0x1E elsewhere.
+static void KiRaiseException(const KI_EXCEPTION *e, NTSTATUS status, ULONG parameters,
+                             uint64_t access, uint64_t address) {
+    KI_TRAP_FRAME *frame = e->frame;
+    EXCEPTION_RECORD record;
+    KiRecord(&record, status, frame, parameters, access, address);
+    if (KdTrap(frame, e->xmm6_to_15, &record, true) || KdTrap(frame, e->xmm6_to_15, &record, false))
+        return;
+    KiBugCheckFrame = frame;
+    if (status == STATUS_BREAKPOINT)
+        KiBreakWithoutDebugger(frame);
     if (__readcr8() >= DISPATCH_LEVEL || !KiCurrent()->SystemThread)
         KeBugCheckEx(KMODE_EXCEPTION_NOT_HANDLED, (ULONG)status, frame->Rip, access, address);
     KeBugCheckEx(SYSTEM_THREAD_EXCEPTION_NOT_HANDLED, (ULONG)status, frame->Rip, access, address);
@@ -82,9 +118,11 @@ static bool KiEndGoneAccess(KI_TRAP_FRAME *frame) {
     return true;
 }
 
-DECLSPEC_NORETURN static void KiPageFault(KI_TRAP_FRAME *frame) {
+static void KiPageFault(const KI_EXCEPTION *e) {
+    KI_TRAP_FRAME *frame = e->frame;
     uint64_t address = __readcr2(), error = frame->ErrorCode, access = KiAccess(error);
     KIRQL irql = (KIRQL)__readcr8();
+    KiBugCheckFrame = frame;
     if (irql >= DISPATCH_LEVEL || !(frame->Rflags & 0x200))
         KeBugCheckEx(KiIsKernelImage(frame->Rip) ? IRQL_NOT_LESS_OR_EQUAL
                                                  : DRIVER_IRQL_NOT_LESS_OR_EQUAL,
@@ -96,16 +134,39 @@ DECLSPEC_NORETURN static void KiPageFault(KI_TRAP_FRAME *frame) {
         KeBugCheckEx(ATTEMPTED_WRITE_TO_READONLY_MEMORY, address, MiPhysicalAddress(address),
                      (ULONG_PTR)frame, 0xA);
     }
-    if ((int64_t)address >= 0) // user range: an access violation
-        KiUnhandled(frame, STATUS_ACCESS_VIOLATION, access, address);
-    KeBugCheckEx(PAGE_FAULT_IN_NONPAGED_AREA, address, access, frame->Rip, 0);
+    if ((int64_t)address < 0)
+        KeBugCheckEx(PAGE_FAULT_IN_NONPAGED_AREA, address, access, frame->Rip, 0);
+    KiBugCheckFrame = nullptr; // user range: an access violation
+    KiRaiseException(e, STATUS_ACCESS_VIOLATION, 2, access, address);
 }
 
-DECLSPEC_NORETURN static void KiStop(KI_TRAP_FRAME *frame) {
-    KiBugCheckFrame = frame;
+static void KiHandle(const KI_EXCEPTION *e) {
+    KI_TRAP_FRAME *frame = e->frame;
     switch (frame->Vector) {
     case KI_PAGE_FAULT:
-        KiPageFault(frame);
+        return KiPageFault(e);
+    case KI_DIVIDE:
+        return KiRaiseException(e, STATUS_INTEGER_DIVIDE_BY_ZERO, 0, 0, 0);
+    case KI_DEBUG:
+        frame->Rflags &= ~(uint64_t)KI_FLAG_TRAP;
+        return KiRaiseException(e, STATUS_SINGLE_STEP, 0, 0, 0);
+    case KI_BREAKPOINT:
+        frame->Rip -= 1; // as reported on Windows
+        return KiRaiseException(e, STATUS_BREAKPOINT, 1, 0, 0);
+    case KI_OVERFLOW:
+        return KiRaiseException(e, STATUS_INTEGER_OVERFLOW, 0, 0, 0);
+    case KI_INVALID_OPCODE:
+        return KiRaiseException(e, STATUS_ILLEGAL_INSTRUCTION, 0, 0, 0);
+    case KI_PROTECTION: // also a non-canonical address: which one is not told
+    case KI_STACK_FAULT:
+        return KiRaiseException(e, STATUS_ACCESS_VIOLATION, 2, 0, ~0ull);
+    case KI_SIMD:
+        return KiRaiseException(e, STATUS_FLOAT_MULTIPLE_TRAPS, 0, 0, 0);
+    default:
+        break;
+    }
+    KiBugCheckFrame = frame;
+    switch (frame->Vector) {
     case KI_DOUBLE_FAULT: // the guard page below a stack ends here
         KeBugCheckEx(UNEXPECTED_KERNEL_MODE_TRAP, KI_DOUBLE_FAULT, frame->Rsp,
                      KiCurrent() ? KiCurrent()->StackLimit : 0, frame->Rip);
@@ -113,22 +174,6 @@ DECLSPEC_NORETURN static void KiStop(KI_TRAP_FRAME *frame) {
         KeBugCheckEx(NMI_HARDWARE_FAILURE, 0x4F4454, 0, 0, 0);
     case KI_MACHINE_CHECK:
         KeBugCheckEx(MACHINE_CHECK_EXCEPTION, 0, 0, 0, 0);
-    case KI_DIVIDE:
-        KiUnhandled(frame, STATUS_INTEGER_DIVIDE_BY_ZERO, 0, 0);
-    case KI_DEBUG:
-        KiUnhandled(frame, STATUS_SINGLE_STEP, 0, 0);
-    case KI_BREAKPOINT:
-        frame->Rip -= 1; // as reported on Windows
-        KiUnhandled(frame, STATUS_BREAKPOINT, 0, 0);
-    case KI_OVERFLOW:
-        KiUnhandled(frame, STATUS_INTEGER_OVERFLOW, 0, 0);
-    case KI_INVALID_OPCODE:
-        KiUnhandled(frame, STATUS_ILLEGAL_INSTRUCTION, 0, 0);
-    case KI_PROTECTION: // also a non-canonical address: which one is not told
-    case KI_STACK_FAULT:
-        KiUnhandled(frame, STATUS_ACCESS_VIOLATION, 0, ~0ull);
-    case KI_SIMD:
-        KiUnhandled(frame, STATUS_FLOAT_MULTIPLE_TRAPS, 0, 0);
     case KI_SECURITY_CHECK: // __fastfail and /GS
         KeBugCheckEx(DRIVER_OVERRAN_STACK_BUFFER, frame->Rcx, frame->Rsp, frame->Rip, 0);
     default:
@@ -136,18 +181,13 @@ DECLSPEC_NORETURN static void KiStop(KI_TRAP_FRAME *frame) {
     }
 }
 
-void KiDispatchException(KI_TRAP_FRAME *frame) {
-    bool handled = (frame->Vector == KI_PAGE_FAULT && KiBeginGoneAccess(frame)) ||
-                   (frame->Vector == KI_DEBUG && KiEndGoneAccess(frame));
+void KiDispatchException(KI_TRAP_FRAME *frame, M128A *xmm6_to_15) {
+    bool handled = KdFixup(frame) || (frame->Vector == KI_PAGE_FAULT && KiBeginGoneAccess(frame)) ||
+                   (frame->Vector == KI_DEBUG && KiEndGoneAccess(frame)) ||
+                   (frame->Vector == KI_DEBUG_SERVICE && KdServiceTrap(frame, xmm6_to_15));
+    const KI_EXCEPTION exception = {frame, xmm6_to_15};
     if (!handled)
-        KiStop(frame);
-}
-
-void KiTrapDispatch(KI_TRAP_FRAME *frame) {
-    if (frame->Vector >= KI_FIRST_INTERRUPT && frame->Vector != KI_SECURITY_CHECK)
-        KiDispatchInterruptVector(frame);
-    else
-        KiDispatchException(frame);
+        KiHandle(&exception);
 }
 
 } // extern "C"

@@ -121,7 +121,7 @@ static void KiCheckWait(const char *rule, PLARGE_INTEGER timeout, void *object) 
     KIRQL irql = (KIRQL)__readcr8();
     if (irql > DISPATCH_LEVEL || (irql == DISPATCH_LEVEL && (!timeout || timeout->QuadPart != 0)))
         KdViolation(DRIVER_VERIFIER_DETECTED_VIOLATION, rule, 0x3B, irql, (uint64_t)object, 0);
-    if (KiCurrent() == KiPcr.IdleThread && (!timeout || timeout->QuadPart != 0))
+    if (KiCurrent() == KiPcr.Prcb.IdleThread && (!timeout || timeout->QuadPart != 0))
         KdViolation(ATTEMPTED_SWITCH_FROM_DPC, "the idle thread may not wait", (uint64_t)object, 0,
                     0, 0);
 }

@@ -5,6 +5,8 @@
 
 #include "cpio.h"
 
+#include "kd/kdp.h"
+
 extern "C" {
 
 enum { LDR_TAG = 0x2072644C, LDR_IMAGE_ALIGNMENT = 0x10000 }; // "Ldr "
@@ -13,11 +15,43 @@ static LDR_IMAGE LdrBootImages[NTC_MAX_BOOT_MODULES];
 static uint64_t LdrNextBase;
 static KMUTEX LdrLock;
 
+static void LdrAppend(WCHAR *to, size_t room, size_t *length, const char *text) {
+    for (; *text && *length + 1 < room; text++)
+        to[(*length)++] = (WCHAR)*text;
+    to[*length] = 0;
+}
+
+// Its names, as Windows has them: the kernel and HAL are in system32, others among drivers.
 static void LdrSetName(LDR_IMAGE *image, const char *name) {
-    size_t i = 0;
-    for (; name[i] && i < RTL_NUMBER_OF(image->image.name) - 1; i++)
-        image->image.name[i] = (WCHAR)name[i];
-    image->image.name[i] = 0;
+    NTC_IMAGE *i = &image->image;
+    size_t length = 0, path = 0;
+    LdrAppend(i->name, RTL_NUMBER_OF(i->name), &length, name);
+    LdrAppend(i->path, RTL_NUMBER_OF(i->path), &path, "\\SystemRoot\\system32\\");
+    if (!image->boot)
+        LdrAppend(i->path, RTL_NUMBER_OF(i->path), &path, "DRIVERS\\");
+    LdrAppend(i->path, RTL_NUMBER_OF(i->path), &path, name);
+    RtlInitUnicodeString(&i->base_name, i->name);
+    RtlInitUnicodeString(&i->full_name, i->path);
+}
+
+// To the debugger, if there is one.
+static void LdrReport(LDR_IMAGE *image, bool unload) {
+    char path[RTL_NUMBER_OF(image->image.path)];
+    size_t length = 0;
+    do
+        path[length] = (char)image->image.path[length];
+    while (path[length++]);
+    const KD_SYMBOLS symbols = {path, length, image->image.base, (uint32_t)image->image.size,
+                                image->image.checksum};
+    if (unload)
+        KdUnloadSymbols(&symbols);
+    else
+        KdLoadSymbols(&symbols);
+}
+
+void LdrReportBootImages(void) {
+    for (LIST_ENTRY *e = PsLoadedModuleList.Flink; e != &PsLoadedModuleList; e = e->Flink)
+        LdrReport(CONTAINING_RECORD(e, LDR_IMAGE, image.links), false);
 }
 
 void LdrInitSystem(NTC_LOADER_BLOCK *block) {
@@ -30,7 +64,7 @@ void LdrInitSystem(NTC_LOADER_BLOCK *block) {
         image->image.base = module->base;
         image->image.size = module->size;
         image->image.entry = module->entry;
-        image->image.references = 1;
+        image->image.references = image->image.load_count = 1;
         image->first_pfn = module->physical / PAGE_SIZE;
         image->boot = TRUE;
         LdrSetName(image, module->name);
@@ -39,12 +73,13 @@ void LdrInitSystem(NTC_LOADER_BLOCK *block) {
         image->pe.optional = (const PeOptionalHeader *)(image->pe.file + 1);
         image->pe.sections = (const PeSection *)((const uint8_t *)image->pe.optional +
                                                  image->pe.file->optional_size);
-        InsertTailList(&LdrImages, &image->image.links);
+        image->image.checksum = image->pe.optional->checksum;
+        InsertTailList(&PsLoadedModuleList, &image->image.links);
     }
 }
 
 LDR_IMAGE *LdrFindLoaded(const char *name) {
-    for (LIST_ENTRY *e = LdrImages.Flink; e != &LdrImages; e = e->Flink) {
+    for (LIST_ENTRY *e = PsLoadedModuleList.Flink; e != &PsLoadedModuleList; e = e->Flink) {
         LDR_IMAGE *image = CONTAINING_RECORD(e, LDR_IMAGE, image.links);
         char text[RTL_NUMBER_OF(image->image.name)];
         for (size_t i = 0; i < RTL_NUMBER_OF(text); i++)
@@ -140,7 +175,8 @@ NTSTATUS LdrLoadImageLocked(const char *name, LDR_IMAGE **result) {
         return STATUS_INSUFFICIENT_RESOURCES;
     __stosb((UCHAR *)image, 0, sizeof(*image));
     LdrSetName(image, name);
-    image->image.references = 1;
+    image->image.references = image->image.load_count = 1;
+    image->image.checksum = pe.optional->checksum;
     NTSTATUS status = LdrPlace(image, &pe, (const uint8_t *)data);
     if (!NT_SUCCESS(status)) {
         if (image->first_pfn != 0)
@@ -155,8 +191,9 @@ NTSTATUS LdrLoadImageLocked(const char *name, LDR_IMAGE **result) {
     }
     LdrSetSecurityCookie(image);
     LdrMapSections(image);
-    InsertTailList(&LdrImages, &image->image.links);
+    InsertTailList(&PsLoadedModuleList, &image->image.links);
     KdPrint_("ldr: %s at %016I64x, %u bytes\n", name, image->image.base, (ULONG)image->image.size);
+    LdrReport(image, false);
     *result = image;
     return STATUS_SUCCESS;
 }
@@ -170,6 +207,7 @@ void LdrDereferenceLocked(LDR_IMAGE *image) {
         unload();
     ExCheckPoolOfImage(image->image.base, image->image.size);
     ObCheckHandlesOfImage(image->image.base, image->image.size);
+    LdrReport(image, true);
     RemoveEntryList(&image->image.links);
     LdrFreeImage(image, true);
 }

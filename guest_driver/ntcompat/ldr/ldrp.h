@@ -29,7 +29,12 @@ struct LDR_IMAGE {
     ULONG stub_count;
 };
 
-extern LIST_ENTRY LdrImages;
+extern LIST_ENTRY PsLoadedModuleList;
+
+static_assert(offsetof(NTC_IMAGE, base) == 0x30 && offsetof(NTC_IMAGE, size) == 0x40 &&
+                  offsetof(NTC_IMAGE, full_name) == 0x48 &&
+                  offsetof(NTC_IMAGE, base_name) == 0x58 && offsetof(NTC_IMAGE, checksum) == 0x78,
+              "LDR_DATA_TABLE_ENTRY");
 
 // imports.cpp. Binds all imports, loading what they name.
 NTSTATUS LdrBindImports(LDR_IMAGE *image);

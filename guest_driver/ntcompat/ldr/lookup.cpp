@@ -7,10 +7,10 @@
 
 extern "C" {
 
-LIST_ENTRY LdrImages = {&LdrImages, &LdrImages};
+LIST_ENTRY PsLoadedModuleList = {&PsLoadedModuleList, &PsLoadedModuleList};
 
 NTC_IMAGE *LdrFindImage(uint64_t address) {
-    for (LIST_ENTRY *e = LdrImages.Flink; e != &LdrImages; e = e->Flink) {
+    for (LIST_ENTRY *e = PsLoadedModuleList.Flink; e != &PsLoadedModuleList; e = e->Flink) {
         NTC_IMAGE *image = CONTAINING_RECORD(e, NTC_IMAGE, links);
         if (address >= image->base && address - image->base < image->size)
             return image;
@@ -20,7 +20,7 @@ NTC_IMAGE *LdrFindImage(uint64_t address) {
 
 // "ntoskrnl.Name": the image is named without its extension.
 static uint64_t LdrFollowForwarder(const char *forwarder) {
-    for (LIST_ENTRY *e = LdrImages.Flink; e != &LdrImages; e = e->Flink) {
+    for (LIST_ENTRY *e = PsLoadedModuleList.Flink; e != &PsLoadedModuleList; e = e->Flink) {
         LDR_IMAGE *image = CONTAINING_RECORD(e, LDR_IMAGE, image.links);
         size_t i = 0;
         while (forwarder[i] && forwarder[i] != '.' &&

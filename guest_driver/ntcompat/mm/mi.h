@@ -83,6 +83,18 @@ bool MiIsPageLocked(uint64_t pfn);
 
 void MiInitializePageTables(NTC_LOADER_BLOCK *block);
 bool MiIsWritable(uint64_t va);
+
+// ---- for the debugger, which may have stopped anybody: no locks
+
+struct MI_PAGE_INFO {
+    uint64_t physical; // of the address, not of its page
+    bool writable;
+};
+// False: not mapped.
+bool MiQueryPage(uint64_t va, MI_PAGE_INFO *info);
+void MiInitializeDebugWindow(void);
+// Maps the page of this physical address until the next call; nullptr: impossible.
+void *MiMapDebugWindow(uint64_t physical);
 // Backs `pages` pages at va with pages that are not neighbours; false: memory is
 // short, and nothing is left mapped.
 bool MiMapScattered(uint64_t va, size_t pages);

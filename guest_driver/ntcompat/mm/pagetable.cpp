@@ -11,6 +11,8 @@ const uint64_t kAddress = 0x000FFFFFFFFFF000ull;
 
 uint64_t root;
 MI_LOCK lock;
+uint64_t window;        // the debugger's, for device memory
+uint64_t *window_entry; // nullptr: there is none
 
 inline uint64_t *Table(uint64_t entry) {
     return static_cast<uint64_t *>(MiDirectMap(entry & kAddress));
@@ -126,6 +128,30 @@ bool MiIsWritable(uint64_t va) {
     uint64_t size;
     const uint64_t entry = IsCanonical(va) ? Walk(va, &size, nullptr) : 0;
     return (entry & (kPresent | kWrite)) == (kPresent | kWrite);
+}
+
+bool MiQueryPage(uint64_t va, MI_PAGE_INFO *info) {
+    uint64_t size;
+    const uint64_t entry = IsCanonical(va) ? Walk(va, &size, nullptr) : 0;
+    if (!entry)
+        return false;
+    info->physical = (entry & kAddress & ~(size - 1)) | (va & (size - 1));
+    info->writable = (entry & kWrite) != 0;
+    return true;
+}
+
+void *MiMapDebugWindow(uint64_t physical) {
+    if (!window_entry || physical >= 1ull << 52)
+        return nullptr;
+    *window_entry = (physical & kAddress) | kPresent | kWrite | kNoExecute | CacheBits(MmNonCached);
+    __invlpg(reinterpret_cast<void *>(window));
+    return reinterpret_cast<void *>(window + physical % MI_PAGE_SIZE);
+}
+
+void MiInitializeDebugWindow(void) {
+    window = MiReserveSystemPtes(1);
+    if (window)
+        window_entry = EntryForMapping(window);
 }
 
 bool MiMapScattered(uint64_t va, size_t pages) {
