@@ -103,6 +103,24 @@ TEST_F(Kept, WhatWaitsToBeSentAgainFailsWithTheDevice) {
     machine.Remove();
 }
 
+// Where the framework leaves out the callback before interrupts are disconnected.
+TEST_F(Kept, AlsoByThePowerDownThatComesWithoutWarning) {
+    for (unsigned i = 0; i < 9; i++) {
+        requests.push_back(machine.Write(i, data));
+    }
+    machine.framework.callbacks.EvtDeviceD0Exit(
+        reinterpret_cast<WDFDEVICE>(machine.framework.device), WdfPowerDeviceD3);
+    EXPECT_EQ(machine.pci.status, 0);
+    machine.framework.connected = machine.framework.powered = false;
+    for (Request *request : requests) {
+        EXPECT_FALSE(request->completed);
+    }
+    ASSERT_EQ(machine.PowerUp(), STATUS_SUCCESS);
+    machine.Run();
+    EXPECT_EQ(SectorsSeen(), (std::vector<std::uint64_t>{0, 1, 2, 3, 4, 5, 6, 7, 8}));
+    machine.Remove();
+}
+
 // More starts than there are slots: each has all of them.
 TEST_F(Kept, EveryStartHasAllSlots) {
     for (unsigned i = 0; i < 9; i++) {

@@ -4,6 +4,8 @@
 // addresses of an IOMMU, a modern interface that doesn't work.
 #include "host/machine.h"
 
+#include "blk.h"
+
 using namespace vq7::host;
 
 namespace {
@@ -148,6 +150,30 @@ TEST_P(Bounce, ItIsKeptOverAPowerDown) {
     EXPECT_EQ(machine.disk[out.size() - 1], 0x77);
     EXPECT_EQ(machine.disk[GetParam().block_size * 4 + out.size() - 1], 0x77);
     machine.Remove();
+}
+
+// From the middle of one MDL into the next, and back.
+TEST(BounceMemory, IsOfSeveralMdls) {
+    Machine machine;
+    Data first(machine.memory, 512, 0, false), second(machine.memory, 700, 0, false);
+    first.mdl()->Next = second.mdl();
+    std::vector<std::uint8_t> buffer(800);
+    for (std::size_t i = 0; i < buffer.size(); i++) {
+        buffer[i] = std::uint8_t(1 + i % 251);
+    }
+    EXPECT_EQ(BlkCopyMdl(first.mdl(), 100, buffer.data(), 800, TRUE), STATUS_SUCCESS);
+    EXPECT_EQ(first[99], 0);
+    EXPECT_EQ(first[100], 1);
+    EXPECT_EQ(first[511], buffer[411]);
+    EXPECT_EQ(second[0], buffer[412]);
+    EXPECT_EQ(second[387], buffer[799]);
+    EXPECT_EQ(second[388], 0);
+    std::vector<std::uint8_t> back(800);
+    EXPECT_EQ(BlkCopyMdl(first.mdl(), 100, back.data(), 800, FALSE), STATUS_SUCCESS);
+    EXPECT_EQ(back, buffer);
+    EXPECT_EQ(BlkCopyMdl(first.mdl(), 600, back.data(), 4, FALSE), STATUS_SUCCESS);
+    EXPECT_EQ(back[0], second[88]) << "it begins in the second";
+    EXPECT_EQ(BlkCopyMdl(first.mdl(), 1200, back.data(), 20, FALSE), STATUS_INVALID_PARAMETER);
 }
 
 TEST(BounceMemory, CannotBeMapped) {

@@ -29,6 +29,16 @@ TEST(Registers, OfConfigurationSpaceThatCannotBeRead) {
     machine.Remove();
 }
 
+TEST(Registers, OfBarsThatAreNone) {
+    Machine machine;
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    EXPECT_NE(Vq7PciIo.BarLength(ContextOf(machine), 4), 0u);
+    EXPECT_EQ(Vq7PciIo.BarLength(ContextOf(machine), 3), 0u);
+    EXPECT_EQ(Vq7PciIo.BarLength(ContextOf(machine), 6), 0u);
+    EXPECT_EQ(Vq7PciIo.BarLength(ContextOf(machine), 0xFF), 0u);
+    machine.Remove();
+}
+
 TEST(Registers, ThatAreNotMapped) {
     Machine machine;
     ASSERT_EQ(machine.Start(), STATUS_SUCCESS);

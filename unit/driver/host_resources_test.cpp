@@ -36,7 +36,8 @@ TEST(Resources, OneThatIsNoBarIsLeftAlone) {
     CM_PARTIAL_RESOURCE_DESCRIPTOR other = machine.framework.raw[0];
     other.u.Memory.Start.QuadPart = 0xA0000;
     machine.framework.raw.insert(machine.framework.raw.begin(), other);
-    other.Type = 200; // of no kind that a driver knows
+    other = machine.framework.raw[1];
+    other.Type = 200; // of no kind that a driver knows, whatever is in it
     machine.framework.raw.push_back(other);
     machine.framework.translated = machine.framework.raw;
     EXPECT_EQ(machine.Start(), STATUS_SUCCESS);

@@ -339,6 +339,18 @@ TEST(Device, LegacyQueueSizes) {
     }
 }
 
+TEST(Device, IsRefusedAgain) {
+    Options options;
+    options.features = 0;
+    options.queue_size = 1; // no room for header, data and status
+    Machine machine(options);
+    EXPECT_EQ(machine.Start(), STATUS_DEVICE_CONFIGURATION_ERROR);
+    ASSERT_EQ(machine.framework.PrepareHardware(), STATUS_SUCCESS);
+    EXPECT_EQ(machine.PowerUp(), STATUS_DEVICE_CONFIGURATION_ERROR);
+    EXPECT_EQ(machine.pci.status, 0);
+    machine.Remove();
+}
+
 TEST(Device, QueueSizeChangesBetweenStarts) {
     Machine machine;
     ASSERT_EQ(machine.Start(), STATUS_SUCCESS);

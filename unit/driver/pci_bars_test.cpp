@@ -49,6 +49,17 @@ TEST(DecodeBars, SixtyFourBitWithoutUpperHalf) {
     EXPECT_FALSE(bars[5].present);
 }
 
+// Types 01b and 11b are no 64-bit BARs: the next register is a BAR of its own.
+TEST(DecodeBars, OtherTypes) {
+    const UINT32 registers[6] = {0xFE000002, 0xFD000000, 0xFC000006, 0xFB000000, 0, 0};
+    VQ7_BAR_REGISTER bars[6];
+    Vq7DecodeBars(registers, bars);
+    for (int i = 0; i < 4; i++) {
+        EXPECT_TRUE(bars[i].present) << i;
+        EXPECT_EQ(bars[i].address, 0xFE000000u - 0x1000000u * i) << i;
+    }
+}
+
 TEST(QueueMessage, OneAQueueOrInTurn) {
     EXPECT_EQ(Vq7QueueMessage(0, 1), 0) << "one message serves all";
     EXPECT_EQ(Vq7QueueMessage(7, 1), 0);

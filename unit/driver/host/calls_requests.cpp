@@ -28,6 +28,9 @@ NTSTATUS RetrieveNext(Globals, WDFQUEUE handle, WDFREQUEST *request) {
         return STATUS_WDF_PAUSED;
     }
     if (queue->waiting.empty()) {
+        if (framework->in_no_more) {
+            std::exchange(framework->in_no_more, nullptr)();
+        }
         return STATUS_NO_MORE_ENTRIES;
     }
     Request *next = queue->waiting.front();

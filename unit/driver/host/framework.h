@@ -132,6 +132,7 @@ class Framework {
     bool powered = false;                // power-managed queues hand out requests
     std::function<void()> while_waiting; // for requests that the driver has to give back
     std::function<void()> in_retrieve;   // another thread, while one asks for a request
+    std::function<void()> in_no_more;    // another, when one was told that there is none
 
     template <typename T> T *Make() {
         objects.push_back(std::make_unique<T>());
