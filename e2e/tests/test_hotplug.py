@@ -62,6 +62,23 @@ def test_a_second_disk_with_ports_and_a_line(vm):
 
 
 @pytest.mark.fresh
+@pytest.mark.on("one")
+def test_a_second_disk_of_the_legacy_interface_alone(vm):
+    """disable-modern=on beside a modern one: its registers are ports that the guest finds."""
+    second = Plug(vm, 1)
+    second.plug_in_device(11, **{"disable-modern": True})
+    rows = wait_devices(vm, 2)
+    assert [row["transport"] for row in rows] == ["modern", "legacy"]
+    assert rows[1]["id"] == "1af4:1001"
+    run_on(vm, second, 1)
+    run_on(vm, Plug(vm), 0)
+    second.ask_out_device()
+    second.wait_out()
+    wait_devices(vm, 1)
+    reload(vm, 1)
+
+
+@pytest.mark.fresh
 @pytest.mark.on("inflight_one")
 def test_ejection_is_refused_while_it_is_in_use(vm):
     """The open handle keeps it; afterwards it goes, and may come again."""

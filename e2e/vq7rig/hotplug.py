@@ -7,7 +7,7 @@ import time
 import xml.etree.ElementTree as ET
 
 from .disk import Disk, Expected
-from .errors import Hang, RigError
+from .errors import Hang, Lacking, RigError
 from .libvirt_host import libvirt
 from .options import ALIAS
 
@@ -30,6 +30,23 @@ class Plug:
             self.expected = Expected(disk)
         self._libvirt(self.vm.dom.attachDeviceFlags, self._xml(slot),
                       libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+    def plug_in_device(self, slot, **properties):
+        """Attach it by QEMU's own commands, with properties of the virtio-blk-pci device that
+        libvirt has no words for (its overrides are for devices of the start alone)."""
+        if not self.vm.host.embedded:
+            raise Lacking("QEMU has to open the disk's image by its name: the embedded driver can")
+        disk = Disk(self.vm.run / f"plugged{self.number}.img", self.vm.disk.capacity)
+        disk.create()
+        self.expected = Expected(disk)
+        self.vm.qmp("blockdev-add", **{"node-name": self.alias, "driver": "raw", "file": {
+            "driver": "file", "filename": str(disk.path), "locking": "off"}})
+        self.vm.qmp("device_add", driver="virtio-blk-pci", id=self.alias, drive=self.alias,
+                    addr=f"{slot:#x}", serial=f"VQ7-DISK-{self.number}", **properties)
+
+    def ask_out_device(self):
+        """The same of one that came by plug_in_device()."""
+        self.vm.qmp("device_del", id=self.alias)
 
     def _xml(self, slot):
         root = ET.fromstring((self.vm.folder / "domain.xml").read_text())
