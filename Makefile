@@ -11,7 +11,7 @@ JOBS := auto
 QUIET := ci/quiet.sh
 
 .PHONY: help e2e test guest guest-x64 guest-x86 unit coverage check format rig-test smoke clean \
-	vm-modern vm-legacy vm-transitional kd windbg nightly nightly-e2e nightly-connections setup-build \
+	vm-modern vm-legacy vm-transitional kd windbg dump nightly nightly-e2e nightly-connections setup-build \
 	setup-rig setup-check hostile hostile-test bench bench-compare FORCE
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo '  make vm-transitional  the same with a transitional device'
 	@echo
 	@echo '  make kd               debug a machine at a prompt with the commands of WinDbg'
+	@echo '  make dump             dump the memory of the machine that another terminal has'
 	@echo '  make windbg           boot a machine for WinDbg, and say what to type there'
 	@echo
 	@echo '  make guest            the driver, the agent and ntcompat: build/guest/x64, x86'
@@ -140,8 +141,13 @@ DEBUGGED = $(or $(FLAVOUR),modern) $(if $(MACHINE),--machine $(MACHINE)) \
 	$(OPTIONS:%=--option %) $(if $(WAIT),--wait)
 
 # ATTACH=127.0.0.1:4440: a machine that runs already, the socket that `make windbg` names.
+# DUMP=memory.dmp: a dump, as the folder of a test that crashed has it.
 kd: setup-rig guest-x64
-	@$(RIG) kd $(if $(ATTACH),--attach $(ATTACH),$(DEBUGGED))
+	@$(RIG) kd $(if $(DUMP),--dump $(abspath $(DUMP)),$(if $(ATTACH),--attach $(ATTACH),$(DEBUGGED)))
+
+# Of the machine that vm-*, kd or windbg has in another terminal.
+dump:
+	@$(RIG) dump
 
 windbg: setup-rig guest-x64
 	@$(RIG) windbg $(DEBUGGED) $(if $(LISTEN),--listen $(LISTEN))

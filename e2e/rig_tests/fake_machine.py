@@ -15,6 +15,7 @@ from vq7rig import features, pool
 from vq7rig.channel import FaultInjector, SocketChannel
 from vq7rig.console import Console
 from vq7rig.disk import Disk
+from vq7rig.errors import RigError
 from vq7rig.libvirt_host import Host
 from vq7rig.machine import domain_xml
 from vq7rig.vm import PAUSED, VM
@@ -44,6 +45,9 @@ class FakeHost:
 
     def destroy(self, dom):
         dom.end()
+
+    def dump_memory(self, _dom, _path):
+        raise RigError("a fake machine has no memory")
 
 
 class FakeDomain:
@@ -128,3 +132,4 @@ def pytest_configure():
     Host.facts = lambda self: {"qemu": "none"}
     Host.failure_of = lambda self, name: None
     Host.destroy = lambda self, dom: dom.end()
+    Host.dump_memory = FakeHost.dump_memory

@@ -11,7 +11,9 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from . import diagnose, machine, report
-from .errors import HANG, PASS, RIG, SKIP, Lacking, RigError, UsageError, verdict_of
+from .dump import take
+from .errors import (HANG, PASS, RIG, SKIP, GuestCrash, Hang, Lacking, RigError, UsageError,
+                     verdict_of)
 from .libvirt_host import Host
 from .pool import Pool
 from .probe import accelerator
@@ -119,9 +121,12 @@ class Runner:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item, call):
+        error = call.excinfo.value if call.excinfo else None
+        if self._stopped(error):
+            result = item.vq7_result
+            result.notes["dump"] = take.explain(self.pool.vm, error, pathlib.Path(result.folder))
         outcome = yield
         made = outcome.get_result()
-        error = call.excinfo.value if call.excinfo else None
         if isinstance(error, Lacking):
             made.outcome, made.longrepr = "skipped", (str(item.path), 0, f"Skipped: {error}")
         made.vq7_verdict = SKIP if made.skipped else verdict_of(error) if made.failed else PASS
@@ -131,6 +136,13 @@ class Runner:
                 made.sections.append(("virtqueue", view))
                 say(f"virtqueue: {view}")
             self.pool.failed(error)
+
+    def _stopped(self, error):
+        """Has the pool's machine stopped, by a bug check or by a hang, and can be looked at?"""
+        if self.pool is None or self.pool.vm is None or self.pool.vm.dom is None:
+            return False
+        stopped = isinstance(error, Hang) or isinstance(error, GuestCrash) and error.code
+        return bool(stopped) and self.pool.vm.active()
 
 
 def _judge(reports):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from .clock import now
 from .console import PROMPT
+from .dump import live
 from .errors import GuestCrash, Hang
 from .frames import parse
 from .probe import accelerator
@@ -51,7 +52,7 @@ def session(host, config, guest, folder, settings, ready=None):
         began = now()
         vm.state = "running"
         vm.resume()
-        with raw_mode(sys.stdin):
+        with live.on_request(vm, folder), raw_mode(sys.stdin):
             ended = _relay(vm, began)
     print(f"\r\n[{ended}]")
 

@@ -78,6 +78,11 @@ class Debugger:
             self._context = self.client.context()
         return self._context
 
+    def look_at(self, processor):
+        """From now on the registers are those of another CPU; the target isn't asked."""
+        self.client.processor = processor
+        self._forget()
+
     def set_register(self, name, value):
         self._forget()
         special = self.client.special()

@@ -30,6 +30,8 @@ def add_parser(jobs):
     add_arguments(parser)
     parser.add_argument("--attach", metavar="SOCKET",
                         help="debug a machine that runs: the socket of its COM2, path or host:port")
+    parser.add_argument("--dump", metavar="FILE",
+                        help="look at a complete memory dump (memory.dmp), as windbg -z does")
     parser.add_argument("--symbols", action="append", default=[], metavar="DIR",
                         help="another folder with images and PDBs")
     parser.set_defaults(function=_job)
@@ -56,6 +58,12 @@ def _job(args, _rest):
             raise UsageError(f"--symbols {folder}: there is no such folder")
     folders = symbols + [pathlib.Path(args.guest).absolute()]
     check.need_python()
+    if args.attach and args.dump:
+        raise UsageError("--attach and --dump: a machine that runs, or a dump; not both")
+    if args.dump:
+        from . import session
+        session.look_at(args.dump, folders)
+        return EXIT_PASS
     if args.attach:
         from . import session
         session.attach(args.attach, folders)

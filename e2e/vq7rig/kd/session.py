@@ -7,6 +7,9 @@ import socket
 
 from ..channel import SocketChannel
 from ..console import PROMPT
+from ..dump import live
+from ..dump.frozen import Frozen
+from ..dump.windows import Dump
 from ..errors import GuestCrash, RigError
 from ..paths import E2E
 from ..probe import accelerator
@@ -28,6 +31,20 @@ def attach(path, folders):
     debugger = Debugger(client, folders, say=write)
     try:
         Shell(debugger).run(client.attach())
+    finally:
+        debugger.close()
+
+
+def look_at(path, folders):
+    """A prompt for a complete memory dump of Windows."""
+    dump = Dump(path)
+    code, *parameters = dump.header.bugcheck
+    write(f"{path}: complete memory dump, {dump.header.pages >> 8} MiB\n" + (
+        f"BugCheck {code:X}, {{{', '.join(f'{each:x}' for each in parameters)}}}\n" if code
+        else "No bug check: taken of a machine that ran, or hung\n"))
+    debugger = Debugger(Frozen(dump), folders, say=write)
+    try:
+        Shell(debugger).run(debugger.event)
     finally:
         debugger.close()
 
@@ -60,7 +77,8 @@ def boot(host, config, guest, folders, settings):
             try:
                 vm.state = RUNNING
                 vm.resume()
-                Shell(debugger, AgentConsole(vm)).run(None)
+                with live.on_request(vm, folder):
+                    Shell(debugger, AgentConsole(vm)).run(None)
             finally:
                 debugger.close()
 

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""Dumps of a machine that has stopped agree with what the machine itself says."""
+
+import re
+
+import pytest
+
+from vq7rig.dump import take, windows
+from vq7rig.dump.frozen import Frozen
+from vq7rig.errors import GuestCrash
+from vq7rig.kd.debugger import Debugger
+
+FRAME = re.compile(r"^\d\d [0-9a-f]{16} (\S+)\+0x([0-9a-f]+)$", re.M)
+MODULES = ["ntoskrnl.exe", "hal.dll", "WDFLDR.SYS", "vq7test.sys", "vq7agent.sys"]
+
+
+def crashed(vm):
+    with pytest.raises(GuestCrash) as crash:
+        vm.console.command("crash")
+    return crash.value
+
+
+@pytest.mark.fresh
+@pytest.mark.on("one", nightly="transports")
+def test_dump_agrees_with_the_machine(vm, artefacts):
+    """Bug check code, registers, modules and stack, read from the file that WinDbg opens."""
+    error = crashed(vm)
+    live = vm.hmp("info registers")
+    taken = take.take(vm, artefacts)
+    assert taken.files == [take.CORE, take.STACKS, take.DUMP] and not taken.why_not
+    with windows.Dump(artefacts / take.DUMP) as dump:
+        assert dump.header.bugcheck[0] == error.code == 0xE2
+        assert (dump.header.minor, dump.service_pack) == (7601, 1)
+        for name in ("RIP", "RSP", "RBX"):
+            assert f"{name}={dump.header.context[name.lower()]:016x}" in live
+        assert dump.header.root == int(re.search("CR3=([0-9a-f]+)", live)[1], 16)
+        debugger = Debugger(Frozen(dump), [vm.guest])
+        modules = debugger.module_list.all()
+        assert sorted(each.file.lower() for each in modules) == sorted(map(str.lower, MODULES))
+        loaded = {each.file.lower(): each.base for each in modules}
+        said = [loaded[name.lower()] + int(offset, 16)
+                for name, offset in FRAME.findall(str(error))]
+        walked = [frame.frame.rip for frame in debugger.stack()]
+        # The kernel went on a little in KeBugCheckEx itself, the first two of them.
+        assert len(said) > 5 and walked[-len(said) + 2:] == said[2:]
+        debugger.module_list.close()
+
+
+@pytest.mark.fresh
+@pytest.mark.on("one")
+def test_verdict_names_function_file_and_line(vm, artefacts):
+    error = crashed(vm)
+    said = take.explain(vm, error, artefacts)
+    assert re.match(r"MANUALLY_INITIATED_CRASH \(0x000000E2\) in vq7agent!platform::Crash, "
+                    r"guest_driver/agent/ntcompat/entry\.cpp:\d+\n\*\*\* STOP", str(error))
+    assert take.DUMP in said
+    stacks = (artefacts / take.STACKS).read_text()
+    assert "nt!KeBugCheckEx" in stacks and "vq7agent!agent::RunCommand" in stacks
+
+
+@pytest.mark.on("one", options=("cpus=2",))
+def test_stacks_of_a_machine_that_hangs(vm, artefacts):
+    """Of every CPU that the kernel uses; there is a dump although it didn't stop by itself."""
+    taken = take.take(vm, artefacts)
+    assert taken.files == [take.CORE, take.STACKS, take.DUMP]
+    (where,) = take.whereabouts(taken)          # ntcompat starts one CPU
+    assert where.startswith("CPU 0 in nt!")
+    with windows.Dump(artefacts / take.DUMP) as dump:
+        assert dump.header.bugcheck[0] == 0 and dump.header.processors == 1
+    assert vm.console.command("info").ok          # and it goes on
