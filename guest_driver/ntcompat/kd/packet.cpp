@@ -11,7 +11,7 @@ enum KD_EVENT {
     KdDamaged
 };
 
-enum : uint64_t { KD_GAP = 100000 };    // longest silence within a packet, microseconds
+enum : uint64_t { KD_GAP = 500000 };    // longest silence within a packet, microseconds
 enum : unsigned { KD_POLL_BYTES = 64 }; // a poll takes no more: it runs in an interrupt
 
 uint32_t Field32(const uint8_t *at) {

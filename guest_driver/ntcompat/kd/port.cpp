@@ -13,10 +13,10 @@ enum : UCHAR {
     TRANSMITTER_EMPTY = 0x20,
     EIGHT_BITS = 0x03,
     DIVISOR = 0x80,
-    FIFO_ON = 0x01,
+    FIFO_ON = 0xC1, // told of 14 bytes; an emulator hands over as many at a time
     DTR_RTS = 0x03
 };
-enum : uint64_t { STUCK = 100000 }; // microseconds
+enum : uint64_t { STUCK = 100000, PAUSE = 20 }; // microseconds
 enum { FIFO_DEPTH = 16 };
 
 uint64_t ticks_per_ms;
@@ -37,13 +37,24 @@ uint64_t Now(void *) {
     return ticks / ticks_per_ms * 1000 + ticks % ticks_per_ms * 1000 / ticks_per_ms;
 }
 
+// What is emulated gets a chance to arrive: each access to the port holds the emulator up.
+void Breathe() {
+    const uint64_t start = Now(nullptr);
+    while (Now(nullptr) - start < PAUSE)
+        _mm_pause();
+}
+
 int Get(void *) {
     if (early >= 0) {
         int byte = early;
         early = -1;
         return byte;
     }
-    return In(STATUS) & DATA_READY ? In(DATA) : -1;
+    if (In(STATUS) & DATA_READY)
+        return In(DATA);
+    if (KdpEntered)
+        Breathe();
+    return -1;
 }
 
 // Whoever holds the other end may not take anything; bytes are then lost, as on a line.
