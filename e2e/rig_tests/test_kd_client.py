@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from kd_faults import BadLine
+from vq7rig.kd.badline import BadLine
 from kd_target import KERNEL, PAGE, KdTarget
 from vq7rig.channel import SocketChannel
 from vq7rig.errors import MachineGone, ProtocolError

@@ -43,6 +43,7 @@ class Console:
         self._seq = random.randrange(1, 1 << 31)
         self.boot = None            # boot id of the last hello
         self.hello = {}
+        self.now = now              # time of the guest's: a debugger that stops it stops this
         self.lossy_end = False      # the port's last words may be lost when the machine ends
         self.resends = 0            # requests sent again since the console was opened
 
@@ -83,7 +84,7 @@ class Console:
         while b"\n" not in self._buffer:
             if len(self._buffer) > 64 * MAX_LINE:
                 self._buffer = self._buffer[-MAX_LINE:]
-            left = deadline - now()
+            left = deadline - self.now()
             self._receive(max(0.0, left))
             # What has arrived counts, however late this process comes to look.
             if left <= 0 and b"\n" not in self._buffer:
@@ -100,8 +101,8 @@ class Console:
         text = [line]
         self._watch = False                     # the rest of the screen belongs to it
         try:
-            deadline = now() + 1.0
-            while (more := self._line(min(deadline, now() + 0.3))) is not None:
+            deadline = self.now() + 1.0
+            while (more := self._line(min(deadline, self.now() + 0.3))) is not None:
                 text.append(more)
         except (GuestCrash, RigError):
             pass                                # the machine ended after it: say the bug check
@@ -124,12 +125,12 @@ class Console:
             f"\nfull log: {self.log_path}"
 
     def _hang(self, what, began, why):
-        return Hang(what, now() - began, self._tail.decode("ascii", "replace"),
+        return Hang(what, self.now() - began, self._tail.decode("ascii", "replace"),
                     self.log_path, why)
 
     def _send(self, data):
         self._record(b"".join(b"<< " + line + b"\n" for line in data.splitlines()))
-        began = now()
+        began = self.now()
         sent = self.channel.send(data)
         while sent is None:
             self._line(began + 1.0)     # its last words, then that it went away
@@ -144,10 +145,10 @@ class Console:
         A kernel that prints nothing at all, or a lot and never a prompt, is a Hang.
         A damaged hello is made up for by `info`.
         """
-        began = now()
+        began = self.now()
         hello, previous = None, self.boot
         while True:
-            self.wait_prompt(timeout - (now() - began), began)
+            self.wait_prompt(timeout - (self.now() - began), began)
             for line in self._before:
                 frame = parse(line) if line.startswith("@0 ") else None
                 if frame and frame.kind == "hello":
@@ -167,8 +168,8 @@ class Console:
 
     def wait_prompt(self, timeout, began=None):
         """Wait for a prompt at the beginning of a line; returns the lines before it."""
-        began = began or now()
-        deadline = now() + timeout
+        began = began or self.now()
+        deadline = self.now() + timeout
         self._before = []
         while True:
             while b"\n" in self._buffer:
@@ -176,7 +177,7 @@ class Console:
             if self._buffer.startswith(PROMPT.encode()):
                 self._buffer = self._buffer[len(PROMPT):]
                 return self._before
-            left = deadline - now()
+            left = deadline - self.now()
             came = self._receive(max(0.0, min(1.0, left)))
             if left <= 0 and not came or left < -DRAIN:
                 raise self._hang(f"the prompt {PROMPT!r}", began, "no prompt")
@@ -198,7 +199,7 @@ class Console:
         silence or `timeout` seconds in all.
         """
         self._seq = self._seq % MAX_SEQ + 1
-        began, stood_still = now(), lost()
+        began, stood_still = self.now(), lost()
         try:
             answer = _Exchange(self, self._seq, text, timeout, quiet).run()
         except MachineGone:
@@ -237,7 +238,7 @@ class _Exchange:
         if len(self.wire) > MAX_LINE:
             raise ValueError(f"the request is longer than {MAX_LINE} bytes")
         self.quiet, timeout = quiet * patience(), timeout * patience()
-        self.began = self.alive = self.sent = now()
+        self.began = self.alive = self.sent = self.console.now()
         self.deadline = self.began + timeout
         self.data, self.busy, self.damaged_at, self.repairs = {}, "", None, 0
 
@@ -251,7 +252,7 @@ class _Exchange:
                 answer = self._framed(line)
                 if answer:
                     return answer
-            elif now() >= self._next_deadline() + DRAIN:
+            elif self.console.now() >= self._next_deadline() + DRAIN:
                 self._silence()                 # a guest that prints and prints answers nothing
 
     def _next_deadline(self):
@@ -261,7 +262,7 @@ class _Exchange:
         return min(ends)
 
     def _silence(self):
-        at = now()
+        at = self.console.now()
         what = f"the answer to {self.text!r} (@{self.seq})"
         if at >= self.deadline:
             why = f"the agent lives but the command doesn't end, last {self.busy!r}" \
@@ -284,20 +285,20 @@ class _Exchange:
 
     def _resend(self):
         self.console.resends += 1
-        self.damaged_at, self.sent = None, now()
+        self.damaged_at, self.sent = None, self.console.now()
         self.console._send(self.wire)
 
     def _framed(self, line):
         frame = parse(line)
         if frame is None or frame.kind == "damaged":
-            self.alive = self.damaged_at = now()
+            self.alive = self.damaged_at = self.console.now()
             return None
         if frame.kind == "hello":
             self._hello(frame)
             return None
         if frame.seq != self.seq:
             return None                         # a late repeat of an earlier answer
-        self.alive = now()
+        self.alive = self.console.now()
         if frame.kind == "data":
             self.data[frame.number] = frame.text
         elif frame.kind == "busy":

@@ -2,6 +2,7 @@
 """A target, asked for one thing at a time."""
 
 import struct
+import threading
 
 from ..clock import now
 from ..errors import ProtocolError
@@ -30,21 +31,36 @@ class Client:
         self.event = None
         self.processor = 0              # whose registers are asked for
         self.stops = 0                  # state changes so far
+        self._stood, self._since, self._lock = 0.0, 0.0, threading.Lock()
 
     @property
     def stopped(self):
         return self.event is not None
 
+    @property
+    def stood(self):
+        """Seconds in which the target was stopped: nobody's time-out may count them."""
+        with self._lock:
+            return self._stood + (now() - self._since if self.stopped else 0.0)
+
+    def _set_event(self, event):
+        with self._lock:                # others ask from their threads
+            if event is not None and not self.stopped:
+                self._since = now()
+            elif event is None and self.stopped:
+                self._stood += now() - self._since
+            self.event = event
+
     # --- stop and go -------------------------------------------------------------
 
-    def attach(self, timeout=20.0):
+    def attach(self, timeout=20.0, running=False):
         """Connect with a target in any state; afterwards it is stopped. Returns the event.
 
         One that is stopped already, as the last debugger left it, answers a RESET; a
-        running one has to be broken into first.
+        running one has to be broken into first. `running`: it surely is.
         """
         deadline = now() + timeout
-        answered = self.link.resync(QUIET_PROBE)
+        answered = not running and self.link.resync(QUIET_PROBE)
         while not answered:
             if now() >= deadline:
                 raise NoAnswer("no kernel debugger protocol on the serial port: no answer to "
@@ -85,7 +101,7 @@ class Client:
 
     def _take(self, packet):
         if packet.type == wire.STATE_CHANGE64:
-            self.event = m.state_change(packet.payload)
+            self._set_event(m.state_change(packet.payload))
             self.processor = self.event.processor
             self.stops += 1
         elif packet.type == wire.DEBUG_IO:
@@ -106,7 +122,7 @@ class Client:
         event = self.event
         status = m.DBG_CONTINUE if handled else m.DBG_EXCEPTION_NOT_HANDLED
         union = struct.pack("<I", status) + control_set(trace, event.dr7 if dr7 is None else dr7)
-        self.event = None
+        self._set_event(None)
         try:
             self.link.send(wire.STATE_MANIPULATE,
                            m.request(m.Api.CONTINUE2, event.processor, union))
@@ -118,12 +134,12 @@ class Client:
         """Restart the machine. There is no reply."""
         self._need_stopped()
         self.link.send(wire.STATE_MANIPULATE, m.request(m.Api.REBOOT))
-        self.event = None
+        self._set_event(None)
 
     def switch_processor(self, number, timeout=REPLY_LIMIT):
         """Go over to another CPU; its state is the new event."""
         self._need_stopped()
-        self.event = None
+        self._set_event(None)
         self.link.send(wire.STATE_MANIPULATE, m.request(m.Api.SWITCH_PROCESSOR, number))
         return self.wait(timeout, f"the state of CPU {number}")
 
@@ -142,7 +158,7 @@ class Client:
                 self.link.send(wire.STATE_MANIPULATE, asked)
                 return self._reply(api)
             except Reset:
-                self.event = None
+                self._set_event(None)
                 self.wait(REPLY_LIMIT, "its state after a RESET of its own")
         raise KdError("the target begins anew again and again")
 

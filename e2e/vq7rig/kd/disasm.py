@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""x64 instructions as text, by llvm-mc."""
+"""x64 instructions as text, by binutils' objdump, which takes bare bytes."""
 
 import re
 import subprocess
+import tempfile
 from dataclasses import dataclass
 
 from .pdb import tool
 
 LONGEST = 15                            # bytes of an instruction
-_LINE = re.compile(r"^\s*(.*?)\s*[#;] encoding: \[([^\]]*)\]")
-_RIP = re.compile(r"\[rip ([+-]) (\d+)\]")
+_LINE = re.compile(r"^\s*([0-9a-f]+):\t([0-9a-f ]+)\t(.*)$")
+_BRANCH = re.compile(r"(call|jmp|j\w+|loop\w*)\s+0x([0-9a-f]+)")
+_PREFIX = re.compile(r"^rex\.?[WRXB]*(?: |$)")            # one that changes nothing
+_RELATIVE = re.compile(r"\s*# 0x([0-9a-f]+)")
 
 
 @dataclass(frozen=True)
@@ -35,31 +38,29 @@ class Instruction:
 
 def instructions(code, address):
     """What these bytes at an address are, up to the first that are no instruction."""
-    ran = subprocess.run([tool("llvm-mc"), "--disassemble", "--triple=x86_64",
-                          "--output-asm-variant=1", "--show-encoding"],
-                         input=" ".join(f"{byte:#04x}" for byte in code),
-                         capture_output=True, text=True, check=False)
-    found, at = [], 0
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(code)
+        file.flush()
+        ran = subprocess.run([tool("objdump"), "-D", "-z", "-w", "-b", "binary", "-m",
+                              "i386:x86-64", "-M", "intel", f"--adjust-vma={address:#x}",
+                              file.name], capture_output=True, text=True, check=True)
+    found = []
     for line in ran.stdout.splitlines():
         parsed = _LINE.match(line)
         if not parsed:
             continue
-        raw = bytes(int(byte, 16) for byte in parsed[2].split(","))
-        if code[at:at + len(raw)] != raw:       # llvm-mc has passed over a byte
+        text = re.sub(r"\s+", " ", parsed[3]).strip()
+        if text.startswith(("(bad)", ".byte")) or _PREFIX.fullmatch(text):
             break
-        found.append(_instruction(address + at, raw, re.sub(r"\s+", " ", parsed[1])))
-        at += len(raw)
+        found.append(_instruction(int(parsed[1], 16), bytes.fromhex(parsed[2]),
+                                  _PREFIX.sub("", text)))
     return found
 
 
 def _instruction(address, raw, text):
-    end = address + len(raw)
-    branch = re.fullmatch(r"(call|j\w+) (-?\d+)", text)
+    branch, relative = _BRANCH.fullmatch(text), _RELATIVE.search(text)
     if branch:
-        target = end + int(branch[2]) & (1 << 64) - 1
-        return Instruction(address, raw, branch[1], target)
-    relative = _RIP.search(text)
+        return Instruction(address, raw, branch[1], int(branch[2], 16))
     if relative:
-        offset = int(relative[2]) * (1 if relative[1] == "+" else -1)
-        return Instruction(address, raw, text, end + offset & (1 << 64) - 1)
+        return Instruction(address, raw, text[:relative.start()], int(relative[1], 16))
     return Instruction(address, raw, text)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from ..errors import RigError
 from .pe import file_image
 
-_HEAD = re.compile(r"^\s*\d+ \| S_([A-Z0-9]+) \[size = \d+\] `(.*)`\s*$")
-_WHERE = re.compile(r"addr = ([0-9A-Fa-f]+):(\d+)(?:, code size = (\d+))?")
-_FUNCTIONS, _DATA = ("GPROC32", "LPROC32"), ("GDATA32", "LDATA32")
+# Of llvm-pdbutil's dump: a record's kind and name, and where it is, on the next line.
+_RECORD = re.compile(r"S_(GPROC32|LPROC32|GDATA32|LDATA32|PUB32) \[size = \d+\] `(.*)`\s*\n"
+                     r"(.*)addr = ([0-9A-Fa-f]+):(\d+)(?:, code size = (\d+))?")
+_FUNCTIONS = ("GPROC32", "LPROC32")
 
 
 def tool(name):
@@ -45,6 +46,11 @@ class Line:
 
 def identity(path):
     """GUID of a PDB. Raises RigError."""
+    return _identity(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _identity(path, _changed):
     ran = subprocess.run([tool("llvm-pdbutil"), "dump", "--summary", str(path)],
                          capture_output=True, text=True, check=False)
     found = re.search(r"GUID: \{([0-9A-F-]+)\}", ran.stdout)
@@ -63,12 +69,7 @@ class Symbols:
     @functools.cached_property
     def all(self):
         """Symbols in order of address."""
-        ran = subprocess.run([tool("llvm-pdbutil"), "dump", "--symbols", "--publics", "--globals",
-                              str(self.pdb)], capture_output=True, text=True, check=False)
-        if ran.returncode:
-            raise RigError(f"llvm-pdbutil can't read {self.pdb}: {ran.stderr.strip()}")
-        bases = [section.rva for section in file_image(self.binary).sections]
-        return _parsed(ran.stdout.splitlines(), bases)
+        return _all(self.binary, self.pdb, identity(self.pdb))
 
     @functools.cached_property
     def _addresses(self):
@@ -115,22 +116,22 @@ class Symbols:
             self._symbolizer = None
 
 
-def _parsed(lines, bases):
-    """llvm-pdbutil's output: public names only for what has no other one."""
+@functools.lru_cache(maxsize=32)
+def _all(binary, pdb, _guid):
+    """Public names only for what has no other one."""
+    ran = subprocess.run([tool("llvm-pdbutil"), "dump", "--symbols", "--publics", "--globals",
+                          str(pdb)], capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise RigError(f"llvm-pdbutil can't read {pdb}: {ran.stderr.strip()}")
+    bases = [section.rva for section in file_image(binary).sections]
     known, public = {}, {}
-    kind = name = None
-    for line in lines:
-        head = _HEAD.match(line)
-        if head:
-            kind, name = head[1], head[2].replace("`anonymous namespace'::", "")
+    for kind, name, before, section, offset, size in _RECORD.findall(ran.stdout):
+        if not 1 <= int(section, 16) <= len(bases):
             continue
-        where = kind and _WHERE.search(line)
-        if where and 1 <= (section := int(where[1], 16)) <= len(bases):
-            rva = bases[section - 1] + int(where[2])
-            if kind in _FUNCTIONS + _DATA:
-                known[rva] = Symbol(name, rva, int(where[3] or 0), kind in _FUNCTIONS)
-            elif kind == "PUB32":
-                public[rva] = Symbol(name, rva, 0, "function" in line)
-        if where:
-            kind = None
-    return sorted((public | known).values(), key=lambda s: s.rva)
+        rva = bases[int(section, 16) - 1] + int(offset)
+        name = name.replace("`anonymous namespace'::", "")
+        if kind == "PUB32":
+            public[rva] = Symbol(name, rva, 0, "function" in before)
+        else:
+            known[rva] = Symbol(name, rva, int(size or 0), kind in _FUNCTIONS)
+    return sorted((public | known).values(), key=lambda symbol: symbol.rva)

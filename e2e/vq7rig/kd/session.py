@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A person, a debugger's prompt, and a machine."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -71,16 +72,28 @@ def boot(host, config, guest, folders, settings):
           ".help at kd> lists the commands, q ends both.", flush=True)
     with VM(host, config, guest, folder, settings["disk_mib"], settings["hello_timeout_s"]) as vm:
         vm.start()
-        with open(folder / "kd.log", "w", buffering=1, encoding="utf-8") as log:
-            channel = SocketChannel.connect(str(vm.run / SOCKET))
-            debugger = Debugger(Client(Link(channel, log), on_print=write), folders, say=write)
-            try:
-                vm.state = RUNNING
-                vm.resume()
-                with live.on_request(vm, folder):
-                    Shell(debugger, AgentConsole(vm)).run(None)
-            finally:
-                debugger.close()
+        with open(folder / "kd.log", "w", buffering=1, encoding="utf-8") as log, \
+                debugging(vm, folders, log, write) as debugger:
+            vm.state = RUNNING
+            vm.resume()
+            with live.on_request(vm, folder):
+                Shell(debugger, AgentConsole(vm)).run(None)
+
+
+@contextlib.contextmanager
+def debugging(vm, folders, log=None, say=lambda text: None, wrap=lambda channel: channel):
+    """A Debugger for a machine of the rig's, not attached yet. What it stops is no hang: the
+    time that the target stands still doesn't count on its console."""
+    channel = SocketChannel.connect(str(vm.run / SOCKET))
+    debugger = Debugger(Client(Link(wrap(channel), log), on_print=say), folders, say=say)
+    before = vm.console.now
+    vm.console.now = lambda: before() - debugger.client.stood
+    try:
+        yield debugger
+    finally:
+        if vm.console is not None:
+            vm.console.now = before
+        debugger.close()
 
 
 class AgentConsole:
@@ -90,6 +103,7 @@ class AgentConsole:
         self._console, self._screen = vm.console, Screen()
         self.channel = vm.console.channel
         self.at_prompt = self._mid_line = False
+        self._tail = b""
 
     def show(self):
         """What the agent has said. Raises MachineGone."""
@@ -97,7 +111,8 @@ class AgentConsole:
         said, self._console._buffer = self._console._buffer, b""
         if said:
             self._screen.write(said)
-            self.at_prompt = said.endswith(PROMPT.encode())
+            self._tail = (self._tail + said)[-len(PROMPT):]     # it may come in pieces
+            self.at_prompt = self._tail == PROMPT.encode()
             self._mid_line = not said.endswith(b"\n")
 
     def type(self, line):

@@ -195,8 +195,10 @@ def _code(address, read):
 def _leaves(code, address, function):
     if code[:1] in (b"\xc3", b"\xc2") or code[:2] == b"\xf3\xc3":       # ret
         return True
-    if code[:2] == b"\xff\x25" or code[:3] == b"\x48\xff\x25":          # jmp [rip + disp]
+    if code[:2] == b"\xff\x25":                                        # jmp [rip + disp]
         return True
+    if code[0] & 0xF8 == 0x48 and code[1] == 0xFF and code[2] >> 3 & 7 == 4:
+        return True                                                     # jmp r/m64, with REX.W
     if code[:1] == b"\xeb":
         goal = address + 2 + int.from_bytes(code[1:2], "little", signed=True)
     elif code[:1] == b"\xe9":

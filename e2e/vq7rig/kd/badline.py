@@ -4,7 +4,7 @@ repeated or cut, both ways, at random but the same each time."""
 
 import random
 
-from vq7rig.kd.wire import Damaged, Parser
+from .wire import Damaged, Parser
 
 
 class BadLine:
