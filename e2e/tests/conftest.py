@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 
+from kd_bench import com2, kd, running      # noqa: F401, fixtures
+
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "rules: rules of ntcompat, broken on purpose")

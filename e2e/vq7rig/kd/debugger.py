@@ -268,6 +268,15 @@ class Debugger:
         self._forget()
         self.client.go(trace=trace, dr7=dr7)
 
+    def reboot(self):
+        """Restart the machine. Breakpoints are set again as their modules are loaded."""
+        self.client.reboot()
+        self._forget()
+        self.module_list.close()
+        self._kernel = self._loaded_dr7 = None
+        for each in self.breakpoints.all:
+            each.address = each.handle = None
+
     def detach(self):
         """Leave it running, without breakpoints."""
         if not self.client.stopped:

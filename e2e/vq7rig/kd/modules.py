@@ -152,3 +152,4 @@ class ModuleList:
     def close(self):
         for each in self._modules or ():
             each.close()
+        self._modules = None

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of the kernel debugger share: a debugger, and the agent at work meanwhile."""
+
+import contextlib
+
+import pytest
+
+from vq7rig import clock
+from vq7rig.inflight import background
+from vq7rig.kd import messages as m
+from vq7rig.kd import session
+from vq7rig.workload import Workload
+
+DRIVER = "vq7test"
+IMAGES = {"nt": "ntoskrnl.exe", "hal": "hal.dll", "WDFLDR": "WDFLDR.SYS", DRIVER: "vq7test.sys",
+          "vq7agent": "vq7agent.sys"}
+PAGE, DIRECT_MAP = 0x1000, 0xFFFF800000000000
+SMALL = Workload(ops=6, depth=1, sizes=(4096,), seed=71)
+BUSY = Workload(ops=2500, depth=16, sizes=(4096, 16384), seed=72)
+STEP = 20.0                 # seconds for what takes milliseconds
+
+
+@pytest.fixture
+def com2():
+    """What is between the debugger and COM2; a test may put a bad line there."""
+    return lambda channel: channel
+
+
+@pytest.fixture
+def running(vm, artefacts, com2):
+    """A debugger that has not attached yet. Afterwards the machine runs without one."""
+    said = []
+    with open(artefacts / "kd.log", "w", encoding="utf-8") as log, \
+            session.debugging(vm, [vm.guest], log, said.append, com2) as debugger:
+        debugger.said = said
+        yield debugger
+        if vm.usable:
+            debugger.detach()
+    if vm.usable:
+        vm.console.command("info")
+
+
+@pytest.fixture
+def kd(running):
+    """A debugger; the machine is stopped at the agent's prompt."""
+    running.client.attach(running=True)
+    return running
+
+
+@contextlib.contextmanager
+def command(kd, vm, text):
+    """The agent executes a command meanwhile; gives the answer's future. A test that fails
+    leaves the target running, else the command would never end."""
+    with background(vm.console.command, text, timeout=120) as answer:
+        try:
+            yield answer
+        except BaseException:
+            vm.console.now = clock.now
+            kd.detach()
+            raise
+
+
+def miscompares(answer):
+    return answer.num("errors"), answer.num("miscompares")
+
+
+@contextlib.contextmanager
+def stopped_at(kd, vm, symbol, load=SMALL):
+    """A workload, stopped at a breakpoint that is removed then; gives the answer's future."""
+    made = kd.breakpoints.add(symbol, kd.evaluate(symbol))
+    kd.go()
+    with command(kd, vm, load.command()) as answer:
+        event = kd.wait(STEP)
+        assert event.code == m.BREAKPOINT and event.pc == made.address
+        kd.breakpoints.remove(made)
+        yield answer
+
+
+def finish(kd, answer):
+    """Let the workload end, without breakpoints; returns its answer."""
+    kd.breakpoints.all.clear()
+    kd.go()
+    return answer.result(60)
+
+
+def pump(kd, answer):
+    """The target runs on, and says what it says, until the agent has answered."""
+    while not answer.done():
+        if kd.client.poll(0.05) is not None and (event := kd.arrived()) is not None:
+            raise AssertionError(f"it stopped: {event} at {kd.name_of(event.pc)}")
+    answer.result()
