@@ -79,6 +79,10 @@ void HalEndOfInterrupt(void) {
     HalApicWrite(APIC_EOI, 0);
 }
 
+volatile uint8_t *HalEndOfInterruptRegister(void) {
+    return HalLocalApic + APIC_EOI;
+}
+
 // Of the interrupt being serviced: the local APIC's trigger mode register.
 BOOLEAN HalIsLevelTriggered(ULONG vector) {
     return (HalApicRead(APIC_TRIGGER_MODE + vector / 32 * 0x10) >> vector % 32 & 1) != 0;

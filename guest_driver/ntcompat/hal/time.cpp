@@ -91,6 +91,11 @@ void HalStartClock(ULONG vector, ULONG period_100ns) {
     HalApicWrite(APIC_TIMER_INITIAL, (uint32_t)(HalApicTimerHz * period_100ns / 10000000));
 }
 
+// The ticks go on as they come, elsewhere.
+void HalSetClockVector(ULONG vector) {
+    HalApicWrite(APIC_LVT_TIMER, vector | APIC_PERIODIC);
+}
+
 LARGE_INTEGER KeQueryPerformanceCounter(PLARGE_INTEGER frequency) {
     if (frequency)
         frequency->QuadPart = (LONGLONG)HalTscHz;

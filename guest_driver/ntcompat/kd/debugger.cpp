@@ -112,10 +112,12 @@ bool KdpEnter(void) {
     KdpEntered = true;
     interrupts = enabled;
     stopped = Ticks();
+    HalSetClockVector(KI_VECTOR_DEBUGGER);
     return true;
 }
 
 void KdpLeave(void) {
+    HalSetClockVector(KI_VECTOR_CLOCK);
     KiSkipTime(Ticks() - stopped);
     KdpEntered = false;
     KiRestoreInterrupts(interrupts);

@@ -16,11 +16,12 @@ enum : UCHAR {
     FIFO_ON = 0xC1, // told of 14 bytes; an emulator hands over as many at a time
     DTR_RTS = 0x03
 };
-enum : uint64_t { STUCK = 100000, PAUSE = 20 }; // microseconds
+enum : uint64_t { STUCK = 100000, SPIN = 100 }; // microseconds
 enum { FIFO_DEPTH = 16 };
 
 uint64_t ticks_per_ms;
 unsigned room;  // in the transmitter's FIFO
+uint64_t busy;  // when a byte last went either way
 bool stuck;     // the transmitter didn't empty: it is not waited for again
 int early = -1; // a byte that came before the FIFO was on
 
@@ -37,11 +38,17 @@ uint64_t Now(void *) {
     return ticks / ticks_per_ms * 1000 + ticks % ticks_per_ms * 1000 / ticks_per_ms;
 }
 
-// What is emulated gets a chance to arrive: each access to the port holds the emulator up.
-void Breathe() {
-    const uint64_t start = Now(nullptr);
-    while (Now(nullptr) - start < PAUSE)
+// Who waits long sleeps until the next tick: a machine that sits in the debugger for an hour
+// leaves its host alone, and an emulator short of processors gets on with what we wait for.
+void Rest() {
+    if (Now(nullptr) - busy < SPIN) {
         _mm_pause();
+        return;
+    }
+    const uint64_t irql = __readcr8();
+    __writecr8(KI_VECTOR_DEBUGGER / 16 - 1);
+    __asm__ volatile("sti; hlt; cli" : : : "memory");
+    __writecr8(irql);
 }
 
 int Get(void *) {
@@ -50,10 +57,12 @@ int Get(void *) {
         early = -1;
         return byte;
     }
-    if (In(STATUS) & DATA_READY)
+    if (In(STATUS) & DATA_READY) {
+        busy = Now(nullptr);
         return In(DATA);
+    }
     if (KdpEntered)
-        Breathe();
+        Rest();
     return -1;
 }
 
@@ -72,6 +81,7 @@ void Put(void *, uint8_t byte) {
     }
     room--;
     Out(DATA, byte);
+    busy = Now(nullptr);
 }
 
 } // namespace

@@ -8,6 +8,7 @@
 extern "C" {
 
 KI_PCR KiPcr;
+volatile uint8_t *KiEndOfInterrupt; // the local APIC's register, for trap.S
 NTC_LOADER_BLOCK *KeLoaderBlock;
 extern uint8_t KiVectorStubs[256][16]; // trap.S
 
@@ -78,7 +79,8 @@ static void KiLoadInterruptTable(void) {
         KiTss.ist[i] = (uint64_t)KiIstStacks[i] + KI_IST_SIZE;
     KiTss.io_map = sizeof(KiTss);
     for (int v = 0; v < 256; v++) {
-        uint64_t stub = (uint64_t)KiVectorStubs[v];
+        uint64_t stub =
+            v == KI_VECTOR_DEBUGGER ? (uint64_t)KiDebuggerTick : (uint64_t)KiVectorStubs[v];
         uint16_t ist = v == 8    ? KI_IST_DOUBLE_FAULT
                        : v == 2  ? KI_IST_NMI
                        : v == 18 ? KI_IST_MACHINE_CHECK
@@ -133,6 +135,7 @@ void KiInitSystem(NTC_LOADER_BLOCK *block) {
     __writecr3(__readcr3());
     KiMapSharedData();
     HalInitializeHardware();
+    KiEndOfInterrupt = HalEndOfInterruptRegister();
     KiInitializeTimers();
     KiInitializeClock(block);
     KdStartDebugger();

@@ -34,6 +34,7 @@ enum {
     KI_VECTOR_APC = 0x1F,
     KI_VECTOR_DPC = 0x2F,
     KI_VECTOR_CLOCK = 0xD1,
+    KI_VECTOR_DEBUGGER = 0xF1, // the clock, while the machine is in the debugger
     KI_VECTOR_SPURIOUS = 0xFF,
     KI_IRQL_CLOCK = 13,
     KI_IRQL_HIGH = 15,
@@ -107,6 +108,7 @@ extern KI_TRAP_FRAME *KiBugCheckFrame; // registers to print; NULL: the caller's
 void KiInitializeProcessor(void);
 void KiSwapContext(PKTHREAD from, PKTHREAD to);
 void KiThreadStartup(void);
+void KiDebuggerTick(void); // the gate of KI_VECTOR_DEBUGGER
 // `xmm6_to_15`: the ten nonvolatile vector registers, loaded again on the way back.
 void KiDispatchException(KI_TRAP_FRAME *frame, M128A *xmm6_to_15);
 
@@ -161,6 +163,8 @@ BOOLEAN KiRemoveTimer(PKTIMER timer);
 // ---- HAL.dll, for the kernel alone
 void HalInitializeHardware(void);
 void HalStartClock(ULONG vector, ULONG period_100ns);
+void HalSetClockVector(ULONG vector);
+volatile uint8_t *HalEndOfInterruptRegister(void);
 void HalEndOfInterrupt(void);
 BOOLEAN HalIsLevelTriggered(ULONG vector);
 void HalRequestSoftwareInterrupt(KIRQL irql);

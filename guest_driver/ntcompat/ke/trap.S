@@ -152,6 +152,16 @@ KiSaveVectors:
     ret
     .seh_endproc
 
+// The clock's interrupt while the machine is in the debugger: ends a HLT, and runs no code
+// that a breakpoint may have been set in.
+    .globl KiDebuggerTick
+KiDebuggerTick:
+    pushq %rax
+    movq KiEndOfInterrupt(%rip), %rax
+    movl $0, (%rax)
+    popq %rax
+    iretq
+
 // void KiSwapContext(PKTHREAD from /*rcx*/, PKTHREAD to /*rdx*/): saves what
 // the calling convention calls nonvolatile.
     .globl KiSwapContext
