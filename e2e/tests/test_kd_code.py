@@ -213,6 +213,8 @@ def test_memory(kd, vm):
     with pytest.raises(Unreadable) as caught:
         kd.client.read(end - 24, 4000)
     assert caught.value.done == 24
+    data, failed = kd.client.read_once(m.Api.READ_VIRTUAL, end - 24, 4000 - 56)
+    assert (len(data), failed) == (24, True), "as one request is answered"
     for address in (0, end, 0x7FFFFFFF0000, 1 << 47, 0x8000000000000000, (1 << 64) - 4):
         with pytest.raises(Unreadable) as caught:
             kd.client.read(address, 16)

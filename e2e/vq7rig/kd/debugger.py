@@ -27,6 +27,14 @@ class StackFrame:
     lines: list                 # of the PDB: inlined functions first
 
 
+@dataclass(frozen=True)
+class _Memory:
+    """A client whose memory is read once at each stop."""
+    version: object
+    read: object
+    number: object
+
+
 class Debugger:
     """`folders` are searched for images and PDBs. The target has been attached to."""
 
@@ -46,7 +54,7 @@ class Debugger:
     @property
     def kernel(self):
         if self._kernel is None:
-            self._kernel = Kernel(self.client)
+            self._kernel = Kernel(_Memory(self.client.version, self.read, self.number))
         return self._kernel
 
     # --- memory and registers ------------------------------------------------------

@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import sys
+import termios
 
 from ..clock import now
 from ..errors import MachineGone, RigError, UsageError
@@ -15,6 +16,8 @@ from .flow import Flow, Quit
 from .show import Show
 
 POLL = 0.2
+CTRL_C = b"\x03"
+CONTROL_CHARACTERS = 6  # of termios' list of attributes
 LINE_WAIT = 10.0        # seconds for the agent to answer a line from a pipe
 
 
@@ -24,17 +27,27 @@ def write(text):
 
 
 class Interrupts:
-    """Ctrl-C asks the target to stop, and ends nothing."""
+    """Ctrl-C asks the target to stop, and ends nothing: neither this process nor the `make`
+    above it, which a signal of the terminal would reach, too. So it is a character that ends
+    a line, as long as this lasts."""
 
     def __enter__(self):
         self.asked = False
         self._before = signal.signal(signal.SIGINT, self._note)
+        self._terminal = termios.tcgetattr(0) if sys.stdin.isatty() else None
+        if self._terminal is not None:
+            changed = termios.tcgetattr(0)
+            changed[CONTROL_CHARACTERS][termios.VINTR] = b"\0"
+            changed[CONTROL_CHARACTERS][termios.VEOL] = CTRL_C
+            termios.tcsetattr(0, termios.TCSADRAIN, changed)
         return self
 
     def _note(self, *_):
         self.asked = True
 
     def __exit__(self, *_):
+        if self._terminal is not None:
+            termios.tcsetattr(0, termios.TCSADRAIN, self._terminal)
         signal.signal(signal.SIGINT, self._before)
 
 
@@ -64,11 +77,16 @@ class Input:
         return line
 
     def take(self):
+        """Read what is there. Returns whether Ctrl-C was among it."""
         data = os.read(self._fd, 4096)
         self.ended = self.ended or not data
         self._held += data
         if self.ended and self._held and not self._held.endswith(b"\n"):
             self._held += b"\n"
+        _, interrupted, after = self._held.rpartition(CTRL_C)
+        if interrupted:
+            self._held = after
+        return bool(interrupted)
 
     def line(self):
         """A whole line that has come, or None."""
@@ -192,8 +210,8 @@ class Shell:
             ready, _, _ = select.select(sources, [], [], POLL)
             if self._console:
                 self._console.show()
-            if self._input in ready:
-                self._input.take()
+            if self._input in ready and self._input.take():
+                self._interrupts.asked = True
             if takes and (line := self._input.line()) is not None:
                 if line.strip() == ".break":
                     self._interrupts.asked = True
