@@ -6,8 +6,12 @@
 // definitions that QEMU writes are searched in the DSDT, as \\_S5 is:
 //
 //   OperationRegion (PCST, SystemIO, port, 8)         5B 80 "PCST" 01 0B <port>
-//   Name (_ADR, function) Name (BSEL, number)         of a bridge; the root bus has
-//   Scope (PCI0) { Name (BSEL, number)                its BSEL without an _ADR before
+//   Device (Snn) { Name (_ADR, function) ... Name (BSEL, number)    of a bridge
+//   Scope (PCI0) { ... Name (BSEL, number)                          of the root bus
+//
+// What a BSEL belongs to is the innermost of the packages around it: QEMU 10 has devices
+// of other slots before that of the root bus.
+#include "aml.h"
 #include "hal.h"
 
 extern "C" {
@@ -24,40 +28,10 @@ static struct {
 } Buses[MAX_BUSES];
 static ULONG BusCount;
 
-// An AML integer: Zero, One, or a prefix with one, two or four bytes.
-static bool ReadInteger(const uint8_t *aml, uint32_t *value) {
-    switch (*aml) {
-    case 0x00:
-    case 0x01:
-        *value = *aml;
-        return true;
-    case 0x0A:
-        *value = aml[1];
-        return true;
-    case 0x0B:
-        *value = *(UNALIGNED const uint16_t *)(aml + 1);
-        return true;
-    case 0x0C:
-        *value = *(UNALIGNED const uint32_t *)(aml + 1);
-        return true;
-    default:
-        return false;
-    }
-}
-
-// The _ADR whose definition ends right before `aml`; false: something else does.
-static bool AddressBefore(const uint8_t *aml, uint32_t *address) {
-    static const int sizes[] = {1, 2, 3, 5}; // of the integer
-    for (int size : sizes)
-        if (HalMatch(aml - size - 5, "\x08_ADR", 5) && ReadInteger(aml - size, address))
-            return true;
-    return false;
-}
-
-static void AddBus(const uint8_t *aml) {
-    if (BusCount == MAX_BUSES || !ReadInteger(aml + 5, &Buses[BusCount].select))
+static void AddBus(const uint8_t *aml, const uint8_t *dsdt) {
+    if (BusCount == MAX_BUSES || !AmlInteger(aml + 5, &Buses[BusCount].select))
         return;
-    if (!AddressBefore(aml, &Buses[BusCount].bridge))
+    if (!AmlFunctionAround(dsdt + sizeof(ACPI_HEADER), aml, &Buses[BusCount].bridge))
         Buses[BusCount].bridge = HAL_ROOT_BUS;
     BusCount++;
 }
@@ -66,13 +40,13 @@ void HalParseHotplug(const uint8_t *fadt, const uint8_t *dsdt) {
     uint32_t length = dsdt ? ((const ACPI_HEADER *)dsdt)->length : 0;
     for (uint32_t i = sizeof(ACPI_HEADER) + 16; i + 16 < length; i++) {
         uint32_t port;
-        if (HalMatch(dsdt + i, "\x5B\x80PCST\x01", 7) && ReadInteger(dsdt + i + 7, &port))
+        if (HalMatch(dsdt + i, "\x5B\x80PCST\x01", 7) && AmlInteger(dsdt + i + 7, &port))
             Port = (USHORT)port;
         else if (HalMatch(dsdt + i,
                           "\x08"
                           "BSEL",
                           5))
-            AddBus(dsdt + i);
+            AddBus(dsdt + i, dsdt);
     }
     if (Port && BusCount && fadt[FADT_GPE0_LENGTH])
         GpePort = (USHORT) * (UNALIGNED const uint32_t *)(fadt + FADT_GPE0);
