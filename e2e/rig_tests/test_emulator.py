@@ -31,6 +31,8 @@ def need(config, **changes):
 def test_what_a_machine_needs_of_qemu():
     need(Config(flavour="legacy", interrupt="line"))
     need(Config())
+    need(Config(queue_size=16), ring=64)        # it heeded what it was asked
+    need(Config(), ring=1024)                   # the usual size: no test depends on it
 
 
 @pytest.mark.parametrize("config, changes, words", [
@@ -39,6 +41,8 @@ def test_what_a_machine_needs_of_qemu():
     (Config(interrupt="line"), {}, "virtio-blk-pci-non-transitional has no property vectors"),
     (Config(), {"properties": {**FACTS["properties"], "isa-debugcon": None}},
      "has no device isa-debugcon"),
+    (Config(queue_size=16), {"ring": 1024},
+     "doesn't heed queue-size: rings have 1024 entries, not 16"),
 ])
 def test_what_qemu_lacks_is_named(config, changes, words):
     with pytest.raises(Lacking, match=words):

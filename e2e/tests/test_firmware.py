@@ -35,6 +35,7 @@ def said(vm, timeout=20):
 def test_firmware_boots_from_it(blank, rule):
     """The firmware's own driver, legacy and modern: it reads the boot sector and starts it,
     and that reads, writes, and reads again by the firmware's means."""
+    blank.host.emulator.need_ring(256)          # SeaBIOS takes no larger one
     data = pattern.content(91, 1, SECTORS, 1)
     blank.disk.write(0, (PROGRAM.parent / "bootsector.bin").read_bytes())
     blank.disk.write(1, data)

@@ -14,12 +14,13 @@ from . import features, scrap
 from .bindings import INSTALL, MonitorError, libvirt, words
 from .errors import Lacking, RigError, UsageError
 
-FORMAT = 2              # of the cache
+FORMAT = 3              # of the cache
 DEVICES = (*(f"{kind}-pci{suffix}" for kind in ("virtio-blk", "vhost-user-blk")
              for suffix in ("", "-transitional", "-non-transitional")), "isa-debugcon")
 SUFFIXES = {"virtio-transitional": "-transitional",
             "virtio-non-transitional": "-non-transitional"}
 FACTS = {"facts": lambda source: source.facts(), "queue": lambda source: source.queue(0)}
+DEFAULT_RING = 256      # of virtio-blk: a test that has it doesn't depend on it
 QEMU = "{http://libvirt.org/schemas/domain/qemu/1.0}"
 
 
@@ -30,6 +31,7 @@ class Emulator:
         self.path, self.version = facts["path"], facts["version"]
         self._sources, self._refusals = facts["sources"], facts["refusals"]
         self.machines, self._properties = facts["machines"], facts["properties"]
+        self._ring = facts.get("ring")
 
     def __str__(self):
         return f"QEMU {self.version}"
@@ -48,6 +50,13 @@ class Emulator:
     def has_property(self, device, name):
         return name in (self._properties.get(device) or ())
 
+    def need_ring(self, size):
+        """Raises Lacking if the rings are of another size whatever is asked for, as in Debian's
+        QEMU 10.0.13, where each has 1024 entries."""
+        if self._ring not in (None, scrap.RING, size):
+            raise Lacking(f"{self} doesn't heed queue-size: rings have {self._ring} entries, "
+                          f"not {size}")
+
     def need(self, xml):
         """Raises Lacking if the QEMU lacks what the XML of a machine asks for."""
         root = ET.fromstring(xml)
@@ -61,6 +70,7 @@ class Emulator:
             if disk.find("target").get("bus") == "virtio":
                 alias = disk.find("alias")
                 kind = "vhost-user-blk" if disk.get("type") == "vhostuser" else "virtio-blk"
+                self._need_asked(disk.find("driver").get("queue_size"))
                 models[None if alias is None else alias.get("name")] = self._need_device(
                     f"{kind}-pci{SUFFIXES.get(disk.get('model'), '')}")
         for device in root.iter(f"{QEMU}device"):
@@ -68,6 +78,12 @@ class Emulator:
             for prop in device.iter(f"{QEMU}property") if model else ():
                 if prop.get("name") not in self._properties[model]:
                     raise Lacking(f"{self}'s {model} has no property {prop.get('name')}")
+                if prop.get("name") == "queue-size":
+                    self._need_asked(prop.get("value"))
+
+    def _need_asked(self, size):
+        if size and int(size) != DEFAULT_RING:
+            self.need_ring(int(size))
 
     def _need_device(self, name):
         if self._properties.get(name) is None:
@@ -158,8 +174,11 @@ def _ask(host, path):
         properties = {name: _properties(vm, name) for name in DEVICES}
         for fact in FACTS:
             sources[fact], refusals[fact] = _best(machine, fact)
-    return {"path": path, "machines": machines, "properties": properties, "sources": sources,
-            "version": "{major}.{minor}.{micro}".format(**version), "refusals": refusals}
+        queue = features.SOURCES.get(sources["queue"])
+        ring = queue(machine.vm).queue(0)["vring-num"] if queue else None
+    return {"path": path, "ring": ring, "machines": machines, "properties": properties,
+            "sources": sources, "refusals": refusals,
+            "version": "{major}.{minor}.{micro}".format(**version)}
 
 
 def _properties(vm, name):

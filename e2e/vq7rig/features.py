@@ -23,6 +23,7 @@ BITS = {
 INDIRECT = 1 << 28
 EVENT_IDX = 1 << 29
 VERSION_1 = 1 << 32
+BLK_SIZE_MAX = 1 << 1
 BLK_RO = 1 << 5
 BLK_FLUSH = 1 << 9
 

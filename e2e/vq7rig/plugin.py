@@ -5,7 +5,7 @@ import logging
 import pathlib
 
 import pytest
-from _pytest.mark.expression import Expression, ParseError
+from _pytest.mark import expression
 
 from . import machine, workers
 from .collector import Collector, Controller
@@ -14,6 +14,7 @@ from .pool import GivenUp
 from .runner import Runner, keep_logs
 
 log = logging.getLogger("vq7rig")
+BAD_EXPRESSION = getattr(expression, "ParseError", SyntaxError)     # pytest before 9, and since
 logging.raiseExceptions = False     # a full disk is said by the tests, once
 
 
@@ -49,8 +50,8 @@ def _check_choice(option):
     for name, text in (("-k", option.keyword), ("-m", option.markexpr)):
         try:
             if text:
-                Expression.compile(text)
-        except ParseError as bad:
+                expression.Expression.compile(text)
+        except BAD_EXPRESSION as bad:
             raise pytest.UsageError(f"Wrong expression passed to '{name}': {text}: {bad}") from bad
 
 

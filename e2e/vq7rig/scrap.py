@@ -12,6 +12,7 @@ from .temps import new_temp
 
 ALIAS = "ua-scrap"
 SECTOR, SECTORS = 512, 2048
+RING = 64               # what the disk's ring is asked to have: no QEMU's default
 
 XML = """<domain type='{accel}'>
   <name>{name}</name>
@@ -21,7 +22,7 @@ XML = """<domain type='{accel}'>
   <devices>
     <emulator>{emulator}</emulator>
     <disk type='file' device='disk'>
-      <driver name='qemu' type='raw'/><source file='{run}/boot.img'/>
+      <driver name='qemu' type='raw' queue_size='{ring}'/><source file='{run}/boot.img'/>
       <target dev='vda' bus='virtio'/><alias name='{alias}'/>
     </disk>
     <serial type='unix'>
@@ -53,7 +54,7 @@ class Machine:
             disk.create()
             if self._boot:
                 disk.write(0, self._boot.ljust(SECTOR - 2, b"\0") + b"\x55\xaa")
-            xml = XML.format(name=self.name, accel=self._accel, alias=ALIAS,
+            xml = XML.format(name=self.name, accel=self._accel, alias=ALIAS, ring=RING,
                              run=escape(str(self.run)), emulator=escape(self._emulator))
             self.dom = self.host.create(self.host.place(xml, self.run), self.run)
         except BaseException:
