@@ -5,11 +5,17 @@ Expectations come from the images and PDBs themselves, from the LLVM tools, from
 console and from the bytes of the code; never from the client's own word alone.
 """
 
+import fcntl
+import os
 import pathlib
+import pty
+import select
+import shlex
 import socket
 import struct
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
@@ -289,6 +295,53 @@ def test_prompt_through_a_tcp_port(vm):
         assert text in ran.stdout, ran.stdout
     assert vm.console.command("info")["driver"] == "loaded"
     assert any("debugger connected from 127.0.0.1" in note for note in notes)
+
+
+def shell_at_a_terminal(command):
+    """A shell with a terminal of its own that says, last, that no signal ended it."""
+    ours, theirs = pty.openpty()
+    ran = subprocess.Popen(["/bin/sh", "-c", f"{command}; echo no signal"], stdin=theirs,
+                           stdout=theirs, stderr=theirs, cwd=E2E_FOLDER, start_new_session=True,
+                           preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+    os.close(theirs)
+    return ran, ours
+
+
+def read_until(terminal, text):
+    got, end = b"", time.monotonic() + STEP
+    while text not in got:
+        left = end - time.monotonic()
+        assert left > 0 and select.select([terminal], [], [], left)[0], got
+        try:
+            got += os.read(terminal, 4096)
+        except OSError:
+            raise AssertionError(f"the session ended: {got}") from None
+
+
+@pytest.mark.nightly
+@pytest.mark.on("one")
+def test_ctrl_c_at_a_terminal(vm):
+    """It breaks in, from within a line, too, and is no signal that would end a `make` above."""
+    command = shlex.join([sys.executable, "-m", "vq7rig", "kd", "--attach",
+                          str(vm.run / session.SOCKET), f"--guest={vm.guest}"])
+    ran, terminal = shell_at_a_terminal(command)
+    try:
+        read_until(terminal, b"kd> ")
+        for typed in (b"\x03", b"half a line\x03"):
+            os.write(terminal, b"g\r")
+            read_until(terminal, b"\n")
+            time.sleep(0.5)
+            os.write(terminal, typed)
+            read_until(terminal, b"kd> ")
+        os.write(terminal, b"\x03\r")              # at the prompt it does nothing
+        read_until(terminal, b"kd> ")
+        os.write(terminal, b"qd\r")
+        read_until(terminal, b"no signal")
+        assert ran.wait(STEP) == 0
+    finally:
+        ran.kill()
+        os.close(terminal)
+    assert vm.console.command("info")["driver"] == "loaded"
 
 
 # --- a bad line, a wrong one -----------------------------------------------------------------
