@@ -11,6 +11,9 @@ from vq7rig.kd import messages as m
 from vq7rig.kd import session
 from vq7rig.workload import Workload
 
+# The default port, named: so that these tests have a machine of their own. A kernel that a
+# debugger has left still believes in it, as Windows does, and would wait for it in a crash.
+MACHINE = ("/debugport=com2",)
 DRIVER = "vq7test"
 IMAGES = {"nt": "ntoskrnl.exe", "hal": "hal.dll", "WDFLDR": "WDFLDR.SYS", DRIVER: "vq7test.sys",
           "vq7agent": "vq7agent.sys"}

@@ -20,8 +20,8 @@ import time
 
 import pytest
 
-from kd_bench import (BUSY, DIRECT_MAP, DRIVER, IMAGES, SMALL, STEP, command, miscompares,
-                      pump)
+from kd_bench import (BUSY, DIRECT_MAP, DRIVER, IMAGES, MACHINE, SMALL, STEP, command,
+                      miscompares, pump)
 from vq7rig.errors import GuestCrash
 from vq7rig.inflight import background
 from vq7rig.kd import messages as m
@@ -37,7 +37,7 @@ E2E_FOLDER = pathlib.Path(__file__).resolve().parents[1]
 # --- what it says of itself ------------------------------------------------------------------
 
 @pytest.mark.smoke
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_version(kd):
     version = kd.client.version()
     assert (version.major, version.minor, version.protocol, version.secondary) == (0xF, 7601, 6, 2)
@@ -54,7 +54,7 @@ def test_version(kd):
 
 
 @pytest.mark.smoke
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_modules(kd, vm):
     """Each is the very build whose file and PDB are in the guest's folder."""
     modules = kd.module_list.all()
@@ -70,7 +70,7 @@ def test_modules(kd, vm):
 
 # --- break in, go on -------------------------------------------------------------------------
 
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_break_in_from_idle(running, note):
     running.client.attach(running=True)
     times = []
@@ -110,18 +110,18 @@ def break_in_often(kd, vm, count, note):
     assert counts["damaged"] == 0 and counts["again"] == counts["stray"], counts
 
 
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_break_in_under_load(kd, vm, note):
     break_in_often(kd, vm, 50, note)
 
 
 @pytest.mark.nightly
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_thousand_break_ins(kd, vm, note):
     break_in_often(kd, vm, 1000, note)
 
 
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_killed_debugger(running, vm, artefacts):
     """In the middle of a packet, with a breakpoint set; the next one finds the machine as it
     was left, and it goes on."""
@@ -168,13 +168,13 @@ def long_break(kd, vm, seconds):
     assert passed <= time.monotonic() - began - seconds
 
 
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_break_of_seconds(kd, vm):
     long_break(kd, vm, 1)
 
 
 @pytest.mark.nightly
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_break_of_minutes(kd, vm):
     """Longer than every time-out of driver, agent and rig."""
     long_break(kd, vm, 150)
@@ -182,7 +182,7 @@ def test_break_of_minutes(kd, vm):
 
 # --- what the target says by itself ----------------------------------------------------------
 
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_loads_and_prints(kd, vm):
     """The driver goes and comes while a debugger is there, which may stop it at its entry."""
     kd.breakpoints.add("vq7test!DriverEntry", kd.evaluate("vq7test!DriverEntry"))
@@ -202,7 +202,7 @@ def test_loads_and_prints(kd, vm):
     kd.break_in()
 
 
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 @pytest.mark.fresh
 def test_bug_check(kd, vm):
     """It breaks in before the screen, and after `g` goes its normal way."""
@@ -270,7 +270,7 @@ qd
 """
 
 
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_prompt_through_a_tcp_port(vm):
     """What `make kd ATTACH=` shows through what `make windbg` offers."""
     notes = []
@@ -319,7 +319,7 @@ def read_until(terminal, text):
 
 
 @pytest.mark.nightly
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_ctrl_c_at_a_terminal(vm):
     """It breaks in, from within a line, too, and is no signal that would end a `make` above."""
     command = shlex.join([sys.executable, "-m", "vq7rig", "kd", "--attach",
@@ -352,7 +352,7 @@ class TestBadLine:
         return BadLine
 
     @pytest.mark.nightly
-    @pytest.mark.on("one")
+    @pytest.mark.on("one", settings=MACHINE)
     def test_five_percent_are_lost(self, running, vm):
         """Of the packets of both ways; also damaged, repeated and cut ones."""
         running.client.attach(60)
@@ -375,7 +375,7 @@ class TestBadLine:
             return answer.result()
 
 
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_garbage(vm, running):
     """Bytes that are no packet do nothing; a debugger comes afterwards as ever."""
     channel = running.client.link.channel

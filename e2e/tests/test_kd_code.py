@@ -10,8 +10,8 @@ import subprocess
 
 import pytest
 
-from kd_bench import (DIRECT_MAP, DRIVER, IMAGES, PAGE, SMALL, STEP, command, finish,
-                      miscompares, stopped_at)
+from kd_bench import (DIRECT_MAP, DRIVER, IMAGES, MACHINE, PAGE, SMALL, STEP, command,
+                      finish, miscompares, stopped_at)
 from vq7rig.kd import messages as m
 from vq7rig.kd.errors import Refused, Unreadable
 from vq7rig.kd.pdb import tool
@@ -32,7 +32,7 @@ def symbolized(vm, module, address):
     return [name for name in said[:-1:2] if name not in ("", "??")], said[1]
 
 
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_stack_of_the_dpc(kd, vm):
     """From the driver's DPC through the interrupt into the thread it came upon."""
     with stopped_at(kd, vm, "vq7test!VirtqSplitGetUsed") as answer:
@@ -62,7 +62,7 @@ def check_call(kd, back):
                for at in range(6)), code.hex()
 
 
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_breakpoint_at_each_completion(kd, vm):
     """As often as a buffer came back, and nothing of it is left in the code."""
     where = kd.evaluate("vq7test!VirtqSplitGetUsed")
@@ -90,7 +90,7 @@ def test_breakpoint_at_each_completion(kd, vm):
         assert kd.client.read(where, 32) == code
 
 
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_steps(kd, vm):
     """`t` goes into a call, `p` over it, and every `t` executes one instruction."""
     with stopped_at(kd, vm, "vq7test!BlkService") as answer:
@@ -121,7 +121,7 @@ def test_steps(kd, vm):
         kd.break_in()
 
 
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_step_in_the_interrupt_routine(kd, vm):
     """At the device's own IRQL."""
     with stopped_at(kd, vm, "vq7test!Vq7EvtIsr") as answer:
@@ -142,7 +142,7 @@ def queue_of(kd):
     return kd.context["rcx"]
 
 
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_hardware_breakpoint_and_a_variable(kd, vm):
     """`ba w` at the counter of completions: one stop for each, after the write. A counter
     that the debugger writes is what the agent says then."""
@@ -166,7 +166,7 @@ def test_hardware_breakpoint_and_a_variable(kd, vm):
 
 
 @pytest.mark.nightly
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_hardware_breakpoint_on_code(kd, vm):
     with stopped_at(kd, vm, "vq7test!BlkService") as answer:
         where = kd.evaluate("vq7test!VirtqSplitGetUsed")
@@ -182,7 +182,7 @@ def test_hardware_breakpoint_on_code(kd, vm):
 
 
 @pytest.mark.nightly
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_registers(kd, vm):
     """Written ones are what the code goes on with: the agent's own error comes of it."""
     with stopped_at(kd, vm, "vq7test!VirtqSplitGetUsed") as answer:
@@ -199,7 +199,7 @@ def test_registers(kd, vm):
         kd.break_in()
 
 
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_memory(kd, vm):
     """Virtual and physical are the same bytes; what isn't mapped is a failure with a count."""
     special, module = kd.client.special(), kd.module_list.named(DRIVER)
@@ -224,7 +224,7 @@ def test_memory(kd, vm):
     assert refused.value.done == 4
 
 
-@pytest.mark.on("one")
+@pytest.mark.on("one", settings=MACHINE)
 def test_ports_msrs_control_space(kd):
     assert kd.client.read_msr(0xC0000080) & 0x500 == 0x500      # EFER: long mode
     kpcr = int.from_bytes(kd.client.control_space(0, 8), "little")
