@@ -311,19 +311,27 @@ TEST(KdPacket, APollTakesFewBytes) {
 
 // One client dies in the middle of a packet, the next one breaks in at once: its bytes look
 // like the rest of that packet.
-TEST(KdPacket, ABreakInBehindAPacketCutShort) {
-    const std::string packet = Bytes(Data(KdTypeManipulate, KD_INITIAL_ID, std::string(64, 'p')));
+void BreakInBehind(const std::string &packet) {
     for (size_t length = 0; length < packet.size(); length++) {
         Line line;
         line.Send(packet.substr(0, length) + "b" + Bytes(Control(KdTypeReset)));
         bool seen = false;
-        for (int i = 0; i < 500 && !seen; i++)
+        for (int i = 0; i < 1000 && !seen; i++)
             seen = KdLinkPoll(&line.link);
         EXPECT_TRUE(seen) << length;
         line.link.break_in = false;
         line.link.halted = true;
         EXPECT_EQ(Receive(line).result, KdStateWanted) << length;
     }
+}
+
+TEST(KdPacket, ABreakInBehindAPacketCutShort) {
+    BreakInBehind(Bytes(Data(KdTypeManipulate, KD_INITIAL_ID, std::string(64, 'p'))));
+}
+
+// The two bytes that are missing would be the break-in and the next leader's first.
+TEST(KdPacket, ABreakInBehindAnAcknowledgementCutShort) {
+    BreakInBehind(Bytes(Ack(KD_INITIAL_ID | 1)));
 }
 
 TEST(KdPacket, NoiseEndsNoWait) {

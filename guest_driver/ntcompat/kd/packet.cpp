@@ -115,7 +115,7 @@ KD_EVENT Examine(KD_LINK *link) {
         return KdPartial;
     const size_t length = Length(link);
     if (Field32(link->raw) == KD_CONTROL_LEADER)
-        return length == 0 ? KdControl : KdDamaged;
+        return length == 0 && Field32(link->raw + 12) == 0 ? KdControl : KdDamaged;
     if (length > KD_PACKET_MAX)
         return KdDamaged;
     if (link->count < KD_HEADER_SIZE + length + 1)
