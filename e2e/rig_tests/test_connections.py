@@ -54,8 +54,9 @@ def rig(short_path):
     build, temps = short_path / "b", short_path / "t"
     (build / "guest/x64").mkdir(parents=True)
     temps.mkdir()
-    for name in GUEST_FILES:
-        shutil.copy(GUEST / name, build / "guest/x64")
+    for file in GUEST.iterdir():                # a debugger wants images and PDBs, too
+        if file.is_file():
+            shutil.copy(file, build / "guest/x64")
 
     def run(connection, *arguments, job="run"):
         uri, options = CONNECTIONS[connection]

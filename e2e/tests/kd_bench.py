@@ -6,6 +6,7 @@ import contextlib
 import pytest
 
 from vq7rig import clock
+from vq7rig.errors import Lacking
 from vq7rig.inflight import background
 from vq7rig.kd import messages as m
 from vq7rig.kd import session
@@ -32,6 +33,8 @@ def com2():
 @pytest.fixture
 def running(vm, artefacts, com2):
     """A debugger that has not attached yet. Afterwards the machine runs without one."""
+    if not all((vm.guest / name).exists() for name in IMAGES.values()):
+        raise Lacking(f"a debugger needs the images and PDBs, too: they aren't in {vm.guest}")
     said = []
     with open(artefacts / "kd.log", "w", encoding="utf-8") as log, \
             session.debugging(vm, [vm.guest], log, said.append, com2) as debugger:
