@@ -61,6 +61,15 @@ InflightRegion::State *InflightRegion::state(uint16_t head) const {
     return reinterpret_cast<State *>(start_ + sizeof(Head)) + head;
 }
 
+bool InflightRegion::any() const {
+    for (uint16_t i = 0; start_ != nullptr && i < size_; i++) {
+        if (state(i)->inflight != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 std::vector<uint16_t> InflightRegion::recover(uint16_t used) {
     std::vector<uint16_t> again;
 

@@ -23,6 +23,8 @@ class InflightRegion {
     explicit operator bool() const {
         return start_ != nullptr;
     }
+    // Is any request to be done again?
+    bool any() const;
     // The requests that are to be done again, oldest first; `used` is the ring's used index.
     std::vector<uint16_t> recover(uint16_t used);
     void taken(uint16_t head);

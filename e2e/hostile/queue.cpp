@@ -91,6 +91,7 @@ void Queue::setKick(Fd kick) {
                 guarded(&Queue::kicked);
             }
         });
+        setEnabled(enabled_);
     } else {
         watchByTime();
     }
@@ -113,7 +114,9 @@ void Queue::close() {
 
 void Queue::setEnabled(bool enabled) {
     enabled_ = enabled;
-    if (ring_ != nullptr) {
+    // A ring starts with its first kick ("Starting and stopping rings"). But of one that a
+    // lost connection has left requests in, the driver has nothing to say any more: it waits.
+    if (ring_ != nullptr || (kick_ && inflight_.any())) {
         guarded(&Queue::serve);
     }
 }

@@ -171,6 +171,26 @@ TEST_F(SessionTest, DoesAgainWhatWasInFlight) {
     EXPECT_EQ(served.counter("resubmitted"), 2u) << "nothing is done twice";
 }
 
+// QEMU 10 says nothing when it has connected again, where QEMU 7.2 kicked.
+TEST_F(SessionTest, RegressionDoesItAgainWithoutAKick) {
+    front->negotiate(Version1);
+    front->shareMemory();
+    front->trackInflight();
+    front->startQueue();
+    served.command("misbehave hold");
+    uint64_t flush = front->submit(6, 4, 0, "", 0);
+    front->kick();
+    while (served.counter("held") != 1) {
+    }
+    front->stopQueue();
+    served.command("behave");
+    front->trackInflight();
+    front->startQueue(64, 1);
+    EXPECT_EQ(front->used(1)[0].id, 6u);
+    EXPECT_EQ(*front->at(flush), 0);
+    EXPECT_EQ(served.counter("resubmitted"), 1u);
+}
+
 // Without the record nobody would do them: a stop answers them.
 TEST_F(SessionTest, AnswersWhatIsHeldWhenItStops) {
     start();
