@@ -217,10 +217,12 @@ def test_bug_check(kd, vm):
     assert event.code == m.BREAKPOINT and kd.context["rcx"] == 3      # BUGCHECK_FIRST
     assert "*** Fatal System Error: 0x000000e2" in "".join(kd.said)
     assert any(each.name.startswith("nt!KeBugCheckEx") for each in kd.stack())
-    kd.go()
-    kd.client.poll(0.5)
-    with pytest.raises(GuestCrash) as crash:
-        vm.console.command("info", timeout=STEP)
+    with background(vm.console.command, "info", timeout=STEP) as answer, \
+            pytest.raises(GuestCrash) as crash:
+        kd.go()
+        answer.result(STEP)
+    kd.wait(STEP)
+    assert kd.context["rcx"] == 4                                     # BUGCHECK_SECOND
     assert crash.value.code == 0xE2
     vm.broken(crash.value)
 

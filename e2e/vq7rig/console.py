@@ -100,6 +100,7 @@ class Console:
             return
         text = [line]
         self._watch = False                     # the rest of the screen belongs to it
+        before, self.now = self.now, now        # a debugger may have stopped it behind that
         try:
             deadline = self.now() + 1.0
             while (more := self._line(min(deadline, self.now() + 0.3))) is not None:
@@ -107,7 +108,7 @@ class Console:
         except (GuestCrash, RigError):
             pass                                # the machine ended after it: say the bug check
         finally:
-            self._watch = True
+            self._watch, self.now = True, before
         raise GuestCrash("\n".join(text[:40]), int(stop.group(1), 16))
 
     @contextmanager
