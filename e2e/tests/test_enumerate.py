@@ -51,7 +51,7 @@ def test_features_agree_with_qemu(vm):
     assert view.started and not view.broken
 
 
-@pytest.mark.on("ring_features")
+@pytest.mark.on("ring_features_of_modern", nightly="ring_features")
 def test_ring_features_follow_the_offer(vm, config):
     device = only_device(vm)
     offered, accepted = int(device["device_features"], 0), int(device["driver_features"], 0)

@@ -13,7 +13,7 @@ BUSY = Workload(ops=2000, depth=32, sizes=(4096,), seed=71, span=32768)
 
 
 @pytest.mark.smoke
-@pytest.mark.on("interrupts")
+@pytest.mark.on("interrupts_of_pc", nightly="interrupts")
 def test_interrupt_mode(vm, config):
     """Without MSI-X in the device the line is used, with it messages."""
     (device,) = vm.console.command("devices").rows()

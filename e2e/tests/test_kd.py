@@ -112,7 +112,7 @@ def break_in_often(kd, vm, count, note):
 
 @pytest.mark.on("one", settings=MACHINE)
 def test_break_in_under_load(kd, vm, note):
-    break_in_often(kd, vm, 50, note)
+    break_in_often(kd, vm, 20, note)
 
 
 @pytest.mark.nightly
@@ -272,6 +272,7 @@ qd
 """
 
 
+@pytest.mark.nightly
 @pytest.mark.on("one", settings=MACHINE)
 def test_prompt_through_a_tcp_port(vm):
     """What `make kd ATTACH=` shows through what `make windbg` offers."""

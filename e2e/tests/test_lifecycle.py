@@ -13,7 +13,7 @@ SHORT = Workload(ops=200, depth=8, sizes=(4096,), seed=81, span=8192)
 
 
 @pytest.mark.smoke
-@pytest.mark.on("machines")
+@pytest.mark.on("flavours", nightly="machines")
 def test_driver_unload_and_load(vm):
     run(vm, SHORT)
     vm.console.command("driver unload")
@@ -31,7 +31,7 @@ def test_driver_unload_and_load(vm):
     run(vm, SHORT)
 
 
-@pytest.mark.on("flavours")
+@pytest.mark.on("transports", nightly="flavours")
 def test_reset_button(vm):
     """The host resets the machine; the guest starts again and the data stays."""
     run(vm, SHORT)
@@ -54,7 +54,7 @@ def test_reset_command(vm):
 
 @pytest.mark.smoke
 @pytest.mark.fresh
-@pytest.mark.on("flavours")
+@pytest.mark.on("transports", nightly="flavours")
 def test_poweroff(vm):
     """Everything written is on the disk when the machine has turned itself off."""
     vm.console.command("blk write 77 8 seed=5 gen=6")

@@ -48,7 +48,7 @@ def test_depth(vm, depth):
         assert answer.num("max_in_flight") == depth
 
 
-@pytest.mark.on("transports")
+@pytest.mark.on("one", nightly="transports")
 @pytest.mark.parametrize("size", [512, 4096, 65536, MIB])
 @pytest.mark.parametrize("segments", [1, 7, 64])
 def test_size_and_segments(vm, size, segments):
@@ -87,7 +87,7 @@ def test_small_and_large_rings(vm, config):
         assert answer.num("ring_full") > 0
 
 
-@pytest.mark.on("ring_features")
+@pytest.mark.on("ring_features_of_modern", nightly="ring_features")
 def test_ring_features(vm, config):
     answer = run(vm, Workload(ops=1000, depth=48, sizes=MIXED, segments=3, seed=51, span=32768))
     assert (answer.num("indirect") > 0) == config.indirect
@@ -102,7 +102,7 @@ def test_many_seeds(vm):
 @pytest.mark.on("one", nightly="transports")
 def test_ring_wrap(vm, note):
     """More than 65,536 requests: the 16-bit ring indices wrap."""
-    load = Workload(ops=66500, depth=32, sizes=(512,), seed=61, span=8192)
+    load = Workload(ops=66500, depth=200, sizes=(512,), seed=61, span=8192)
     answer = run(vm, load, timeout=120)
     assert answer.num("submitted") > 65536
     note("time_us", answer.num("time_us"))
