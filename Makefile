@@ -11,8 +11,8 @@ JOBS := auto
 QUIET := ci/quiet.sh
 
 .PHONY: help e2e test guest guest-x64 guest-x86 unit coverage check format rig-test smoke clean \
-	vm-modern vm-legacy vm-transitional kd windbg dump nightly nightly-e2e nightly-connections setup-build \
-	setup-rig setup-check hostile hostile-test bench bench-compare FORCE
+	vm-modern vm-legacy vm-transitional kd windbg gdb guest-dwarf dump nightly nightly-e2e nightly-connections setup-build \
+	setup-rig setup-check setup-gdb hostile hostile-test bench bench-compare FORCE
 
 help:
 	@echo 'VQ7: virtio for Windows 7, and the rig that proves it'
@@ -28,6 +28,7 @@ help:
 	@echo '  make kd               debug a machine at a prompt with the commands of WinDbg'
 	@echo '  make dump             dump the memory of the machine that another terminal has'
 	@echo '  make windbg           boot a machine for WinDbg, and say what to type there'
+	@echo '  make gdb              debug a machine with gdb, or a crash: CORE=core.elf'
 	@echo
 	@echo '  make guest            the driver, the agent and ntcompat: build/guest/x64, x86'
 	@echo '  make unit             unit tests of the library and the agent on the host'
@@ -41,10 +42,10 @@ help:
 	@echo 'Options: E2E_ARGS="-k reset"  passes arguments to the rig (as --qemu, --connect) and to'
 	@echo 'pytest;  JOBS=1  runs the tests one after the other, else each CPU has a share;'
 	@echo 'VQ7_NO_SETUP=1  installs nothing;  MACHINE=q35 OPTIONS="cpus=2 page-per-vq=on"  for vm-*,'
-	@echo 'kd and windbg, which take FLAVOUR=legacy and WAIT=1, too.  Missing Debian packages are'
+	@echo 'kd, gdb and windbg, which take FLAVOUR=legacy and (not gdb) WAIT=1, too.  Missing Debian packages are'
 	@echo 'installed first.'
 
-setup-build setup-rig setup-check: setup-%:
+setup-build setup-rig setup-check setup-gdb: setup-%:
 	@[ -n "$(VQ7_NO_SETUP)" ] || ci/setup.sh $*
 
 # ---- guest -------------------------------------------------------------------
@@ -56,6 +57,15 @@ guest-x64 guest-x86: guest-%: setup-build
 		-DCMAKE_TOOLCHAIN_FILE="$(CURDIR)/guest_driver/cmake/$*.cmake" \
 		-DCMAKE_BUILD_TYPE=None -DVQ7_OUT="$(CURDIR)/build/guest/$*"
 	@$(QUIET) guest-$* cmake --build build/guest/$*/obj
+
+# The same images of ntcompat and the driver with DWARF, which gdb reads; nobody boots them.
+DWARF := build/guest/x64/dwarf
+
+guest-dwarf: setup-build
+	@$(QUIET) guest-dwarf cmake -S guest_driver -B $(DWARF)/obj -G Ninja \
+		-DCMAKE_TOOLCHAIN_FILE="$(CURDIR)/guest_driver/cmake/x64.cmake" \
+		-DCMAKE_BUILD_TYPE=None -DVQ7_DWARF=ON -DVQ7_OUT="$(CURDIR)/$(DWARF)"
+	@$(QUIET) guest-dwarf cmake --build $(DWARF)/obj --target guest_images
 
 # ---- the vhost-user back end, and its own tests ----------------------------------
 
@@ -124,7 +134,7 @@ e2e: setup-rig guest hostile
 smoke: setup-rig guest hostile
 	@$(RIG) run --jobs $(JOBS) -m smoke $(E2E_ARGS)
 
-nightly-e2e: setup-rig guest hostile
+nightly-e2e: setup-rig setup-gdb guest guest-dwarf hostile
 	@$(RIG) run --jobs $(JOBS) -m "nightly or not nightly" $(E2E_ARGS)
 
 nightly-connections: setup-rig guest-x64
@@ -148,6 +158,10 @@ kd: setup-rig guest-x64
 # Of the machine that vm-*, kd or windbg has in another terminal.
 dump:
 	@$(RIG) dump
+
+# CORE=core.elf: of a crash, as the folder of a test that crashed has it.
+gdb: setup-rig setup-gdb guest-x64 guest-dwarf
+	@$(RIG) gdb $(if $(CORE),--core $(abspath $(CORE)),$(DEBUGGED))
 
 windbg: setup-rig guest-x64
 	@$(RIG) windbg $(DEBUGGED) $(if $(LISTEN),--listen $(LISTEN))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""python3 -m vq7rig: run | vm | kd | windbg | dump | check.
+"""python3 -m vq7rig: run | vm | kd | windbg | gdb | dump | check.
 
 Exit codes: 0 all passed; 1 a test failed, crashed or hung the guest; 2 usage;
 3 the rig or the machine it runs on is at fault; 130 interrupted.
@@ -17,6 +17,7 @@ from . import options as machine_options
 from .errors import (EXIT_FAIL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_RIG, EXIT_USAGE, GuestError,
                      RIG, RigError, UsageError, exit_code)
 from .dump import live
+from .gdb import job as gdb_job
 from .kd import job as kd_job, windbg as kd_windbg
 from .libvirt_host import Host, end_leftovers
 from .paths import E2E, GUEST, ROOT, need_names
@@ -80,10 +81,11 @@ def _parser():
                     help="of the machine, as page-per-vq=on, memory=5120, place=bridge")
     vm.set_defaults(function=_vm)
     debug, windbg = kd_job.add_parser(jobs), kd_windbg.add_parser(jobs)
+    gdb = gdb_job.add_parser(jobs)
     live.add_parser(jobs)
     look = jobs.add_parser("check", help="say what is missing on this machine")
     look.set_defaults(function=lambda args, rest: check.main(args))
-    for each in (run, vm, debug, windbg, look):
+    for each in (run, vm, debug, windbg, gdb, look):
         each.add_argument("--connect", metavar="URI", help="libvirt URI; default: embedded")
         each.add_argument("--qemu", metavar="PATH", help="another QEMU than libvirt's own")
         each.add_argument("--pool", metavar="NAME",

@@ -4,6 +4,8 @@
 
 # The header folders are named, because clang finds those of mingw-w64 by itself
 # only in some releases, and never the host's.
+option(VQ7_DWARF "DWARF in the images, for gdb: for images that nobody boots" OFF)
+
 set(VQ7_PE_COMPILE_OPTIONS
     -ffreestanding
     -nostdlibinc
@@ -12,7 +14,7 @@ set(VQ7_PE_COMPILE_OPTIONS
     -fno-stack-protector
     -fno-ident
     -fasynchronous-unwind-tables  # x64 code without unwind data can't be unwound
-    -g -gcodeview
+    -g -gcodeview $<$<BOOL:${VQ7_DWARF}>:-gdwarf-4>
     -O2
     -Wall -Wextra -Werror
     -Wno-unknown-pragmas
