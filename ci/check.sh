@@ -25,7 +25,8 @@ else
 fi
 
 echo "check: clang-tidy (lib, ${#lib[@]} files)"
-clang-tidy --quiet "${lib[@]}" -- -std=c++98 -Ilib 2>/dev/null || failed+=(clang-tidy)
+printf '%s\0' "${lib[@]}" | xargs -0 -n 2 -P "$(nproc)" sh -c \
+    'clang-tidy --quiet "$@" -- -std=c++98 -Ilib 2>/dev/null' tidy || failed+=(clang-tidy)
 
 echo "check: flake8"
 /usr/bin/python3 -m flake8 --max-line-length 100 e2e ci unit || failed+=(flake8)

@@ -48,7 +48,7 @@ def test_fault_is_found(cli, fault, tests, verdict):
 def test_hanging_guest_is_given_up_on(cli):
     """Two hangs of one machine; the tests that follow on it are skipped, saying why."""
     done = cli("run", *FAKE, "-k", "test_noise_is_refused and (at or crc)",
-               env={"VQ7_FAKE_FAULTS": "hang"})
+               env={"VQ7_FAKE_FAULTS": "hang", "VQ7_PATIENCE": "0.3"})
     assert done.returncode == 1, done.stdout + done.stderr
     assert verdicts(cli) == {"hang", "skipped"}
     assert "virtqueue: device: " in done.stderr and "; driver: " in done.stderr
