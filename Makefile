@@ -132,7 +132,7 @@ e2e: setup-rig guest hostile
 	@$(RIG) run --jobs $(JOBS) $(E2E_ARGS)
 
 smoke: setup-rig guest hostile
-	@$(RIG) run --jobs $(JOBS) -m smoke $(E2E_ARGS)
+	@$(RIG) run --jobs $(JOBS) -m "smoke and not nightly" $(E2E_ARGS)
 
 nightly-e2e: setup-rig setup-gdb guest guest-dwarf hostile
 	@$(RIG) run --jobs $(JOBS) -m "nightly or not nightly" $(E2E_ARGS)
