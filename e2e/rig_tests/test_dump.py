@@ -2,11 +2,13 @@
 """Dumps, from a memory that the tests lay out by hand: what is read, what is written, and what
 is said of a file that is none."""
 
+import os
+import signal
 import struct
 
 import pytest
 
-from vq7rig.dump import take, windows
+from vq7rig.dump import live, take, windows
 from vq7rig.dump.elfcore import Core, write_virtual
 from vq7rig.dump.frozen import Frozen
 from vq7rig.dump.paging import mappings, read, translate
@@ -199,6 +201,36 @@ def test_no_kernel_no_dump(tmp_path):
     with Core(elf(tmp_path / "core", memory(valid=False))) as core:
         with pytest.raises(KdError, match="no CPU points to a kernel's version block"):
             windows.write(tmp_path / "memory.dmp", core)
+
+
+def test_a_damaged_data_block_is_said(tmp_path):
+    """The guest's memory can hold anything: what can't be made of it is named, and no more."""
+    raw = bytearray(memory())
+    raw[DATA + 0x10:DATA + 0x14] = b"XXXX"
+    with Core(elf(tmp_path / "core", bytes(raw))) as core:
+        made = take._made(core, tmp_path, tmp_path)
+    assert made.files == [take.CORE] and "is tagged b'XXXX'" in made.why_not
+
+
+def test_a_mark_of_a_killed_rig_is_nobodys(tmp_path, monkeypatch):
+    """Its process id may be another process's: that gets no signal."""
+    got = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: got.append(1))
+    monkeypatch.setattr(live, "MARK", tmp_path / "live")
+    (tmp_path / "live").write_text(str(os.getpid()))
+    try:
+        with pytest.raises(RigError, match="no machine runs here"):
+            live._job(None, None)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert not got
+
+
+def test_the_mark_of_a_rig_that_lives(tmp_path, monkeypatch):
+    monkeypatch.setattr(live, "MARK", tmp_path / "live")
+    with live.on_request(None, tmp_path):
+        assert live._owner() == os.getpid()
+    assert not (tmp_path / "live").exists()
 
 
 @pytest.mark.parametrize("change, words", [

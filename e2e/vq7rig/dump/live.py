@@ -5,6 +5,7 @@ Only the process that started a machine has its libvirt. So the jobs that keep o
 person (vm, kd, windbg) take a dump when they get SIGUSR1, and leave a note of the result.
 """
 
+import fcntl
 import json
 import os
 import signal
@@ -34,12 +35,15 @@ def on_request(vm, folder):
         partial.rename(RESULT)
 
     before = signal.signal(signal.SIGUSR1, dump)
-    MARK.write_text(str(os.getpid()))
-    try:
-        yield
-    finally:
-        MARK.unlink(missing_ok=True)
-        signal.signal(signal.SIGUSR1, before)
+    with open(MARK, "w", encoding="ascii", buffering=1) as mark:
+        fcntl.flock(mark, fcntl.LOCK_EX)        # as long as this process lives
+        mark.write(str(os.getpid()))
+        mark.flush()
+        try:
+            yield
+        finally:
+            MARK.unlink(missing_ok=True)
+            signal.signal(signal.SIGUSR1, before)
 
 
 def add_parser(jobs):
@@ -48,9 +52,20 @@ def add_parser(jobs):
     return parser
 
 
+def _owner():
+    """Process id of whoever has a machine. One that was killed has left the mark, and its
+    number may be another's by now: the lock has gone with it. Raises OSError, ValueError."""
+    with open(MARK, encoding="ascii") as mark:
+        try:
+            fcntl.flock(mark, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int(mark.read())
+    raise ValueError("nobody holds the mark")
+
+
 def _job(_args, _rest):
     try:
-        pid = int(MARK.read_text())
+        pid = _owner()
         RESULT.unlink(missing_ok=True)
         os.kill(pid, signal.SIGUSR1)
     except (OSError, ValueError) as bad:

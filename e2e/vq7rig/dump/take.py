@@ -5,9 +5,8 @@ import pathlib
 import re
 from dataclasses import dataclass
 
-from ..errors import Lacking, RigError
+from ..errors import GuestError, Lacking, RigError
 from ..kd.debugger import Debugger
-from ..kd.errors import KdError
 from ..kd.show import q, source
 from ..paths import ROOT
 from . import windows
@@ -71,12 +70,12 @@ def _made(core, symbols, folder):
             stacks = [_stack(debugger, number) for number in range(len(core.cpus))]
             (folder / STACKS).write_text("\n".join(map(_text, range(len(stacks)), stacks)))
             files.append(STACKS)
-        except KdError as bad:
+        except (GuestError, RigError) as bad:       # what the guest left there can be anything
             stacks, why_not = [], f"no stacks: {bad}"
         try:
             windows.write(folder / DUMP, core, _stopping(stacks))
             files.append(DUMP)
-        except KdError as bad:
+        except GuestError as bad:
             why_not = why_not or f"no {DUMP}: {bad}"
             (folder / DUMP).unlink(missing_ok=True)
     finally:
