@@ -45,9 +45,10 @@ def cli(short_path):
     for name in ("ntcompat.elf", "guest.cpio"):
         (guest / name).write_bytes(b"not a kernel")
 
+    always = {**os.environ, "VQ7_BUILD": str(build), "PYTHONPATH": f"{E2E}:{HERE}"}
+
     def run(*arguments, env=None, start_only=False, code=None):
-        environment = {**os.environ, "VQ7_BUILD": str(build),
-                       "PYTHONPATH": f"{E2E}:{HERE}", **(env or {})}
+        environment = {**always, **(env or {})}
         program = ["-c", code] if code else ["-m", "vq7rig"]
         command = [sys.executable, *program, *map(str, arguments)]
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
@@ -56,5 +57,5 @@ def cli(short_path):
             return subprocess.Popen(command, **pipes)
         return subprocess.run(command, timeout=300, **pipes)
 
-    run.build = build
+    run.build, run.environment, run.e2e = build, always, E2E
     return run

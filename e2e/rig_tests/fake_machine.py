@@ -2,7 +2,8 @@
 """A machine without QEMU: the rig's VM class with the fake agent behind it.
 
 As a pytest plugin (`-p fake_machine`) it lets the e2e suite itself be tested;
-VQ7_FAKE_FAULTS names the faults of its guest.
+VQ7_FAKE_FAULTS names the faults of its guest, VQ7_FAKE_KD gives it a kernel debugger's
+target on COM2, which says nothing if it is `dead`.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import pathlib
 import time
 
 from fake_agent import FakeAgent
+from kd_target import KdPort
 from vq7rig import features, pool
 from vq7rig.channel import FaultInjector, SocketChannel
 from vq7rig.console import Console
@@ -70,6 +72,9 @@ class FakeDomain:
     def isActive(self):     # noqa: N802, libvirt's name
         return self.alive
 
+    def suspend(self):
+        pass
+
     def end(self):
         if self.alive:
             self.alive = False
@@ -91,6 +96,8 @@ class FakeVM(VM):
         self.dom = FakeDomain(self.agent, image)
         self.faults = FaultInjector(SocketChannel(self.agent.host_end))
         self.console = Console(self.faults, self.folder / "console.log")
+        if debugger := os.environ.get("VQ7_FAKE_KD"):
+            self.com2 = KdPort(self.run / "kd.sock", debugger != "dead")
         self.state = PAUSED
         return self
 

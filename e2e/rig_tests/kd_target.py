@@ -367,3 +367,33 @@ class KdTarget:
         number, low, high = struct.unpack_from("<III", head, 16)
         self.msr[number] = high << 32 | low
         return 0, b""
+
+
+class KdPort:
+    """A machine's COM2: a UNIX socket for one debugger after another, as QEMU's. `answers`:
+    is there a kernel that does?"""
+
+    def __init__(self, path, answers=True):
+        self.target = KdTarget()
+        if answers:
+            self.target.start()
+        self.path = str(path)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(self.path)
+        self._listener.listen(1)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            client.settimeout(0.001)
+            self.target._line, old = client, self.target._line
+            old.close()
+            # The target polls it; QEMU would see its end and take the next one.
+
+    def close(self):
+        self._listener.close()
+        self.target.stop()

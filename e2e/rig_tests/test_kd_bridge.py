@@ -3,46 +3,17 @@
 
 import io
 import socket
-import threading
 import time
 
 import pytest
 
-from kd_target import KdTarget
+from kd_target import KdPort
 from vq7rig.channel import SocketChannel
 from vq7rig.errors import RigError, UsageError
 from vq7rig.kd import windbg
 from vq7rig.kd.bridge import Bridge
 from vq7rig.kd.client import Client
 from vq7rig.kd.link import Link
-
-
-class Port:
-    """A machine's COM2: a UNIX socket for one debugger after another, as QEMU's."""
-
-    def __init__(self, path):
-        self.target = KdTarget().start()
-        self.path = str(path)
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(self.path)
-        self._listener.listen(1)
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            self.target._line.settimeout(0.001)
-            client.settimeout(0.001)
-            self.target._line, old = client, self.target._line
-            old.close()
-            # The target polls it; QEMU would see its end and take the next one.
-
-    def close(self):
-        self._listener.close()
-        self.target.stop()
 
 
 @pytest.fixture
@@ -56,7 +27,7 @@ def bridge(tmp_path, notes):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         number = probe.getsockname()[1]
-    port = Port(tmp_path / "kd.sock")
+    port = KdPort(tmp_path / "kd.sock")
     made = Bridge(f"127.0.0.1:{number}", notes.append)
     made.serve(port.path)
     yield "127.0.0.1", number

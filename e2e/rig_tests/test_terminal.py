@@ -36,7 +36,7 @@ def test_keys_wait_for_the_prompt(tmp_path, monkeypatch):
     actor.start()
     vm = types.SimpleNamespace(console=Console(SocketChannel(host), tmp_path / "log"),
                                hello_timeout=30)
-    assert "turned itself off" in terminal._relay(vm, clock.now())
+    assert "turned itself off" in terminal._relay(vm, terminal.Screen(clock.now(), 30))
     actor.join()
     assert seen == [None, None, b"info\r"]
 

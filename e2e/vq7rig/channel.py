@@ -47,13 +47,18 @@ class SocketChannel:
         except ConnectionError:
             return None
 
-    def send(self, data, timeout=5.0):
-        """Send all bytes. Returns False if the guest takes none for `timeout`, None at the end."""
-        deadline = now() + timeout
+    def send(self, data, timeout=5.0, clock=now):
+        """Send all bytes. Returns False if the guest takes none for `timeout`, None at the end.
+
+        `clock` gives the guest's time, which a debugger may stop.
+        """
+        deadline = clock() + timeout
         while data:
-            _, ready, _ = select.select([], [self._sock], [],
-                                        max(0.0, deadline - now()))
+            left = max(0.01, deadline - clock())    # it may stand still
+            _, ready, _ = select.select([], [self._sock], [], left)
             if not ready:
+                if clock() < deadline:
+                    continue
                 return False
             try:
                 data = data[self._sock.send(data):]
@@ -111,9 +116,9 @@ class FaultInjector:
         self._partial = b""
         return out + rest
 
-    def send(self, data, timeout=5.0):
+    def send(self, data, timeout=5.0, clock=now):
         out = b"".join(self._apply("to_guest", line) for line in data.splitlines(keepends=True))
-        return self._inner.send(out, timeout) if out else True
+        return self._inner.send(out, timeout, clock) if out else True
 
     def close(self):
         self._inner.close()

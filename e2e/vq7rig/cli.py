@@ -12,8 +12,7 @@ import shutil
 import signal
 import sys
 
-from . import check, machine
-from . import options as machine_options
+from . import check, choice, machine
 from .errors import (EXIT_FAIL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_RIG, EXIT_USAGE, GuestError,
                      RIG, RigError, UsageError, exit_code)
 from .dump import live
@@ -21,7 +20,7 @@ from .gdb import job as gdb_job
 from .kd import job as kd_job, windbg as kd_windbg
 from .libvirt_host import Host, end_leftovers
 from .paths import E2E, GUEST, ROOT, need_names
-from .workers import SIGNALS, Lock, jobs_of
+from .workers import SIGNALS, Lock, jobs_of, jobs_with_debugger
 
 _interrupted = False
 
@@ -71,14 +70,11 @@ def _parser():
     run.add_argument("--results", default=str(E2E / "latest"), help="folder for logs and reports")
     run.add_argument("--jobs", default="1", metavar="N",
                      help="processes to share the tests, or auto: one for each CPU")
+    run.add_argument("--debugger", action="store_true",
+                     help="the machine of the first test that fails waits for a debugger")
     run.set_defaults(function=_run)
     vm = jobs.add_parser("vm", help="boot a machine and talk to the guest's console")
-    vm.add_argument("flavour", help="legacy, transitional or modern")
-    vm.add_argument("--machine", default="pc", help="pc or q35")
-    vm.add_argument("--set", action="append", default=[], metavar="service.Value=text",
-                    help="a registry value for the guest, as vq7test.Transport=legacy")
-    vm.add_argument("--option", action="append", default=[], metavar="name=value",
-                    help="of the machine, as page-per-vq=on, memory=5120, place=bridge")
+    choice.add_arguments(vm)
     vm.set_defaults(function=_vm)
     debug, windbg = kd_job.add_parser(jobs), kd_windbg.add_parser(jobs)
     gdb = gdb_job.add_parser(jobs)
@@ -95,12 +91,12 @@ def _parser():
 
 
 def _run(args, rest):
+    jobs = jobs_with_debugger(args.jobs) if args.debugger else jobs_of(args.jobs)
     check.need_python()
     need_names(args.guest, args.results)
     check.need_guest(args.guest)
     machine.load_matrix()
     import pytest
-    jobs = jobs_of(args.jobs)
     results = pathlib.Path(args.results).absolute()
     if not any(word.startswith("-m") for word in rest):
         rest = ["-m", "not nightly"] + rest
@@ -113,6 +109,7 @@ def _run(args, rest):
     options += [f"--connect={args.connect}"] if args.connect else []
     options += [f"--qemu={args.qemu}"] if args.qemu else []
     options += [f"--pool={args.pool}"] if args.pool else []
+    options += ["--debugger"] if args.debugger else []
     if jobs > 1:
         check.need_xdist()
         options += ["-n", str(jobs), "--dist", "loadgroup", "--max-worker-restart", "0",
@@ -188,19 +185,11 @@ class _Catcher:
 
 
 def _vm(args, _rest):
-    matrix = machine.load_matrix()
-    machine.check_axis("flavour", args.flavour, matrix)
-    machine.check_axis("machine", args.machine, matrix)
-    machine.check_settings(args.set)
-    for option in args.option:
-        machine_options.parse(option)
+    config, settings = choice.config_of(args)
     check.need_python()
     need_names(args.guest)
     check.need_guest(args.guest)
     from . import terminal
-    config = machine.Config(args.machine, args.flavour, settings=tuple(args.set),
-                            options=tuple(args.option))
     with Lock(), Host(args.connect, qemu=args.qemu, pool=args.pool) as host:
-        terminal.session(host, config, pathlib.Path(args.guest).absolute(), E2E / "vm",
-                         matrix["vm"])
+        terminal.session(host, config, pathlib.Path(args.guest).absolute(), E2E / "vm", settings)
     return EXIT_PASS

@@ -132,7 +132,7 @@ class Console:
     def _send(self, data):
         self._record(b"".join(b"<< " + line + b"\n" for line in data.splitlines()))
         began = self.now()
-        sent = self.channel.send(data)
+        sent = self.channel.send(data, clock=self.now)
         while sent is None:
             self._line(began + 1.0)     # its last words, then that it went away
         if not sent:

@@ -90,9 +90,9 @@ class Plug:
 
     def wait_out(self, timeout=10.0):
         """Wait until it is gone. Raises Hang."""
-        began = time.monotonic()
+        began = self.vm.now()
         while self.is_in():
-            if time.monotonic() - began > timeout:
+            if self.vm.now() - began > timeout:
                 raise Hang(f"the guest to let {self.alias} go", timeout, "",
                            self.vm.console.log_path, "the disk is still there")
             time.sleep(0.02)
@@ -106,10 +106,10 @@ class Plug:
 
 def wait_devices(vm, count, timeout=10.0):
     """Wait until the guest counts so many devices; their rows. Raises Hang."""
-    began = time.monotonic()
+    began = vm.now()
     while True:
         if vm.console.command("info").num("devices") == count:
             return vm.console.command("devices").rows()
-        if time.monotonic() - began > timeout:
+        if vm.now() - began > timeout:
             raise Hang(f"{count} devices", timeout, "", vm.console.log_path, "another number")
         time.sleep(0.05)

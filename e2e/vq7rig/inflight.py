@@ -40,9 +40,9 @@ def wait_until(is_so, answer, timeout=30.0):
 
 def wait_log(vm, text, start=0, timeout=30.0):
     """Wait until the guest kernel's log holds the text, behind its first `start` bytes."""
-    began = time.monotonic()
+    began = vm.now()
     while text.encode() not in (vm.run / "debug.log").read_bytes()[start:]:
-        if time.monotonic() - began > timeout:
+        if vm.now() - began > timeout:
             raise Hang(f"{text!r} in the kernel's log", timeout, "", vm.console.log_path,
                        "not said")
         time.sleep(0.02)

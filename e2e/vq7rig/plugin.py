@@ -25,6 +25,7 @@ def pytest_addoption(parser):
     group.addoption("--pool", metavar="NAME", help="a storage pool of that connection")
     group.addoption("--guest", default=str(GUEST), help="folder of ntcompat.elf and guest.cpio")
     group.addoption("--accel", choices=("auto", "tcg", "kvm"), default="auto")
+    group.addoption("--debugger", action="store_true", help="keep the first failure's machine")
     group.addoption("--results", default=str(E2E / "latest"), help="folder for logs and junit.xml")
 
 

@@ -14,6 +14,7 @@ from . import diagnose, machine, report
 from .dump import take
 from .errors import (HANG, PASS, RIG, SKIP, GuestCrash, Hang, Lacking, RigError, UsageError,
                      verdict_of)
+from .kd import hold
 from .libvirt_host import Host
 from .pool import Pool
 from .probe import accelerator
@@ -135,7 +136,22 @@ class Runner:
                 item.vq7_result.notes["virtqueue"] = view = diagnose.of_queue(self.pool.vm)
                 made.sections.append(("virtqueue", view))
                 say(f"virtqueue: {view}")
+            if self.config.getoption("--debugger") and made.vq7_verdict in hold.HELD:
+                self._hold(item, made)
             self.pool.failed(error)
+
+    def _hold(self, item, made):
+        """A person looks at the machine before anything else happens to it; the run ends then."""
+        capture = self.config.pluginmanager.getplugin("capturemanager")
+        capture.suspend_global_capture(in_=True)
+        try:
+            what = f"{report.SHORT[made.vq7_verdict]} {item.name}: " \
+                f"{report.first_line(made.longreprtext)}"
+            if hold.keep(self.pool.vm, what, pathlib.Path(item.vq7_result.folder)):
+                item.session.shouldstop = "a person has looked at the machine"
+        finally:
+            capture.resume_global_capture()
+            capture.suspend_global_capture(in_=False)
 
     def _stopped(self, error):
         """Has the pool's machine stopped, by a bug check or by a hang, and can be looked at?"""

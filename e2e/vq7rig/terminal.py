@@ -28,7 +28,7 @@ def raw_mode(stream):
         return
     saved = termios.tcgetattr(stream)
     try:
-        tty.setraw(stream)
+        tty.setraw(stream, termios.TCSADRAIN)       # what was typed already isn't lost
         yield
     finally:
         termios.tcsetattr(stream, termios.TCSADRAIN, saved)
@@ -52,14 +52,19 @@ def session(host, config, guest, folder, settings, ready=None):
         began = now()
         vm.state = "running"
         vm.resume()
-        with live.on_request(vm, folder), raw_mode(sys.stdin):
-            ended = _relay(vm, began)
+        beside(vm, folder, Screen(began, vm.hello_timeout))
+
+
+def beside(vm, folder, screen):
+    """A running machine's console at the terminal, until Ctrl-] or the machine's end. Dumps
+    that are asked for meanwhile go into the folder."""
+    with live.on_request(vm, folder), raw_mode(sys.stdin):
+        ended = _relay(vm, screen)
     print(f"\r\n[{ended}]")
 
 
-def _relay(vm, began):
+def _relay(vm, show):
     """Copy both ways. Returns what ended it. Raises Hang where nobody can press Ctrl-]."""
-    show = Screen(began, vm.hello_timeout)
     keys, held = [sys.stdin.fileno()], b""
     while True:
         ready, _, _ = select.select(keys + [vm.console.channel.fileno()], [], [], 1.0)
@@ -88,9 +93,9 @@ def _relay(vm, began):
 class Screen:
     """The guest's output for a person: framed lines for programs are left out."""
 
-    def __init__(self, began=0.0, limit=float("inf")):
+    def __init__(self, began=0.0, limit=float("inf"), prompted=False):
         self.began, self.limit = began, limit
-        self.prompted = False
+        self.prompted = prompted        # keys may be sent
         self._line = b""
 
     def write(self, data):

@@ -169,6 +169,10 @@ class VM:
             bad.args = (f"{bad}\nthe kernel's log ended with:\n{said}",)
         return bad
 
+    def now(self):
+        """The guest's time, in which it is judged: it stands still where a debugger stops it."""
+        return self.console.now() if self.console is not None else clock.now()
+
     def active(self):
         """Does libvirt still have the domain?"""
         try:
@@ -179,9 +183,9 @@ class VM:
     def wait_off(self, timeout=10.0):
         """Wait until the domain has ended by itself. Raises Hang."""
         self._need(RUNNING)
-        began = clock.now()
+        began = self.now()
         while self.active():
-            if clock.now() - began > timeout:
+            if self.now() - began > timeout:
                 raise Hang("the machine to turn itself off", timeout, "", self.console.log_path,
                            "still running")
             time.sleep(0.05)

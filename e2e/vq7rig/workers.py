@@ -9,6 +9,7 @@ the results. This room knows of locks, names and signals; plugin.py of tests.
 import fcntl
 import os
 import signal
+import sys
 import time
 
 from .errors import RigError, UsageError
@@ -71,6 +72,17 @@ def jobs_of(text):
     if not text.isdecimal() or not 1 <= int(text) <= MAX_JOBS:
         raise UsageError(f"--jobs {text}: it must be a number from 1 to {MAX_JOBS}, or auto")
     return int(text)
+
+
+def jobs_with_debugger(text):
+    """The same where a person debugs the first failure, which is one process's business."""
+    if not sys.stdin.isatty():
+        raise UsageError("--debugger: standard input is no terminal, so nobody can say when it "
+                         "is over; without it a failure's folder has a dump")
+    if text != "auto" and jobs_of(text) != 1:
+        raise UsageError(f"--debugger keeps one machine, and --jobs {text} has several; give "
+                         "--jobs 1 (make e2e JOBS=1)")
+    return 1
 
 
 def name_of(config):

@@ -9,8 +9,7 @@ import shutil
 import signal
 import subprocess
 
-from .. import check, machine
-from .. import options as machine_options
+from .. import check, choice
 from ..errors import EXIT_PASS, GuestCrash, RigError
 from ..libvirt_host import Host
 from ..paths import E2E, ROOT, need_names
@@ -21,13 +20,7 @@ SOCKET, PIPE, COMMANDS = "gdb.sock", "agent", "gdb-commands"
 def add_parser(jobs):
     """The job's own arguments; those of all jobs are added by cli."""
     parser = jobs.add_parser("gdb", help="boot a machine and debug its kernel with gdb")
-    parser.add_argument("flavour", nargs="?", default="modern",
-                        help="legacy, transitional or modern (default)")
-    parser.add_argument("--machine", default="pc", help="pc or q35")
-    parser.add_argument("--set", action="append", default=[], metavar="service.Value=text",
-                        help="a registry value for the guest")
-    parser.add_argument("--option", action="append", default=[], metavar="name=value",
-                        help="of the machine, as cpus=2")
+    choice.add_arguments(parser)
     parser.add_argument("--core", metavar="FILE",
                         help="look at core.elf, as the folder of a test that crashed has it")
     parser.set_defaults(function=_job)
@@ -50,18 +43,11 @@ def _job(args, _rest):
     if args.core:
         look_at(program, pathlib.Path(args.core).absolute(), guest)
         return EXIT_PASS
-    matrix = machine.load_matrix()
-    machine.check_axis("flavour", args.flavour, matrix)
-    machine.check_axis("machine", args.machine, matrix)
-    machine.check_settings(args.set)
-    for option in args.option:
-        machine_options.parse(option)
+    config, settings = choice.config_of(args)
     check.need_guest(args.guest)
-    config = machine.Config(args.machine, args.flavour, settings=tuple(args.set),
-                            options=tuple(args.option))
     from ..workers import Lock
     with Lock(), Host(args.connect, qemu=args.qemu, pool=args.pool) as host:
-        boot(program, host, config, guest, matrix["vm"])
+        boot(program, host, config, guest, settings)
     return EXIT_PASS
 
 
@@ -124,9 +110,10 @@ def boot(program, host, config, guest, settings):
 
 
 @contextlib.contextmanager
-def prepared(vm):
+def prepared(vm, agent=True):
     """QEMU's gdbstub waits for a gdb. Gives the file of commands for it, which is in the
-    machine's folder, and the open pipe of its `agent` command. Raises RigError."""
+    machine's folder, and the open pipe of its `agent` command; None: it has no such command.
+    Raises RigError."""
     from ..dump.take import MAX_MIB
     from .images import loaded
     if not vm.host.embedded:
@@ -142,17 +129,22 @@ def prepared(vm):
         modules = _with_symbols(loaded(core, vm.guest))
     finally:
         core.unlink(missing_ok=True)
-    said = vm.hmp(f"gdbserver unix:{socket},server=on,wait=off")
+    said = vm.host.hmp(vm.dom, f"gdbserver unix:{socket},server=on,wait=off")
     if not socket.exists():
         raise RigError(f"QEMU opens no gdbstub at {socket}: {said.strip()}")
-    os.mkfifo(path)
-    pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)         # its own writer, too: never at its end
+    pipe = _pipe(path) if agent else None
     try:
         file = vm.folder / COMMANDS
-        file.write_text(commands(modules, f"target remote {socket}", path))
+        file.write_text(commands(modules, f"target remote {socket}", path if agent else None))
         yield file, pipe
     finally:
-        os.close(pipe)
+        if agent:
+            os.close(pipe)
+
+
+def _pipe(path):
+    os.mkfifo(path)
+    return os.open(path, os.O_RDWR | os.O_NONBLOCK)     # its own writer, too: never at its end
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from ..errors import RigError, UsageError
 from .wire import BREAK_IN, Parser
 
 DEFAULT = "127.0.0.1:4440"
+TRIED = 16              # ports, from the usual one on, where nobody has said which
 GARBAGE = 256           # bytes without a packet among them, after which it is said
 
 
@@ -41,6 +42,21 @@ class Bridge:
         except OverflowError as bad:
             self._listener.close()
             raise UsageError(f"--listen {listen}: {bad}") from bad
+
+    @classmethod
+    def at_some_port(cls, note):
+        """At the usual port, or at the first one behind it that is free. Raises RigError."""
+        host, first = address_of(DEFAULT)
+        for port in range(first, first + TRIED):
+            try:
+                return cls(f"{host}:{port}", note)
+            except RigError as bad:
+                taken = bad
+        raise taken
+
+    @property
+    def address(self):
+        return self._address
 
     def serve(self, path):
         """Give out the UNIX socket `path` from now on. It is connected to only while a

@@ -3,8 +3,7 @@
 
 import pathlib
 
-from .. import check, machine
-from .. import options as machine_options
+from .. import check, choice
 from ..errors import EXIT_PASS, UsageError
 from ..libvirt_host import Host
 from ..paths import need_names
@@ -13,15 +12,7 @@ DEBUG, BREAK = "/debug", "/break"       # boot options of the kernel
 
 
 def add_arguments(parser):
-    parser.add_argument("flavour", nargs="?", default="modern",
-                        help="legacy, transitional or modern (default)")
-    parser.add_argument("--machine", default="pc", help="pc or q35")
-    parser.add_argument("--set", action="append", default=[], metavar="service.Value=text",
-                        help="a registry value for the guest")
-    parser.add_argument("--option", action="append", default=[], metavar="name=value",
-                        help="of the machine, as cpus=2")
-    parser.add_argument("--wait", action="store_true",
-                        help="stop as soon as the kernel can, before drivers are loaded")
+    choice.add_arguments(parser, "stop as soon as the kernel can, before drivers are loaded")
 
 
 def add_parser(jobs):
@@ -39,16 +30,8 @@ def add_parser(jobs):
 
 
 def config_of(args):
-    """The machine's configuration. Raises UsageError."""
-    matrix = machine.load_matrix()
-    machine.check_axis("flavour", args.flavour, matrix)
-    machine.check_axis("machine", args.machine, matrix)
-    machine.check_settings(args.set)
-    for option in args.option:
-        machine_options.parse(option)
-    settings = tuple(args.set) + (BREAK if args.wait else DEBUG,)
-    return machine.Config(args.machine, args.flavour, settings=settings,
-                          options=tuple(args.option)), matrix["vm"]
+    """The machine's configuration, and settings. Raises UsageError."""
+    return choice.config_of(args, BREAK if args.wait else DEBUG)
 
 
 def _job(args, _rest):

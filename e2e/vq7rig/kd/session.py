@@ -91,8 +91,9 @@ def debugging(vm, folders, log=None, say=lambda text: None, wrap=lambda channel:
     try:
         yield debugger
     finally:
-        if vm.console is not None:
-            vm.console.now = before
+        if vm.console is not None:      # who has waited since before doesn't get it now
+            stood = debugger.client.stood
+            vm.console.now = lambda: before() - stood
         debugger.close()
 
 

@@ -49,7 +49,14 @@ def lines(host, port, guest, socket):
                         wine_source=str(ROOT).replace("/", "\\"), user=getpass.getuser())
 
 
-def _note(text):
+def offer(vm, to_debugger):
+    """Give out a machine's COM2, and say what to type."""
+    socket = vm.run / "kd.sock"
+    print("\n" + lines(*to_debugger.address, vm.guest, socket), flush=True)
+    to_debugger.serve(str(socket))
+
+
+def note(text):
     """Beside the agent's console, which is in raw mode."""
     sys.stdout.write(f"\r\n[{text}]\r\n")
     sys.stdout.flush()
@@ -64,13 +71,11 @@ def _job(args, _rest):
     from .. import terminal
     from ..workers import Lock
     guest = pathlib.Path(args.guest).absolute()
-    to_debugger = bridge.Bridge(args.listen, _note)
+    to_debugger = bridge.Bridge(args.listen, note)
     try:
         with Lock(), Host(args.connect, qemu=args.qemu, pool=args.pool) as host:
             def ready(vm):
-                socket = vm.run / "kd.sock"
-                print("\n" + lines(*bridge.address_of(args.listen), guest, socket), flush=True)
-                to_debugger.serve(str(socket))
+                offer(vm, to_debugger)
             terminal.session(host, config, guest, E2E / "windbg", settings, ready)
     finally:
         to_debugger.close()
