@@ -14,12 +14,12 @@ from kd_target import KERNEL, PAGE, KdTarget
 from vq7rig.channel import SocketChannel
 from vq7rig.errors import MachineGone, ProtocolError
 from vq7rig.kd import client as client_module
-from vq7rig.kd import link as link_module
 from vq7rig.kd import messages as m
 from vq7rig.kd import wire
 from vq7rig.kd.client import Client
 from vq7rig.kd.errors import NoAnswer, Refused, StillRunning, Unreadable
 from vq7rig.kd.link import Link
+from vq7rig.kd.pace import FIRST, LONGEST, SHORTEST, Pace
 
 
 @pytest.fixture
@@ -194,10 +194,10 @@ def test_many_break_ins(client):
 @pytest.mark.parametrize("kind", BadLine.KINDS)
 def test_bad_line(target, kind, monkeypatch):
     """5 % of the packets of both ways; nothing is lost, nothing happens twice."""
-    monkeypatch.setattr(link_module, "ACK_WAIT", 0.1)
     monkeypatch.setattr(client_module, "REPLY_AGAIN", 0.1)
     line = BadLine(SocketChannel(target.host_end), seed=7, kinds=(kind,))
     client = client_of(target, line)
+    client.link.pace = Pace(shortest=0.05, first=0.1)
     client.attach()
     for n in range(25):
         client.write(KERNEL + 8 * n, struct.pack("<Q", n))
@@ -207,6 +207,59 @@ def test_bad_line(target, kind, monkeypatch):
         client.go(trace=True)
         assert client.wait(10).pc == target.program[(at + n) % len(target.program)]
     assert line.faults > 4
+    client.close()
+
+
+def test_pace_follows_the_line():
+    """RFC 6298, with our bounds; the spread counts four times."""
+    pace = Pace()
+    assert [pace.wait(n) for n in range(3)] == [FIRST, 2 * FIRST, LONGEST]
+    for _ in range(30):
+        pace.took(0.002)
+    assert [pace.wait(n) for n in range(2)] == [SHORTEST, 2 * SHORTEST]
+    pace.took(0.3)                              # the host is busy
+    assert 0.3 < pace.wait() < 0.5
+    for _ in range(30):
+        pace.took(0.6)
+    assert 0.6 < pace.wait() < 0.7
+    pace.took(60)
+    assert pace.wait() == LONGEST
+
+
+class SlowLine:
+    """A channel on which everything comes late."""
+
+    def __init__(self, inner, late):
+        self._inner, self._late, self._held = inner, late, []
+
+    def recv(self, timeout):
+        end = time.monotonic() + timeout
+        while not self._held or time.monotonic() < self._held[0][0]:
+            left = min(end, *(due for due, _ in self._held[:1]), end) - time.monotonic()
+            if (data := self._inner.recv(max(0.0, left))) is None:
+                return None
+            if data:
+                self._held.append((time.monotonic() + self._late, data))
+            elif time.monotonic() >= end and not (
+                    self._held and time.monotonic() >= self._held[0][0]):
+                return b""
+        return self._held.pop(0)[1]
+
+    def send(self, data):
+        return self._inner.send(data)
+
+    def close(self):
+        self._inner.close()
+
+
+def test_late_answers_are_waited_for(target):
+    """As on a loaded host: nothing is sent twice because it was acknowledged late."""
+    client = client_of(target, SlowLine(SocketChannel(target.host_end), 0.12))
+    client.link.pace = Pace(shortest=0.02, first=0.3)
+    client.attach()
+    for _ in range(5):
+        client.version()
+    assert client.link.counts["again"] == 0
     client.close()
 
 

@@ -14,7 +14,7 @@ from .link import Reset
 
 QUIET_PROBE = 0.3       # seconds for a stopped target to answer a RESET
 BREAK_AGAIN = 2.0       # seconds until a running one is asked again to stop
-REPLY_AGAIN = 1.0       # seconds until a reply counts as lost
+REPLY_AGAIN = 1.0       # seconds until a reply counts as lost, at least
 REPLY_LIMIT = 15.0
 SPACE_SPECIAL = 2       # of the control space: KSPECIAL_REGISTERS
 
@@ -165,7 +165,7 @@ class Client:
     def _reply(self, api):
         deadline = now() + REPLY_LIMIT
         while now() < deadline:
-            packet = self.link.receive(REPLY_AGAIN)
+            packet = self.link.receive(max(REPLY_AGAIN, 2 * self.link.pace.wait()))
             if packet is None:
                 self.link.ask_again()
             elif packet.type == wire.STATE_MANIPULATE:

@@ -12,10 +12,10 @@ from ..clock import now
 from ..errors import MachineGone
 from . import wire
 from .errors import NoAnswer
+from .pace import Pace
 
-ACK_WAIT = 0.4          # seconds until a packet without acknowledgement is sent again
-GAP = 0.15              # seconds of silence within a packet: its rest won't come
-LIMIT = 10.0            # seconds for an acknowledgement in all
+GAP = 0.15              # seconds of silence within a packet, at least: its rest won't come
+LIMIT = 15.0            # seconds for an acknowledgement in all
 
 
 class Reset(Exception):
@@ -25,8 +25,8 @@ class Reset(Exception):
 class Link:
     """One end of the line. `channel` is like channel.SocketChannel. Not thread safe."""
 
-    def __init__(self, channel, log=None):
-        self.channel, self._log = channel, log
+    def __init__(self, channel, log=None, pace=None):
+        self.channel, self._log, self.pace = channel, log, pace or Pace()
         self._parser = wire.Parser()
         self._inbox = deque()
         self._mine = self._theirs = wire.FIRST_ID
@@ -56,14 +56,15 @@ class Link:
 
     def _pump(self, timeout):
         """Take in what comes within `timeout`. Returns whether anything did."""
-        wait = min(timeout, GAP) if self._parser.partial else timeout
+        gap = max(GAP, self.pace.wait() / 2)
+        wait = min(timeout, gap) if self._parser.partial else timeout
         received = self.channel.recv(wait)
         if received is None:
             raise MachineGone("the machine went away: its debugger port is closed")
         if received:
             self._last = now()
             items = self._parser.feed(received)
-        elif self._parser.partial and now() - self._last >= GAP:
+        elif self._parser.partial and now() - self._last >= gap:
             items = self._parser.give_up()
         else:
             items = []
@@ -121,23 +122,27 @@ class Link:
     def send(self, type_, payload, limit=LIMIT):
         """Deliver a packet. Raises NoAnswer, or Reset where the target began anew."""
         packet = wire.data(type_, self._mine, payload)
-        deadline, resets, first = now() + limit, self._resets, True
+        deadline, resets, sent, in_vain = now() + limit, self._resets, 0, 0
         self._acked = False
         while True:
             self._resend = False
             self._put(packet)
-            self.counts["sent" if first else "again"] += 1
-            first = False
-            again = now() + ACK_WAIT
+            self.counts["again" if sent else "sent"] += 1
+            sent += 1
+            put = now()
+            again = put + self.pace.wait(in_vain)
             while not self._acked and not self._resend and now() < again:
                 self._pump(max(0.0, min(again, deadline) - now()))
                 if self._resets != resets:
                     raise Reset
             if self._acked:
                 self._mine ^= 1
+                if sent == 1:           # else nobody knows which of them was acknowledged
+                    self.pace.took(now() - put)
                 return
             if now() >= deadline:
                 raise NoAnswer(f"the target doesn't acknowledge a packet: {packet}")
+            in_vain += 0 if self._resend else 1
 
     def receive(self, timeout):
         """The next packet, or None when none comes in time. Raises Reset."""
