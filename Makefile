@@ -26,6 +26,7 @@ help:
 	@echo '  make vm-transitional  the same with a transitional device'
 	@echo
 	@echo '  make kd               debug a machine at a prompt with the commands of WinDbg'
+	@echo '  make e2e E2E_ARGS=--debugger   keeps the machine of the first failure for a debugger'
 	@echo '  make dump             dump the memory of the machine that another terminal has'
 	@echo '  make windbg           boot a machine for WinDbg, and say what to type there'
 	@echo '  make gdb              debug a machine with gdb, or a crash: CORE=core.elf'

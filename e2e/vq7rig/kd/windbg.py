@@ -16,11 +16,15 @@ COM2 of the machine is TCP port {port} of {host}, one debugger at a time.
 WinDbg in another VM: give that VM a serial port which connects to it (QEMU: -serial
 tcp:{host}:{port}), copy {symbols} there, and
     windbg -k com:port=com1,baud=115200 -y C:\\vq7\\symbols -srcpath C:\\vq7
-WinDbg under Wine here:
-    socat pty,link=$HOME/.wine/dosdevices/com1,raw,echo=0 tcp:{host}:{port}
-    wine windbg -k com:port=com1,baud=115200 -y 'Z:{wine_symbols}' -srcpath 'Z:{wine_source}'
-WinDbg on another machine: bring the port there, give it out as a named pipe, and
+WinDbg under Wine here, the first line in a terminal of its own:
+    socat pty,link=$HOME/vq7-com1,raw,echo=0 tcp:{host}:{port}
+    wine reg add 'HKLM\\Software\\Wine\\Ports' /v COM1 /t REG_SZ /d "$HOME/vq7-com1" /f
+    wineserver -k; wine windbg -k com:port=com1,baud=115200 \\
+        -y '{wine_symbols}' -srcpath '{wine_source}'
+WinDbg on another machine, with {pipe} and {symbols} copied
+there: bring the port there, have it given out as a named pipe, each in a window, and
     ssh -L {port}:{host}:{port} {user}@THIS-HOST
+    powershell -ExecutionPolicy Bypass -File pipe.ps1 127.0.0.1 {port} vq7
     windbg -k com:pipe,port=\\\\.\\pipe\\vq7,resets=0,reconnect -y C:\\vq7\\symbols -srcpath C:\\vq7
 Without Windows, in another terminal, instead of all that:
     make kd ATTACH={host}:{port}
@@ -45,8 +49,13 @@ def lines(host, port, guest, socket):
     """What to type, for a debugger here, on another machine or in another VM."""
     import getpass
     return LINES.format(host=host, port=port, other=port + 1, symbols=guest, source=ROOT,
-                        wine_symbols=str(guest).replace("/", "\\"), socket=socket,
-                        wine_source=str(ROOT).replace("/", "\\"), user=getpass.getuser())
+                        wine_symbols=_wine(guest), wine_source=_wine(ROOT), socket=socket,
+                        user=getpass.getuser(), pipe=pathlib.Path(__file__).with_name("pipe.ps1"))
+
+
+def _wine(path):
+    """A path as Wine has it: its drive Z: is this machine's root."""
+    return "Z:" + str(path).replace("/", "\\").replace("'", "'\\''")
 
 
 def offer(vm, to_debugger):
