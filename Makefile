@@ -12,7 +12,7 @@ QUIET := ci/quiet.sh
 
 .PHONY: help e2e test guest guest-x64 guest-x86 unit coverage check format rig-test smoke clean \
 	vm-modern vm-legacy vm-transitional kd windbg gdb guest-dwarf dump nightly nightly-e2e nightly-connections setup-build \
-	setup-rig setup-check setup-gdb hostile hostile-test bench bench-compare FORCE
+	setup-rig setup-check setup-gdb setup-kit nt-kit hostile hostile-test bench bench-compare FORCE
 
 help:
 	@echo 'VQ7: virtio for Windows 7, and the rig that proves it'
@@ -32,6 +32,7 @@ help:
 	@echo '  make gdb              debug a machine with gdb, or a crash: CORE=core.elf'
 	@echo
 	@echo '  make guest            the driver, the agent and ntcompat: build/guest/x64, x86'
+	@echo '  make nt-kit           what a Windows 7 or another NT needs: build/nt-kit, nt-kit.iso'
 	@echo '  make unit             unit tests of the library and the agent on the host'
 	@echo '  make coverage         line and branch coverage of lib/, held against a floor'
 	@echo '  make check            formatting and lint;  make format  formats'
@@ -46,7 +47,7 @@ help:
 	@echo 'kd, gdb and windbg, which take FLAVOUR=legacy and (not gdb) WAIT=1, too.  Missing Debian packages are'
 	@echo 'installed first.'
 
-setup-build setup-rig setup-check setup-gdb: setup-%:
+setup-build setup-rig setup-check setup-gdb setup-kit: setup-%:
 	@[ -n "$(VQ7_NO_SETUP)" ] || ci/setup.sh $*
 
 # ---- guest -------------------------------------------------------------------
@@ -58,6 +59,11 @@ guest-x64 guest-x86: guest-%: setup-build
 		-DCMAKE_TOOLCHAIN_FILE="$(CURDIR)/guest_driver/cmake/$*.cmake" \
 		-DCMAKE_BUILD_TYPE=None -DVQ7_OUT="$(CURDIR)/build/guest/$*"
 	@$(QUIET) guest-$* cmake --build build/guest/$*/obj
+
+# PFX=own.pfx: signed by your own certificate; the variable VQ7_PFX_PASSWORD has its password.
+nt-kit: setup-kit guest
+	@$(PYTHON) -B guest_driver/package/nt_kit.py --guest build/guest --out build \
+		$(if $(PFX),--pfx $(PFX))
 
 # The same images of ntcompat and the driver with DWARF, which gdb reads; nobody boots them.
 DWARF := build/guest/x64/dwarf
@@ -124,7 +130,7 @@ check: setup-check
 format: setup-check
 	@ci/check.sh --fix
 
-rig-test: setup-rig hostile
+rig-test: setup-rig setup-kit hostile
 	@cd e2e && $(PYTHON) -m pytest -q -n $(JOBS) --dist loadgroup rig_tests
 
 # ---- end to end ----------------------------------------------------------------

@@ -29,7 +29,7 @@ printf '%s\0' "${lib[@]}" | xargs -0 -n 2 -P "$(nproc)" sh -c \
     'clang-tidy --quiet "$@" -- -std=c++98 -Ilib 2>/dev/null' tidy || failed+=(clang-tidy)
 
 echo "check: flake8"
-/usr/bin/python3 -m flake8 --max-line-length 100 e2e ci unit || failed+=(flake8)
+/usr/bin/python3 -m flake8 --max-line-length 100 e2e ci unit guest_driver || failed+=(flake8)
 
 # What the nightly run breaks on purpose is named by the library's own text.
 echo "check: planted faults fit the library"

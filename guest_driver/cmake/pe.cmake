@@ -64,3 +64,18 @@ function(vq7_pe name)
     LINKER:--exclude-all-symbols
     ${PE_LINK})
 endfunction()
+
+# vq7_windows_image(name)
+# For what runs on Windows: writes the checksum, which Windows wants of a driver and lld
+# leaves 0, and refuses what Windows 7 would not load.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+set(VQ7_PACKAGE ${CMAKE_CURRENT_LIST_DIR}/../package)
+function(vq7_windows_image name)
+  add_custom_command(
+    TARGET ${name} POST_BUILD
+    COMMAND ${Python3_EXECUTABLE} ${VQ7_PACKAGE}/pe_checksum.py $<TARGET_FILE:${name}>
+    COMMAND ${Python3_EXECUTABLE} -B ${VQ7_PACKAGE}/check_image.py $<TARGET_FILE:${name}>
+    VERBATIM)
+  set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS
+               ${VQ7_PACKAGE}/check_image.py ${VQ7_PACKAGE}/windows7-exports.txt)
+endfunction()

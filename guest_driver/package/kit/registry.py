@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""Registry files that do what installing the INF does, for systems where nothing can be
+installed, such as a live CD: the services, the device class, and the critical device
+database, by which the PnP manager finds a driver without an INF."""
+
+HEADER = "Windows Registry Editor Version 5.00"
+
+
+def _text(value):
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _expandable(value):
+    data = (value + "\0").encode("utf-16-le")
+    return "hex(2):" + ",".join(f"{byte:02x}" for byte in data)
+
+
+def _value(kind, text):
+    return f"dword:{int(text, 0):08x}" if kind == "dword" else (
+        _expandable(text) if kind == "path" else _text(text))
+
+
+def _key(path, *values):
+    yield f"[HKEY_LOCAL_MACHINE\\{path}]"
+    for name, kind, text in values:
+        yield f"{_text(name) if name else '@'}={_value(kind, text)}"
+    yield ""
+
+
+def _service(inf, control_set):
+    name, _, section = inf.value("Vq7.Install.NT.Services", "AddService")
+    of = {key.lower(): inf.text(fields[0]) for key, fields in inf.entries(section)}
+    image = of["servicebinary"].replace("%12%", r"system32\drivers")
+    path = rf"{control_set}\Services\{name}"
+    yield from _key(path, ("DisplayName", "text", of["displayname"]),
+                    ("Type", "dword", of["servicetype"]), ("Start", "dword", of["starttype"]),
+                    ("ErrorControl", "dword", of["errorcontrol"]), ("ImagePath", "path", image))
+    for _, subkey, value, _, text in inf.rows(of["addreg"]):
+        yield from _key(rf"{path}\{subkey}", (value, "text", text))
+
+
+def registry_file(inf, architecture, control_set):
+    """The lines of the file; control_set: SYSTEM\\CurrentControlSet of a running system,
+    SYSTEM\\ControlSet001 of a hive."""
+    (name,) = inf.value("version", "Class")
+    (guid,) = inf.value("version", "ClassGuid")
+    service = inf.value("Vq7.Install.NT.Services", "AddService")[0]
+    yield HEADER
+    yield ""
+    yield from _service(inf, control_set)
+    yield from _key(rf"{control_set}\Control\Class\{guid}",
+                    ("", "text", inf.text("%ClassName%")), ("Class", "text", name))
+    for _, _, hardware_ids in inf.models()[architecture]:
+        for hardware_id in hardware_ids:
+            database = rf"{control_set}\Control\CriticalDeviceDatabase"
+            yield from _key(rf"{database}\{hardware_id.replace(chr(92), '#')}",
+                            ("ClassGUID", "text", guid), ("Service", "text", service))
