@@ -138,6 +138,8 @@ if wanted model-check; then
     step model-check-forged "$bin/model_check/model_check_sanitized" --model sc,tso \
         --adversary 2 --size 1,2 --event-idx all --program all --buffers 2 --chains all \
         --limit 100000000
+    step model-check-forged-size4 "$bin/model_check/model_check" --model sc --adversary 1 \
+        --size 4 --event-idx all --program all --buffers 2
 fi
 # Without a full fence a wake-up is lost after some hundred to some million rounds where
 # the window is wide, as in unit/stress/; elsewhere after tens of millions: so many

@@ -10,7 +10,7 @@ find_package(GTest REQUIRED)
 set(VQ7_TEST_HEADERS <gtest/gtest.h> <gmock/gmock.h> <algorithm> <cstring> <memory> <string>
     <vector>)
 set(VQ7_TEST_OPTIONS -Wall -Wextra)
-if(NOT VQ7_COVERAGE AND NOT VQ7_SANITIZE)
+if(NOT VQ7_SANITIZE)
   list(APPEND VQ7_TEST_OPTIONS -O1)
 endif()
 
