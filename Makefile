@@ -11,7 +11,7 @@ JOBS := auto
 QUIET := ci/quiet.sh
 
 .PHONY: help e2e test guest guest-x64 guest-x86 unit coverage check format rig-test smoke clean \
-	vm-modern vm-legacy vm-transitional kd windbg gdb guest-dwarf dump nightly nightly-e2e nightly-connections setup-build \
+	vm-modern vm-legacy vm-transitional kd windbg gdb guest-dwarf dump nightly nightly-e2e nightly-rig-test setup-build \
 	setup-rig setup-check setup-gdb setup-kit nt-kit hostile hostile-test bench bench-compare FORCE
 
 help:
@@ -144,7 +144,7 @@ smoke: setup-rig guest hostile
 nightly-e2e: setup-rig setup-gdb guest guest-dwarf hostile
 	@$(RIG) run --jobs $(JOBS) -m "nightly or not nightly" $(E2E_ARGS)
 
-nightly-connections: setup-rig guest-x64
+nightly-rig-test: setup-rig guest-x64
 	@cd e2e && $(PYTHON) -m pytest -q rig_tests -m nightly
 
 nightly: setup-build setup-rig setup-check

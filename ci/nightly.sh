@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 logs=build/nightly
 mkdir -p "$logs"
 scale=${VQ7_NIGHTLY_SCALE:-1.0}
-all='test e2e connections sanitizers as-written model-check stress tsan proof fuzz mutation mutation-driver'
+all='test e2e rig-test sanitizers as-written model-check stress tsan proof fuzz mutation mutation-driver'
 steps=${VQ7_NIGHTLY_STEPS:-$all}
 failed=()
 
@@ -116,9 +116,9 @@ fi
 if wanted e2e; then
     step e2e make nightly-e2e
 fi
-# The smoke set through every kind of libvirt connection: needs root.
-if wanted connections; then
-    step connections make nightly-connections
+# The rig's long tests, the smoke set through every kind of libvirt connection among them, which needs root.
+if wanted rig-test; then
+    step rig-test make nightly-rig-test
 fi
 if wanted sanitizers; then
     step sanitizers sanitized

@@ -277,8 +277,9 @@ def test_guest_that_is_no_kernel(qemu_cli):
 
 
 @qemu
-@pytest.mark.parametrize("flavour", ["legacy", "transitional", "modern"])
-@pytest.mark.parametrize("machine", ["pc", "q35"])
+@pytest.mark.parametrize("machine, flavour", [("pc", "legacy"), ("q35", "modern"), *(
+    pytest.param(*each, marks=pytest.mark.nightly) for each in
+    (("pc", "transitional"), ("pc", "modern"), ("q35", "legacy"), ("q35", "transitional")))])
 def test_bug_check_in_a_real_machine(qemu_cli, flavour, machine):
     """Each domain XML starts, nothing of the first output is lost, and a stop is seen."""
     text = "*** STOP: 0x0000007B (0,0,0,0)\r\n"

@@ -96,7 +96,8 @@ def check(rig, done, at_least):
     assert logs and not lost, f"the kernel's log is lost: {lost}"
 
 
-@pytest.mark.parametrize("connection", ["system-group", "tcp"])
+@pytest.mark.parametrize("connection", ["system-group", pytest.param(
+    "tcp", marks=pytest.mark.nightly)])
 def test_few(rig, connection):
     check(rig, rig(connection, "--accel=tcg", *FEW), len(FEW))
 
