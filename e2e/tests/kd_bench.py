@@ -2,6 +2,7 @@
 """What the tests of the kernel debugger share: a debugger, and the agent at work meanwhile."""
 
 import contextlib
+import struct
 
 import pytest
 
@@ -10,6 +11,7 @@ from vq7rig.errors import Lacking
 from vq7rig.inflight import background
 from vq7rig.kd import messages as m
 from vq7rig.kd import session
+from vq7rig.kd.context import Context
 from vq7rig.workload import Workload
 
 # The default port, named: so that these tests have a machine of their own. A kernel that a
@@ -21,6 +23,7 @@ IMAGES = {"nt": "ntoskrnl.exe", "hal": "hal.dll", "WDFLDR": "WDFLDR.SYS", DRIVER
 PAGE, DIRECT_MAP = 0x1000, 0xFFFF800000000000
 SMALL = Workload(ops=6, depth=1, sizes=(4096,), seed=71)
 BUSY = Workload(ops=2500, depth=16, sizes=(4096, 16384), seed=72)
+STACKS = 3 * 12288          # bytes of the stacks for double faults, NMIs and machine checks
 STEP = 20.0                 # seconds for what takes milliseconds
 
 
@@ -95,3 +98,46 @@ def pump(kd, answer):
         if kd.client.poll(0.05) is not None and (event := kd.arrived()) is not None:
             raise AssertionError(f"it stopped: {event} at {kd.name_of(event.pc)}")
     answer.result()
+
+
+@contextlib.contextmanager
+def calling(kd, function, *arguments):
+    """The target, broken into, calls a function. Within the context it is on its way; at the
+    end it must have returned, and stands where it stood. Its stack, and strings, are where
+    nothing is in use (below the thread's own the target is at work)."""
+    before, back = bytes(kd.context), kd.context["rip"]
+    assert kd.event.code == m.BREAKPOINT, "stopped at a break instruction"
+    kd.turn = not getattr(kd, "turn", False)    # the last one's half may hold the trap frame
+    stack = kd.evaluate("nt!KiIstStacks") + (STACKS if kd.turn else STACKS // 2) - 0x208
+    strings, values = b"", []
+    for each in arguments:
+        if isinstance(each, str):
+            strings, each = strings + each.encode() + b"\0", stack + 0x80 + len(strings)
+        values.append(each)
+    values += [0] * (4 - len(values))
+    frame = struct.pack(f"<Q4Q{len(values) - 4}Q", back, 0, 0, 0, 0, *values[4:])
+    kd.write(stack, frame.ljust(0x80, b"\0") + strings)
+    context = Context(before)
+    for name, value in zip(("rip", "rsp", "rcx", "rdx", "r8", "r9"),
+                           (kd.evaluate(function), stack, *values)):
+        context[name] = value
+    set_context(kd, context)
+    kd.go()
+    yield
+    event = kd.event or kd.wait(STEP)
+    assert (event.code, event.pc, kd.context["rsp"]) == (m.BREAKPOINT, back, stack + 8), event
+    kd.result = kd.context["rax"]
+    set_context(kd, Context(before))
+
+
+def set_context(kd, context):
+    kd.client.set_context(context)
+    kd._context = context
+
+
+def call(kd, function, *arguments):
+    """Calls it; returns what it returned, and what it printed."""
+    kd.said.clear()
+    with calling(kd, function, *arguments):
+        kd.wait(STEP)
+    return kd.result & 0xFFFFFFFF, "".join(kd.said)

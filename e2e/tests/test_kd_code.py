@@ -13,6 +13,7 @@ import pytest
 from kd_bench import (DIRECT_MAP, DRIVER, IMAGES, MACHINE, PAGE, SMALL, STEP, command,
                       finish, miscompares, stopped_at)
 from vq7rig.kd import messages as m
+from vq7rig.kd.context import GENERAL
 from vq7rig.kd.errors import Refused, Unreadable
 from vq7rig.kd.pdb import tool
 from vq7rig.workload import Workload
@@ -237,3 +238,30 @@ def test_ports_msrs_control_space(kd):
     got = kd.client.request(0x31FE)
     assert got.status == m.UNSUCCESSFUL, "what nobody knows is refused"
     assert kd.client.version().minor == 7601
+
+
+@pytest.mark.parametrize("least", [4, pytest.param(60, marks=pytest.mark.nightly)])
+@pytest.mark.on("one", settings=MACHINE)
+def test_stack_from_each_instruction_of_an_interrupt(kd, least):
+    """From the vector's first instruction on, at night to the IRETQ: the caller is the code
+    that was interrupted, with its registers."""
+    clock = 0xD1
+    made = kd.breakpoints.add("clock", kd.evaluate("nt!KiVectorStubs") + 16 * clock)
+    kd.go()
+    kd.wait(STEP)
+    kd.breakpoints.remove(made)
+    context = kd.context
+    interrupted, back = kd.number(context["rsp"]), kd.number(context["rsp"] + 24)
+    wanted = {name: context[name] for name in GENERAL} | {"rsp": back}
+    names, here = [], None
+    while least > 50 or len(names) < least:
+        frame = kd.stack(2)[1].frame
+        names.append(kd.name_of(kd.context["rip"]))
+        assert (frame.rip, frame.registers) == (interrupted, wanted), names
+        (here,) = kd.disassemble(kd.context["rip"], 1)
+        if here.text.startswith("iret"):
+            break
+        event = kd.step_over(lambda: kd.wait(STEP)) if here.calls else kd.step()
+        assert event.code in (m.SINGLE_STEP, m.BREAKPOINT)
+    assert len(names) >= least and "nt!KiInterruptEntry" in names, names
+    assert least < 50 or kd.step().pc == interrupted

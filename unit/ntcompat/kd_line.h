@@ -5,6 +5,7 @@
 #ifndef NTC_KD_LINE_H_
 #define NTC_KD_LINE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -126,5 +127,48 @@ class Line {
     std::deque<char> to_target_;
     std::string from_target_;
 };
+
+// ---- the target's end, and what a peer says
+
+const uint32_t kFirst = KD_INITIAL_ID | KD_SYNC_ID;
+const uint64_t kPatience = 1000000;
+
+inline KD_SPAN Span(const std::string &text) {
+    return {text.data(), text.size()};
+}
+
+inline KD_RESULT Send(Line &line, const std::string &text, unsigned attempts = 3,
+                      uint16_t type = KdTypeStateChange) {
+    return KdLinkSend(&line.link, type, Span(text.substr(0, 2)),
+                      Span(text.size() > 2 ? text.substr(2) : ""), attempts, kPatience);
+}
+
+struct Received {
+    KD_RESULT result;
+    std::string payload;
+};
+
+inline Received Receive(Line &line, uint16_t type = KdTypeManipulate) {
+    const uint8_t *payload = nullptr;
+    size_t length = 0;
+    const KD_RESULT result = KdLinkReceive(&line.link, type, kPatience, &payload, &length);
+    return {result, result == KdDone ? std::string(payload, payload + length) : ""};
+}
+
+inline Packet Ack(uint32_t id) {
+    return Control(KdTypeAcknowledge, id);
+}
+
+// A peer that acknowledges every data packet.
+inline void Obedient(Line &line) {
+    line.peer = [&line](const Packet &p) {
+        if (p.leader == KD_DATA_LEADER)
+            line.Send(Ack(p.id & ~KD_SYNC_ID));
+    };
+}
+
+inline size_t Count(const Line &line, const Packet &p) {
+    return static_cast<size_t>(std::count(line.sent.begin(), line.sent.end(), p));
+}
 
 #endif // NTC_KD_LINE_H_

@@ -106,6 +106,7 @@ class Shell:
     def __init__(self, debugger, console=None):
         self.d, self._console = debugger, console
         self._input, self._interrupts = Input(), Interrupts()
+        debugger.client.on_prompt = self._answer
         self._show = Show(debugger, write)
         self._flow = Flow(debugger, self._show, write, self._running)
         self._commands = self._table()
@@ -160,6 +161,11 @@ class Shell:
             except MachineGone:
                 write("\n[the machine has ended]\n")
             return False
+
+    def _answer(self, question):
+        """What the target gets for a question of its own: an assertion's, for example."""
+        self._end_line()
+        return self._input.prompt(question) or ""
 
     def _prompt(self):
         many = self.d.event is not None and self.d.event.processors > 1

@@ -5,6 +5,7 @@
 #include "debugger.h"
 
 #include "ldr/ldrp.h"
+#include "mm/mi.h"
 
 struct _KDDEBUGGER_DATA64 {
     LIST_ENTRY List;
@@ -24,7 +25,9 @@ struct _KDDEBUGGER_DATA64 {
     uint64_t MmPfnDatabase, MmSystemPtesStart, MmSystemPtesEnd, MmSubsectionBase;
     uint64_t MmNumberOfPagingFiles;
     uint64_t MmLowestPhysicalPage, MmHighestPhysicalPage, MmNumberOfPhysicalPages; // 0x0E8
-    uint64_t Unused1[7];
+    uint64_t MmMaximumNonPagedPoolInBytes, MmNonPagedSystemStart;
+    uint64_t MmNonPagedPoolStart, MmNonPagedPoolEnd; // 0x110
+    uint64_t MmPagedPoolStart, MmPagedPoolEnd, MmPagedPoolPage;
     uint64_t MmPageSize; // 0x138
     uint64_t Unused2[17];
     uint64_t MmHighestUserAddress, MmSystemRangeStart, MmUserProbeAddress; // 0x1C8
@@ -32,7 +35,9 @@ struct _KDDEBUGGER_DATA64 {
     uint64_t KdPrintRolloverCount, MmLoadedUserImageList;
     uint64_t NtBuildLab, KiNormalSystemCall;
     uint64_t KiProcessorBlock; // 0x218
-    uint64_t Unused3[9];
+    uint64_t MmUnloadedDrivers, MmLastUnloadedDrivers;
+    uint64_t MmTriageActionTaken, MmSpecialPoolTag, KernelVerifier, MmVerifierData;
+    uint64_t MmAllocatedNonPagedPool, MmPeakCommitment, MmTotalCommitLimitMaximum;
     uint64_t CmNtCSDVersion; // 0x268
     uint64_t MmPhysicalMemoryBlock, MmSessionBase, MmSessionSize, MmSystemParentTablePage;
     uint64_t MmVirtualTranslationBase;
@@ -62,10 +67,13 @@ KD_AT(PaeEnabled, 0x36);
 KD_AT(PsLoadedModuleList, 0x48);
 KD_AT(PsActiveProcessHead, 0x50);
 KD_AT(KiBugcheckData, 0x88);
+KD_AT(MmNonPagedPoolStart, 0x110);
 KD_AT(MmPageSize, 0x138);
 KD_AT(MmHighestUserAddress, 0x1C8);
 KD_AT(KiProcessorBlock, 0x218);
+KD_AT(MmUnloadedDrivers, 0x220);
 KD_AT(CmNtCSDVersion, 0x268);
+KD_AT(MmPhysicalMemoryBlock, 0x270);
 KD_AT(OffsetKThreadNextProcessor, 0x298);
 KD_AT(SizeEThread, 0x2C0);
 KD_AT(SizePcr, 0x2E0);
@@ -81,6 +89,15 @@ extern char KdPrintDefaultCircularBuffer[], *KdPrintCircularBuffer, *KdPrintWrit
 extern ULONG KdPrintBufferSize, KdPrintRolloverCount;
 extern const uint8_t RtlpBreakWithStatusInstruction[];
 
+// PHYSICAL_MEMORY_DESCRIPTOR: what tools for dumps read of RAM.
+struct _PHYSICAL_MEMORY_DESCRIPTOR {
+    ULONG NumberOfRuns;
+    uint64_t NumberOfPages;
+    struct {
+        uint64_t BasePage, PageCount;
+    } Run[NTC_MAX_RANGES];
+};
+
 _KDDEBUGGER_DATA64 KdDebuggerDataBlock;
 LIST_ENTRY KdpDebuggerDataListHead;
 _KPRCB *KiProcessorBlock[64];
@@ -92,6 +109,11 @@ uint64_t MmLowestPhysicalPage, MmHighestPhysicalPage, MmNumberOfPhysicalPages;
 PVOID MmHighestUserAddress = (PVOID)0x7FFFFFEFFFF;
 ULONG_PTR MmUserProbeAddress = 0x7FFFFFF0000;
 PVOID MmSystemRangeStart = (PVOID)0xFFFF080000000000;
+PVOID MmNonPagedPoolStart = (PVOID)NTC_POOL_BASE;
+PVOID MmNonPagedPoolEnd = (PVOID)(MI_LARGE_POOL_BASE + MI_LARGE_POOL_PAGES * MI_PAGE_SIZE);
+ULONG MmNumberOfPagingFiles;
+_PHYSICAL_MEMORY_DESCRIPTOR MmPhysicalMemory;
+_PHYSICAL_MEMORY_DESCRIPTOR *MmPhysicalMemoryBlock = &MmPhysicalMemory;
 
 } // extern "C"
 
@@ -106,11 +128,14 @@ void CountPages() {
         const uint64_t first = block->ranges[i].base / PAGE_SIZE;
         const uint64_t pages = block->ranges[i].length / PAGE_SIZE;
         MmNumberOfPhysicalPages += pages;
+        MmPhysicalMemory.Run[i] = {first, pages};
         if (first < MmLowestPhysicalPage)
             MmLowestPhysicalPage = first;
         if (first + pages > MmHighestPhysicalPage + 1)
             MmHighestPhysicalPage = first + pages - 1;
     }
+    MmPhysicalMemory.NumberOfRuns = block->range_count;
+    MmPhysicalMemory.NumberOfPages = MmNumberOfPhysicalPages;
 }
 
 void FillProcessor() {
@@ -149,6 +174,12 @@ void FillAddresses(_KDDEBUGGER_DATA64 *d) {
     d->MmLowestPhysicalPage = (uint64_t)&MmLowestPhysicalPage;
     d->MmHighestPhysicalPage = (uint64_t)&MmHighestPhysicalPage;
     d->MmNumberOfPhysicalPages = (uint64_t)&MmNumberOfPhysicalPages;
+    d->MmNumberOfPagingFiles = (uint64_t)&MmNumberOfPagingFiles;
+    d->MmNonPagedPoolStart = (uint64_t)&MmNonPagedPoolStart;
+    d->MmNonPagedPoolEnd = (uint64_t)&MmNonPagedPoolEnd;
+    d->MmPhysicalMemoryBlock = (uint64_t)&MmPhysicalMemoryBlock;
+    d->MmUnloadedDrivers = (uint64_t)&MmUnloadedDrivers;
+    d->MmLastUnloadedDrivers = (uint64_t)&MmLastUnloadedDrivers;
     d->MmPageSize = PAGE_SIZE;
     d->MmHighestUserAddress = (uint64_t)&MmHighestUserAddress;
     d->MmSystemRangeStart = (uint64_t)&MmSystemRangeStart;
@@ -206,7 +237,7 @@ void FillVersion() {
     v->machine = 0x8664;
     v->max_packet_type = 12;
     v->max_state_change = 3;
-    v->max_manipulate = 0x2E; // behind the last number, from 0x3130
+    v->max_manipulate = KdApiLimit - KdApiReadVirtual;
     v->kernel_base = KeLoaderBlock->modules[0].base;
     v->modules = (uint64_t)&PsLoadedModuleList;
     v->debugger_data = (uint64_t)&KdpDebuggerDataListHead;

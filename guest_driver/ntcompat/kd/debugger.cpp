@@ -17,7 +17,7 @@ bool interrupts;
 // STATUS codes of DbgBreakPointWithStatus, as on Windows.
 enum : ULONG { BREAK_CONTROL_C = 1, BREAK_BUGCHECK_FIRST = 3, BREAK_BUGCHECK_SECOND = 4 };
 enum : uint64_t { FLAG_RESUME = 0x10000, FLAG_TRAP = 0x100 };
-enum : uint8_t { INT3 = 0xCC };
+enum : uint16_t { INT3 = 0xCC, INT_2C = 0x2CCD };
 
 uint64_t Ticks() {
     return (uint64_t)KeQueryPerformanceCounter(nullptr).QuadPart;
@@ -47,19 +47,22 @@ void RestoreState(KI_TRAP_FRAME *frame, M128A *xmm6_to_15) {
         if (dr[i] != KdpSentDr[i])
             *special[i] = dr[i];
     KiContextToFrame(c, frame, xmm6_to_15);
+    KdpLoadControlRegisters();
     KiRestoreSpecialRegisters();
 }
 
-// The debugger is to move on behind a break instruction of the program's own, and off an
+// The debugger is to move on behind a break or an assertion of the program's own, and off an
 // address with a hardware breakpoint; one that hasn't would stop there again for ever.
 void StepOff(const EXCEPTION_RECORD *record, uint64_t dr6) {
     CONTEXT *c = Context();
     if (c->Rip != (uint64_t)record->ExceptionAddress)
         return;
-    uint8_t now;
-    if (record->ExceptionCode == STATUS_BREAKPOINT && KdpRead(KdpVirtual, c->Rip, &now, 1) == 1 &&
-        now == INT3)
+    uint16_t now = 0;
+    (void)KdpRead(KdpVirtual, c->Rip, &now, sizeof(now));
+    if (record->ExceptionCode == STATUS_BREAKPOINT && (now & 0xFF) == INT3)
         c->Rip += 1;
+    if (record->ExceptionCode == STATUS_ASSERTION_FAILURE && now == INT_2C)
+        c->Rip += 2;
     if (record->ExceptionCode == STATUS_SINGLE_STEP && (dr6 & 0xF) != 0)
         c->EFlags |= FLAG_RESUME;
 }
@@ -80,6 +83,13 @@ void FillException(KD_STATE_CHANGE *state, const EXCEPTION_RECORD *record, bool 
 bool Nested(KI_TRAP_FRAME *frame, const EXCEPTION_RECORD *record) {
     return record->ExceptionCode == STATUS_BREAKPOINT &&
            KdpDeleteBreakpoints(frame->Rip, frame->Rip);
+}
+
+void CrashIfWanted() {
+    if (!KdpCrashWanted)
+        return;
+    KdpCrashWanted = false;
+    KeBugCheckEx(MANUALLY_INITIATED_CRASH, 0, 0, 0, 0);
 }
 
 KD_STATE_CHANGE state; // not on the stack of whoever was stopped
@@ -110,6 +120,7 @@ bool KdpEnter(void) {
         return false;
     }
     KdpEntered = true;
+    KiPcr.Prcb.DebuggerSavedIRQL = (UCHAR)__readcr8(); // for `!irql`
     interrupts = enabled;
     stopped = Ticks();
     HalSetClockVector(KI_VECTOR_DEBUGGER);
@@ -145,10 +156,7 @@ bool KdTrap(KI_TRAP_FRAME *frame, M128A *xmm6_to_15, const EXCEPTION_RECORD *rec
         StepOff(record, dr6);
     RestoreState(frame, xmm6_to_15);
     KdpLeave();
-    if (KdpCrashWanted) {
-        KdpCrashWanted = false;
-        KeBugCheckEx(MANUALLY_INITIATED_CRASH, 0, 0, 0, 0);
-    }
+    CrashIfWanted();
     return handled;
 }
 
@@ -172,13 +180,17 @@ bool KdServiceTrap(KI_TRAP_FRAME *frame, M128A *xmm6_to_15) {
     KdpSetPresent(KdpConverse(&state, path, KD_TRIES) != KdpEndNobody);
     RestoreState(frame, xmm6_to_15);
     KdpLeave();
+    CrashIfWanted();
     return true;
 }
 
 bool KdFixup(KI_TRAP_FRAME *frame) {
-    if (frame->Rip != (uint64_t)KdpMsrReads && frame->Rip != (uint64_t)KdpMsrWrites)
+    const KDP_FIXUP *fixup = KdpFixups;
+    while (fixup->faults != 0 && fixup->faults != frame->Rip)
+        fixup++;
+    if (fixup->faults == 0)
         return false;
-    frame->Rip = (uint64_t)KdpMsrFails;
+    frame->Rip = fixup->instead;
     return true;
 }
 
@@ -190,6 +202,7 @@ void KdLoadSymbols(const KD_SYMBOLS *symbols) {
 void KdUnloadSymbols(const KD_SYMBOLS *symbols) {
     bool enabled = KiDisableInterrupts();
     (void)KdpDeleteBreakpoints(symbols->base, symbols->base + symbols->size - 1);
+    KdpRememberUnloaded(symbols);
     KiRestoreInterrupts(enabled);
     if (KdpIsPresent())
         KdpService(KD_SERVICE_UNLOAD, symbols);

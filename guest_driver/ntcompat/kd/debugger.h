@@ -37,11 +37,15 @@ KDP_END KdpConverse(KD_STATE_CHANGE *state, KD_SPAN path, unsigned attempts);
 void KdpReply(KD_MANIPULATE *message, KD_SPAN data);
 extern uint8_t KdpData[KD_DATA_MAX]; // for answers
 
+extern bool KdpCrashWanted; // a bug check is to follow
+
 // ---- requests.cpp: everything but going on. `data` is what stood behind the header.
 void KdpRequest(KD_MANIPULATE *message, const uint8_t *data, uint32_t length);
+
+// ---- registers.cpp
 extern bool KdpContextSent;   // only who has read the context may write it
-extern bool KdpCrashWanted;   // a bug check is to follow
 extern uint64_t KdpSentDr[6]; // debug registers of the context as it was: 0..3, 6, 7
+void KdpLoadControlRegisters(void);
 
 // ---- memory.cpp. Return the number of bytes copied.
 enum KDP_SPACE { KdpVirtual, KdpPhysical, KdpPhysicalDevice };
@@ -56,6 +60,17 @@ bool KdpDeleteBreakpoints(uint64_t first, uint64_t last); // true: there were so
 // ---- filter.cpp
 void KdpReadFilters(void); // of the command line
 
+// ---- unloaded.cpp: the layout is Windows'.
+enum { KD_UNLOADED = 50 };
+struct UNLOADED_DRIVER {
+    UNICODE_STRING Name;
+    uint64_t StartAddress, EndAddress;
+    uint64_t CurrentTime; // when, in 100 ns since 1601
+};
+extern "C" UNLOADED_DRIVER *MmUnloadedDrivers;
+extern "C" ULONG MmLastUnloadedDrivers;
+void KdpRememberUnloaded(const KD_SYMBOLS *symbols);
+
 // ---- data.cpp
 void KdpInitializeData(void);
 extern KD_VERSION KdVersionBlock;
@@ -64,8 +79,11 @@ extern "C" {
 // ---- service.S
 uint32_t KdpReadMsr(uint32_t number, uint64_t *value); // a status
 uint32_t KdpWriteMsr(uint32_t number, uint64_t value);
-extern const uint8_t KdpMsrReads[], KdpMsrWrites[], KdpMsrFails[];
-void KdpService(ULONG service, const void *argument); // int 2D
+uint32_t KdpWriteCr0(uint64_t value);
+uint32_t KdpWriteCr3(uint64_t value);
+uint32_t KdpWriteCr4(uint64_t value);
+extern const struct KDP_FIXUP { uint64_t faults, instead; } KdpFixups[]; // the last one is 0
+void KdpService(ULONG service, const void *argument);                    // int 2D
 }
 
 // Services of int 2D, in RCX; numbers as on Windows.

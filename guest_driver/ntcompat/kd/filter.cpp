@@ -40,9 +40,13 @@ enum {
 };
 #define KD_CHECK(name) static_assert((int)Index##name == (int)DPFLTR_##name##_ID, "dpfilter.h");
 KD_COMPONENTS(KD_CHECK)
+static_assert(RTL_NUMBER_OF(table) == DPFLTR_ENDOFTABLE_ID, "dpfilter.h");
 
+// nullptr: there is no such component.
 ULONG *MaskOf(ULONG component) {
-    return component < RTL_NUMBER_OF(table) ? table[component].mask : &Kd_DEFAULT_Mask;
+    if (component == KD_ALWAYS)
+        return &Kd_WIN2000_Mask;
+    return component < RTL_NUMBER_OF(table) ? table[component].mask : nullptr;
 }
 
 // Levels up to 31 are numbers of bits, others are masks.
@@ -50,8 +54,12 @@ ULONG Bits(ULONG level) {
     return level < 32 ? 1u << level : level;
 }
 
-bool IsWanted(ULONG component, ULONG level) {
-    return component == KD_ALWAYS || ((Kd_WIN2000_Mask | *MaskOf(component)) & Bits(level)) != 0;
+// TRUE, FALSE, or an error. The mask of Windows 2000 lets through for all components.
+NTSTATUS State(ULONG component, ULONG level) {
+    const ULONG *mask = MaskOf(component);
+    if (!mask)
+        return STATUS_INVALID_PARAMETER_1;
+    return ((Kd_WIN2000_Mask | *mask) & Bits(level)) != 0;
 }
 
 void Remember(const char *text) {
@@ -121,7 +129,7 @@ void KdpReadFilters(void) {
 extern "C" {
 
 void KdPrintToDebugger(ULONG component, ULONG level, const char *text) {
-    if (!IsWanted(component, level) || !KdpEnter())
+    if ((component != KD_ALWAYS && State(component, level) != TRUE) || !KdpEnter())
         return;
     Remember(text);
     if (KdpIsPresent() && *text && SendText(KdIoPrintString, text, 0) != KdDone)
@@ -139,13 +147,13 @@ NTC_EXPORT ULONG NTAPI DbgPrompt(PCCH prompt, PCH response, ULONG room) {
 }
 
 NTSTATUS DbgQueryDebugFilterState(ULONG component, ULONG level) {
-    return IsWanted(component, level); // TRUE or FALSE, as documented
+    return State(component, level);
 }
 
 NTSTATUS DbgSetDebugFilterState(ULONG component, ULONG level, BOOLEAN state) {
-    if (component >= RTL_NUMBER_OF(table))
-        return STATUS_INVALID_PARAMETER_1;
     ULONG *mask = MaskOf(component);
+    if (!mask)
+        return STATUS_INVALID_PARAMETER_1;
     *mask = state ? *mask | Bits(level) : *mask & ~Bits(level);
     return STATUS_SUCCESS;
 }

@@ -33,7 +33,11 @@ enum KD_MANIPULATE_API : uint32_t {
     KdApiContinue2 = 0x313C,
     KdApiReadPhysical = 0x313D,
     KdApiWritePhysical = 0x313E,
+    KdApiReadIoExtended = 0x3144,
+    KdApiWriteIoExtended = 0x3145,
     KdApiGetVersion = 0x3146,
+    KdApiWriteBreakpointEx = 0x3147,
+    KdApiRestoreBreakpointEx = 0x3148,
     KdApiCauseBugCheck = 0x3149,
     KdApiSwitchProcessor = 0x3150,
     KdApiReadMsr = 0x3152,
@@ -45,12 +49,19 @@ enum KD_MANIPULATE_API : uint32_t {
     KdApiClearInternalBreakpoints = 0x315A,
     KdApiFillMemory = 0x315B,
     KdApiQueryMemory = 0x315C,
+    KdApiGetContextEx = 0x315F,
+    KdApiSetContextEx = 0x3160,
+    KdApiLimit = 0x3161,
 };
+// Numbers in between that Windows knows and answers with KD_UNSUCCESSFUL, too: special calls
+// (0x313F to 0x3141), internal breakpoints (0x3142, 0x3143), page in (0x3151), partitions
+// (0x315D).
 
 enum : uint32_t {
     KD_SUCCESS = 0,
     KD_UNSUCCESSFUL = 0xC0000001,
     KD_INVALID_PARAMETER = 0xC000000D,
+    KD_NO_SUCH_DEVICE = 0xC000000E,
 };
 
 // ---- memory, also control space
@@ -66,6 +77,16 @@ struct KD_WRITE_BREAKPOINT {
 struct KD_RESTORE_BREAKPOINT {
     uint32_t handle;
 };
+// As many of the two above follow the header, asked and answered.
+struct KD_BREAKPOINTS {
+    uint32_t count;
+    uint32_t status; // of a continue; a failure: go on, the exception isn't handled
+};
+// A part of the context.
+struct KD_CONTEXT_EX {
+    uint32_t offset, count;
+    uint32_t copied; // answered
+};
 #pragma pack(push, 4)
 struct KD_CONTINUE {
     uint32_t status; // Continue has this alone
@@ -79,6 +100,12 @@ struct KD_IO {
     uint32_t value;
 };
 #pragma pack(pop)
+struct KD_IO_EXTENDED {
+    uint32_t size;
+    uint32_t interface_type, bus, space; // 1 (ISA), 0, 1 (I/O)
+    uint64_t address;
+    uint32_t value;
+};
 struct KD_MSR {
     uint32_t number;
     uint32_t low, high;
@@ -123,8 +150,11 @@ struct KD_MANIPULATE {
         KD_MEMORY memory;
         KD_WRITE_BREAKPOINT write_breakpoint;
         KD_RESTORE_BREAKPOINT restore_breakpoint;
+        KD_BREAKPOINTS breakpoints;
+        KD_CONTEXT_EX context;
         KD_CONTINUE proceed;
         KD_IO io;
+        KD_IO_EXTENDED io_extended;
         KD_MSR msr;
         KD_SEARCH search;
         KD_FILL fill;
@@ -136,7 +166,8 @@ struct KD_MANIPULATE {
 };
 static_assert(sizeof(KD_MANIPULATE) == 56 && offsetof(KD_MANIPULATE, memory) == 16 &&
                   sizeof(KD_VERSION) == 40 && offsetof(KD_VERSION, kernel_base) == 16 &&
-                  offsetof(KD_CONTINUE, dr7) == 8 && offsetof(KD_QUERY_MEMORY, space) == 16,
+                  offsetof(KD_CONTINUE, dr7) == 8 && offsetof(KD_QUERY_MEMORY, space) == 16 &&
+                  sizeof(KD_WRITE_BREAKPOINT) == 16 && offsetof(KD_IO_EXTENDED, value) == 24,
               "protocol");
 enum { KD_DATA_MAX = KD_PACKET_MAX - sizeof(KD_MANIPULATE) };
 

@@ -2,35 +2,15 @@
 //
 // What a debugger asks of a stopped machine. Every request but one is answered, with the
 // header it came with and a status.
-#include "debugger.h"
-
-bool KdpContextSent;
-bool KdpCrashWanted;
-uint64_t KdpSentDr[6];
+#include "requests.h"
 
 namespace {
 
-enum : uint32_t { NO_MORE_ENTRIES = 0x8000001A, MISALIGNED = 0x80000002 };
+enum : uint32_t { NO_MORE_ENTRIES = 0x8000001A };
 enum : uint64_t { SEARCH_MAX = 0x100000000 }; // so that it ends
 enum : uint32_t { FILL_VIRTUAL = 1, FILL_PHYSICAL = 2 };
-enum : uint64_t { CONTROL_PCR, CONTROL_PRCB, CONTROL_SPECIAL, CONTROL_THREAD };
 
-struct Request {
-    KD_MANIPULATE *m;
-    const uint8_t *data;
-    uint32_t length;
-};
-
-const KD_SPAN kNoData = {nullptr, 0};
-
-void Answer(const Request *r, uint32_t status, KD_SPAN data) {
-    r->m->status = status;
-    KdpReply(r->m, data);
-}
-
-uint32_t Least(uint32_t a, uint64_t b) {
-    return a < b ? a : (uint32_t)b;
-}
+typedef KDP_REQUEST Request;
 
 uint32_t All(uint32_t done, uint32_t wanted) {
     return done == wanted ? KD_SUCCESS : KD_UNSUCCESSFUL;
@@ -46,16 +26,16 @@ KDP_SPACE PhysicalSpace(const KD_MEMORY *memory) {
 
 void ReadMemory(const Request *r, KDP_SPACE space) {
     KD_MEMORY *memory = &r->m->memory;
-    const uint32_t wanted = Least(memory->count, sizeof(KdpData));
+    const uint32_t wanted = KdpLeast(memory->count, sizeof(KdpData));
     memory->actual = KdpRead(space, memory->address, KdpData, wanted);
-    Answer(r, All(memory->actual, wanted), {KdpData, memory->actual});
+    KdpAnswer(r, All(memory->actual, wanted), {KdpData, memory->actual});
 }
 
+// All that has come, as Windows does, whatever count the request names.
 void WriteMemory(const Request *r, KDP_SPACE space) {
     KD_MEMORY *memory = &r->m->memory;
-    const uint32_t wanted = Least(memory->count, r->length);
-    memory->actual = KdpWrite(space, memory->address, r->data, wanted);
-    Answer(r, All(memory->actual, memory->count), kNoData);
+    memory->actual = KdpWrite(space, memory->address, r->data, r->length);
+    KdpAnswer(r, All(memory->actual, r->length), KDP_NO_DATA);
 }
 
 bool Matches(uint64_t address, const uint8_t *pattern, uint32_t length, bool *readable) {
@@ -72,20 +52,20 @@ void SearchMemory(const Request *r) {
     KD_SEARCH *search = &r->m->search;
     const uint32_t length = search->pattern_length;
     if (length == 0 || length > r->length || search->length > SEARCH_MAX)
-        return Answer(r, KD_INVALID_PARAMETER, kNoData);
+        return KdpAnswer(r, KD_INVALID_PARAMETER, KDP_NO_DATA);
     uint64_t at = search->address, left = search->length;
     while (left >= length) {
         bool readable;
         if (Matches(at, r->data, length, &readable)) {
             search->address = at;
-            return Answer(r, KD_SUCCESS, kNoData);
+            return KdpAnswer(r, KD_SUCCESS, KDP_NO_DATA);
         }
         // A page that isn't there is passed over at once.
-        const uint64_t step = readable ? 1 : Least(PAGE_SIZE - at % PAGE_SIZE, left);
+        const uint64_t step = readable ? 1 : KdpLeast(PAGE_SIZE - at % PAGE_SIZE, left);
         at += step;
         left -= step;
     }
-    Answer(r, NO_MORE_ENTRIES, kNoData);
+    KdpAnswer(r, NO_MORE_ENTRIES, KDP_NO_DATA);
 }
 
 void FillMemory(const Request *r) {
@@ -93,131 +73,24 @@ void FillMemory(const Request *r) {
     const uint32_t wanted = fill->length;
     if (fill->pattern_length == 0 || fill->pattern_length > r->length ||
         (fill->flags != FILL_VIRTUAL && fill->flags != FILL_PHYSICAL))
-        return Answer(r, KD_INVALID_PARAMETER, kNoData);
+        return KdpAnswer(r, KD_INVALID_PARAMETER, KDP_NO_DATA);
     const KDP_SPACE space = fill->flags == FILL_PHYSICAL ? KdpPhysical : KdpVirtual;
     uint32_t done = 0;
     while (done < wanted &&
            KdpWrite(space, fill->address + done, &r->data[done % fill->pattern_length], 1) == 1)
         done++;
     fill->length = done;
-    Answer(r, All(done, wanted), kNoData);
+    KdpAnswer(r, All(done, wanted), KDP_NO_DATA);
 }
 
 void QueryMemory(const Request *r) {
     KD_QUERY_MEMORY *query = &r->m->query;
     if (query->space != 0)
-        return Answer(r, KD_INVALID_PARAMETER, kNoData);
+        return KdpAnswer(r, KD_INVALID_PARAMETER, KDP_NO_DATA);
     query->reserved = 0;
     query->space = (int64_t)query->address < 0 ? 2 : 0; // kernel, process
     query->flags = 1 | 2 | 4;                           // Windows doesn't look closer either
-    Answer(r, KD_SUCCESS, kNoData);
-}
-
-// ---- the processor
-
-void GetContext(const Request *r) {
-    if (r->m->processor != 0)
-        return Answer(r, KD_UNSUCCESSFUL, kNoData);
-    KdpContextSent = true;
-    const CONTEXT *context = &KiPcr.Prcb.ProcessorState.ContextFrame;
-    Answer(r, KD_SUCCESS, {context, sizeof(*context)});
-}
-
-void SetContext(const Request *r) {
-    if (r->m->processor != 0 || !KdpContextSent || r->length < sizeof(CONTEXT))
-        return Answer(r, KD_UNSUCCESSFUL, kNoData);
-    uint8_t *context = (uint8_t *)&KiPcr.Prcb.ProcessorState.ContextFrame;
-    for (uint32_t i = 0; i < sizeof(CONTEXT); i++)
-        context[i] = r->data[i];
-    Answer(r, KD_SUCCESS, kNoData);
-}
-
-void ReadControl(const Request *r) {
-    KD_MEMORY *memory = &r->m->memory;
-    const uint64_t pointers[4] = {(uint64_t)&KiPcr, (uint64_t)&KiPcr.Prcb, 0,
-                                  (uint64_t)KiCurrent()};
-    KD_SPAN data = kNoData;
-    if (r->m->processor == 0 && memory->address == CONTROL_SPECIAL)
-        data = {&KiPcr.Prcb.ProcessorState.SpecialRegisters, sizeof(_KSPECIAL_REGISTERS)};
-    else if (r->m->processor == 0 && memory->address <= CONTROL_THREAD)
-        data = {&pointers[memory->address], sizeof(uint64_t)};
-    const uint32_t status = data.bytes ? KD_SUCCESS : KD_UNSUCCESSFUL;
-    data.length = Least(memory->count, data.length);
-    memory->actual = (uint32_t)data.length;
-    Answer(r, status, data);
-}
-
-// Debug registers, CR2 and CR8 are loaded when the machine goes on. What would pull the
-// ground from under it can't be changed here.
-void WriteControl(const Request *r) {
-    KD_MEMORY *memory = &r->m->memory;
-    _KSPECIAL_REGISTERS *now = &KiPcr.Prcb.ProcessorState.SpecialRegisters, wanted = *now;
-    memory->actual = 0;
-    if (r->m->processor != 0 || memory->address != CONTROL_SPECIAL)
-        return Answer(r, KD_UNSUCCESSFUL, kNoData);
-    const uint32_t length = Least(Least(memory->count, r->length), sizeof(wanted));
-    for (uint32_t i = 0; i < length; i++)
-        ((uint8_t *)&wanted)[i] = r->data[i];
-    if (wanted.Cr0 != now->Cr0 || wanted.Cr3 != now->Cr3 || wanted.Cr4 != now->Cr4)
-        return Answer(r, KD_UNSUCCESSFUL, kNoData);
-    *now = wanted;
-    memory->actual = length;
-    Answer(r, KD_SUCCESS, kNoData);
-}
-
-void Msr(const Request *r, bool write) {
-    KD_MSR *msr = &r->m->msr;
-    uint64_t value = msr->low | (uint64_t)msr->high << 32;
-    const uint32_t status =
-        write ? KdpWriteMsr(msr->number, value) : KdpReadMsr(msr->number, &value);
-    msr->low = (uint32_t)value;
-    msr->high = (uint32_t)(value >> 32);
-    Answer(r, status, kNoData);
-}
-
-// ---- buses
-
-uint32_t PortAccess(KD_IO *io, bool write) {
-    const USHORT port = (USHORT)io->address;
-    if (io->size != 1 && io->size != 2 && io->size != 4)
-        return KD_INVALID_PARAMETER;
-    if (io->address > 0xFFFF || io->address + io->size > 0x10000)
-        return KD_INVALID_PARAMETER;
-    if (io->address % io->size != 0)
-        return MISALIGNED;
-    if (io->size == 1 && write)
-        __outbyte(port, (UCHAR)io->value);
-    else if (io->size == 2 && write)
-        __outword(port, (USHORT)io->value);
-    else if (write)
-        __outdword(port, io->value);
-    else
-        io->value = io->size == 1   ? __inbyte(port)
-                    : io->size == 2 ? __inword(port)
-                                    : __indword(port);
-    return KD_SUCCESS;
-}
-
-void Io(const Request *r, bool write) {
-    KD_IO *io = &r->m->io;
-    if (!write)
-        io->value = 0;
-    const uint32_t status = PortAccess(io, write);
-    if (status != KD_SUCCESS)
-        io->size = 0;
-    Answer(r, status, kNoData);
-}
-
-void BusData(const Request *r, bool write) {
-    KD_BUS_DATA *bus = &r->m->bus;
-    const uint32_t wanted = Least(bus->length, write ? r->length : sizeof(KdpData));
-    const BUS_DATA_TYPE type = (BUS_DATA_TYPE)bus->type;
-    bus->length =
-        write
-            ? HalSetBusDataByOffset(type, bus->bus, bus->slot, (PVOID)r->data, bus->offset, wanted)
-            : HalGetBusDataByOffset(type, bus->bus, bus->slot, KdpData, bus->offset, wanted);
-    const KD_SPAN data = {KdpData, write ? 0 : bus->length};
-    Answer(r, bus->length ? KD_SUCCESS : KD_UNSUCCESSFUL, data);
+    KdpAnswer(r, KD_SUCCESS, KDP_NO_DATA);
 }
 
 // ---- breakpoints, version
@@ -225,20 +98,55 @@ void BusData(const Request *r, bool write) {
 void WriteBreakpoint(const Request *r) {
     KD_WRITE_BREAKPOINT *b = &r->m->write_breakpoint;
     b->handle = KdpAddBreakpoint(b->address);
-    Answer(r, b->handle ? KD_SUCCESS : KD_UNSUCCESSFUL, kNoData);
+    KdpAnswer(r, b->handle ? KD_SUCCESS : KD_UNSUCCESSFUL, KDP_NO_DATA);
 }
 
 void RestoreBreakpoint(const Request *r) {
     const bool done = KdpDeleteBreakpoint(r->m->restore_breakpoint.handle);
-    Answer(r, done ? KD_SUCCESS : KD_UNSUCCESSFUL, kNoData);
+    KdpAnswer(r, done ? KD_SUCCESS : KD_UNSUCCESSFUL, KDP_NO_DATA);
+}
+
+// Several at once. Each that has a handle is removed first, each that has an address is set.
+void WriteBreakpoints(const Request *r) {
+    KD_WRITE_BREAKPOINT *b = (KD_WRITE_BREAKPOINT *)KdpData;
+    const KD_SPAN data = {KdpData, r->length};
+    uint32_t status = KD_SUCCESS;
+    if (r->length > sizeof(KdpData) || r->m->breakpoints.count != r->length / sizeof(*b) ||
+        r->length % sizeof(*b) != 0)
+        return KdpAnswer(r, KD_UNSUCCESSFUL, KDP_NO_DATA);
+    __movsb(KdpData, r->data, r->length);
+    for (uint32_t i = 0; i < r->m->breakpoints.count; i++) {
+        if (b[i].handle != 0 && !KdpDeleteBreakpoint(b[i].handle))
+            status = KD_UNSUCCESSFUL;
+        b[i].handle = b[i].address ? KdpAddBreakpoint(b[i].address) : 0;
+        if (b[i].address != 0 && b[i].handle == 0)
+            status = KD_UNSUCCESSFUL;
+    }
+    KdpAnswer(r, status, data);
+}
+
+void RestoreBreakpoints(const Request *r) {
+    const KD_RESTORE_BREAKPOINT *b = (const KD_RESTORE_BREAKPOINT *)r->data;
+    uint32_t status = KD_SUCCESS;
+    if (r->m->breakpoints.count != r->length / sizeof(*b) || r->length % sizeof(*b) != 0)
+        return KdpAnswer(r, KD_UNSUCCESSFUL, KDP_NO_DATA);
+    for (uint32_t i = 0; i < r->m->breakpoints.count; i++)
+        if (!KdpDeleteBreakpoint(b[i].handle))
+            status = KD_UNSUCCESSFUL;
+    KdpAnswer(r, status, {r->data, r->length});
 }
 
 void GetVersion(const Request *r) {
     r->m->version = KdVersionBlock;
-    Answer(r, KD_SUCCESS, kNoData);
+    KdpAnswer(r, KD_SUCCESS, KDP_NO_DATA);
 }
 
 } // namespace
+
+void KdpAnswer(const KDP_REQUEST *r, uint32_t status, KD_SPAN data) {
+    r->m->status = status;
+    KdpReply(r->m, data);
+}
 
 void KdpRequest(KD_MANIPULATE *message, const uint8_t *data, uint32_t length) {
     const Request request = {message, data, length}, *r = &request;
@@ -258,35 +166,46 @@ void KdpRequest(KD_MANIPULATE *message, const uint8_t *data, uint32_t length) {
     case KdApiQueryMemory:
         return QueryMemory(r);
     case KdApiGetContext:
-        return GetContext(r);
+        return KdpGetContext(r);
     case KdApiSetContext:
-        return SetContext(r);
+        return KdpSetContext(r);
+    case KdApiGetContextEx:
+        return KdpGetContextPart(r);
+    case KdApiSetContextEx:
+        return KdpSetContextPart(r);
     case KdApiReadControl:
-        return ReadControl(r);
+        return KdpReadControl(r);
     case KdApiWriteControl:
-        return WriteControl(r);
+        return KdpWriteControl(r);
     case KdApiReadMsr:
     case KdApiWriteMsr:
-        return Msr(r, message->api == KdApiWriteMsr);
+        return KdpAccessMsr(r, message->api == KdApiWriteMsr);
     case KdApiReadIo:
     case KdApiWriteIo:
-        return Io(r, message->api == KdApiWriteIo);
+        return KdpAccessIo(r, message->api == KdApiWriteIo);
+    case KdApiReadIoExtended:
+    case KdApiWriteIoExtended:
+        return KdpAccessIoExtended(r, message->api == KdApiWriteIoExtended);
     case KdApiGetBusData:
     case KdApiSetBusData:
-        return BusData(r, message->api == KdApiSetBusData);
+        return KdpAccessBus(r, message->api == KdApiSetBusData);
     case KdApiWriteBreakpoint:
         return WriteBreakpoint(r);
     case KdApiRestoreBreakpoint:
         return RestoreBreakpoint(r);
+    case KdApiWriteBreakpointEx:
+        return WriteBreakpoints(r);
+    case KdApiRestoreBreakpointEx:
+        return RestoreBreakpoints(r);
     case KdApiGetVersion:
         return GetVersion(r);
     case KdApiCheckLowMemory: // of corruption below 4 GiB, which isn't looked for
-        return Answer(r, KD_SUCCESS, kNoData);
+        return KdpAnswer(r, KD_SUCCESS, KDP_NO_DATA);
     case KdApiClearInternalBreakpoints: // there are none, and no answer
         return;
     case KdApiReboot:
         HalRebootMachine();
     default:
-        return Answer(r, KD_UNSUCCESSFUL, kNoData);
+        return KdpAnswer(r, KD_UNSUCCESSFUL, KDP_NO_DATA);
     }
 }

@@ -29,12 +29,25 @@ RtlpBreakWithStatusInstruction:
     int $0x2D
     ret
 
-// uint32_t KdpReadMsr(uint32_t number /*ecx*/, uint64_t *value /*rdx*/): a status. The trap
-// handler goes to KdpMsrFails when the instruction faults.
+// Instructions that the processor may refuse: then the trap handler finds them in KdpFixups
+// and goes to KdpRefused. All return a status.
+    .macro MAY_FAULT
+    .section .rdata,"dr"
+    .quad 9f, KdpRefused
+    .text
+9:
+    .endm
+
+    .section .rdata,"dr"
+    .p2align 4
+    .globl KdpFixups
+KdpFixups:
+    .text
+
+// uint32_t KdpReadMsr(uint32_t number /*ecx*/, uint64_t *value /*rdx*/)
     FUNCTION KdpReadMsr
     movq %rdx, %r8
-    .globl KdpMsrReads
-KdpMsrReads:
+    MAY_FAULT
     rdmsr
     shlq $32, %rdx
     orq %rdx, %rax
@@ -46,16 +59,28 @@ KdpMsrReads:
     FUNCTION KdpWriteMsr
     movl %edx, %eax
     shrq $32, %rdx
-    .globl KdpMsrWrites
-KdpMsrWrites:
+    MAY_FAULT
     wrmsr
     xorl %eax, %eax
     ret
 
-    .globl KdpMsrFails
-KdpMsrFails:
-    movl $0xC0000001, %eax              // STATUS_UNSUCCESSFUL
+// uint32_t KdpWriteCr0(uint64_t value /*rcx*/) and so on
+    .irp n, 0, 3, 4
+    FUNCTION KdpWriteCr\n
+    MAY_FAULT
+    movq %rcx, %cr\n
+    xorl %eax, %eax
     ret
+    .endr
+
+    .p2align 4
+KdpRefused:
+    movl $0xC000000E, %eax              // STATUS_NO_SUCH_DEVICE
+    ret
+
+    .section .rdata,"dr"
+    .quad 0, 0                          // the end of KdpFixups
+    .text
 
     .section .drectve,"yn"
     .ascii " -export:DbgBreakPoint -export:DbgBreakPointWithStatus"

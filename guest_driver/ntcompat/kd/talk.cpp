@@ -3,7 +3,8 @@
 // One stay in the debugger: the state is sent, requests are answered, until one says go on.
 #include "debugger.h"
 
-uint8_t KdpData[KD_DATA_MAX];
+alignas(8) uint8_t KdpData[KD_DATA_MAX];
+bool KdpCrashWanted;
 
 namespace {
 
@@ -87,6 +88,11 @@ Next Serve(const uint8_t *payload, size_t length) {
     case KdApiCauseBugCheck:
         KdpCrashWanted = true;
         return GoOn;
+    case KdApiWriteBreakpointEx:
+        KdpRequest(&message, payload + header, (uint32_t)(length - header));
+        if (!restarted && !Succeeded(message.breakpoints.status))
+            return Refuse;
+        return restarted ? Resend : Again;
     default:
         KdpRequest(&message, payload + header, (uint32_t)(length - header));
         return restarted ? Resend : Again;

@@ -49,7 +49,9 @@ struct _KPRCB {
     ULONG MHz;
     UCHAR Unused1[0x21DA - 0x5F8];
     BOOLEAN DpcRoutineActive; // 0x21DA
-    UCHAR Unused2[0x4BB8 - 0x21DB];
+    UCHAR Unused2[0x4718 - 0x21DB];
+    UCHAR DebuggerSavedIRQL; // 0x4718
+    UCHAR Unused5[0x4BB8 - 0x4719];
     UCHAR VendorString[13]; // 0x4BB8
     UCHAR Unused3[0x4BD8 - 0x4BC5];
     CONTEXT *Context; // 0x4BD8
@@ -57,6 +59,7 @@ struct _KPRCB {
 };
 static_assert(offsetof(_KPRCB, ProcessorState) == 0x40 && offsetof(_KPRCB, MHz) == 0x5F4 &&
                   offsetof(_KPRCB, DpcRoutineActive) == 0x21DA &&
+                  offsetof(_KPRCB, DebuggerSavedIRQL) == 0x4718 &&
                   offsetof(_KPRCB, VendorString) == 0x4BB8 && offsetof(_KPRCB, Context) == 0x4BD8 &&
                   sizeof(_KPRCB) == 0x4D00,
               "Windows 7 SP1");

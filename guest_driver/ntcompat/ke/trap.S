@@ -5,225 +5,159 @@
 
     .text
 
-// 256 stubs of 16 bytes: [error code,] vector, jump. Exceptions and the debugger's
-// service have an entry of their own, which keeps the registers that a debugger shows.
+    .macro BEGIN name, class=2
+    .if \class == 2
+    .globl \name
+    .endif
+    .def \name; .scl \class; .type 32; .endef
+    .seh_proc \name
+\name:
+    .endm
+
+// Every instruction of what follows may be where a debugger stops, so the unwind data holds
+// at each: stubs are all prologue, the way back restores by moves, and IRETQ, where nothing
+// but the machine's frame is left, is a function of its own.
+    .macro RETURN_FROM_INTERRUPT name
+    .seh_endproc
+    BEGIN \name, 3
+    .seh_pushframe
+    .seh_endprologue
+    iretq
+    .seh_endproc
+    .endm
+
+// A stub of 16 bytes: [error code,] vector, jump. Exceptions and what the debugger is for
+// have an entry of their own, which keeps the registers that a debugger shows.
+    .macro STUB
+    .p2align 4
+    BEGIN KiStub\@, 3
+    .if (vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17) || (vector == 21)
+    .seh_pushframe @code
+    .else
+    .seh_pushframe
+    pushq $0
+    .seh_stackalloc 8
+    .endif
+    pushq $vector
+    .seh_stackalloc 8
+    .if (vector < 0x1F) || (vector == 0x29) || (vector == 0x2C) || (vector == 0x2D)
+    jmp KiExceptionEntry
+    .else
+    jmp KiInterruptEntry
+    .endif
+    .seh_endprologue                    // the jump isn't to be taken for an epilogue
+    .seh_endproc
+    .set vector, vector + 1
+    .endm
+
     .globl KiVectorStubs
     .p2align 4
 KiVectorStubs:
     .set vector, 0
     .rept 256
-    .p2align 4
-    .if (vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17) || (vector == 21)
-    .else
-    pushq $0
-    .endif
-    pushq $vector
-    .if (vector < 0x1F) || (vector == 0x29) || (vector == 0x2D)
-    jmp KiExceptionEntry
-    .else
-    jmp KiInterruptEntry
-    .endif
-    .set vector, vector + 1
+    STUB
     .endr
 
     .macro ENTRY name, dispatch
-    .globl \name
-    .def \name; .scl 2; .type 32; .endef
-    .seh_proc \name
-\name:
+    BEGIN \name
     .seh_pushframe @code
     .seh_stackalloc 8                   // the vector
-    pushq %rax
-    .seh_pushreg %rax
-    pushq %rcx
-    .seh_pushreg %rcx
-    pushq %rdx
-    .seh_pushreg %rdx
-    pushq %rbx
-    .seh_pushreg %rbx
-    pushq %rbp
-    .seh_pushreg %rbp
-    pushq %rsi
-    .seh_pushreg %rsi
-    pushq %rdi
-    .seh_pushreg %rdi
-    pushq %r8
-    .seh_pushreg %r8
-    pushq %r9
-    .seh_pushreg %r9
-    pushq %r10
-    .seh_pushreg %r10
-    pushq %r11
-    .seh_pushreg %r11
-    pushq %r12
-    .seh_pushreg %r12
-    pushq %r13
-    .seh_pushreg %r13
-    pushq %r14
-    .seh_pushreg %r14
-    pushq %r15
-    .seh_pushreg %r15
+    .irp r, rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
+    pushq %\r
+    .seh_pushreg %\r
+    .endr
     subq $0x90, %rsp
     .seh_stackalloc 0x90
     .seh_endprologue
     cld
-    movaps %xmm0, 0x20(%rsp)
-    movaps %xmm1, 0x30(%rsp)
-    movaps %xmm2, 0x40(%rsp)
-    movaps %xmm3, 0x50(%rsp)
-    movaps %xmm4, 0x60(%rsp)
-    movaps %xmm5, 0x70(%rsp)
+    .irp n, 0, 1, 2, 3, 4, 5
+    movaps %xmm\n, 0x20 + 16 * \n(%rsp)
+    .endr
     stmxcsr 0x80(%rsp)
     ldmxcsr %gs:0x180
     movq %rsp, %rcx
     call \dispatch
     ldmxcsr 0x80(%rsp)
-    movaps 0x20(%rsp), %xmm0
-    movaps 0x30(%rsp), %xmm1
-    movaps 0x40(%rsp), %xmm2
-    movaps 0x50(%rsp), %xmm3
-    movaps 0x60(%rsp), %xmm4
-    movaps 0x70(%rsp), %xmm5
-    addq $0x90, %rsp
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %r11
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rdi
-    popq %rsi
-    popq %rbp
-    popq %rbx
-    popq %rdx
-    popq %rcx
-    popq %rax
-    addq $16, %rsp
-    iretq
-    .seh_endproc
+    .irp n, 0, 1, 2, 3, 4, 5
+    movaps 0x20 + 16 * \n(%rsp), %xmm\n
+    .endr
+    .set at, 0x90
+    .irp r, r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax
+    movq at(%rsp), %\r
+    .set at, at + 8
+    .endr
+    addq $at + 16, %rsp
+    RETURN_FROM_INTERRUPT \name\()Return
     .endm
 
     ENTRY KiInterruptEntry, KiDispatchInterruptVector
     ENTRY KiExceptionEntry, KiSaveVectors
 
+// The nonvolatile vector registers, at 0x20(%rsp); saving is part of the prologue.
+    .macro SAVE_VECTORS
+    .irp n, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    movaps %xmm\n, 0x20 + 16 * (\n - 6)(%rsp)
+    .seh_savexmm %xmm\n, 0x20 + 16 * (\n - 6)
+    .endr
+    .endm
+    .macro RESTORE_VECTORS
+    .irp n, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    movaps 0x20 + 16 * (\n - 6)(%rsp), %xmm\n
+    .endr
+    .endm
+
 // void KiSaveVectors(KI_TRAP_FRAME * /*rcx*/): calls KiDispatchException with the frame
 // and the nonvolatile vector registers, which it may change.
-    .def KiSaveVectors; .scl 3; .type 32; .endef
-    .seh_proc KiSaveVectors
-KiSaveVectors:
+    BEGIN KiSaveVectors, 3
     subq $0xC8, %rsp
     .seh_stackalloc 0xC8
-    movaps %xmm6, 0x20(%rsp)
-    .seh_savexmm %xmm6, 0x20
-    movaps %xmm7, 0x30(%rsp)
-    .seh_savexmm %xmm7, 0x30
-    movaps %xmm8, 0x40(%rsp)
-    .seh_savexmm %xmm8, 0x40
-    movaps %xmm9, 0x50(%rsp)
-    .seh_savexmm %xmm9, 0x50
-    movaps %xmm10, 0x60(%rsp)
-    .seh_savexmm %xmm10, 0x60
-    movaps %xmm11, 0x70(%rsp)
-    .seh_savexmm %xmm11, 0x70
-    movaps %xmm12, 0x80(%rsp)
-    .seh_savexmm %xmm12, 0x80
-    movaps %xmm13, 0x90(%rsp)
-    .seh_savexmm %xmm13, 0x90
-    movaps %xmm14, 0xA0(%rsp)
-    .seh_savexmm %xmm14, 0xA0
-    movaps %xmm15, 0xB0(%rsp)
-    .seh_savexmm %xmm15, 0xB0
+    SAVE_VECTORS
     .seh_endprologue
     leaq 0x20(%rsp), %rdx
     call KiDispatchException
-    movaps 0x20(%rsp), %xmm6
-    movaps 0x30(%rsp), %xmm7
-    movaps 0x40(%rsp), %xmm8
-    movaps 0x50(%rsp), %xmm9
-    movaps 0x60(%rsp), %xmm10
-    movaps 0x70(%rsp), %xmm11
-    movaps 0x80(%rsp), %xmm12
-    movaps 0x90(%rsp), %xmm13
-    movaps 0xA0(%rsp), %xmm14
-    movaps 0xB0(%rsp), %xmm15
+    RESTORE_VECTORS
     addq $0xC8, %rsp
     ret
     .seh_endproc
 
 // The clock's interrupt while the machine is in the debugger: ends a HLT, and runs no code
 // that a breakpoint may have been set in.
-    .globl KiDebuggerTick
-KiDebuggerTick:
+    BEGIN KiDebuggerTick
+    .seh_pushframe
     pushq %rax
+    .seh_pushreg %rax
+    .seh_endprologue
     movq KiEndOfInterrupt(%rip), %rax
     movl $0, (%rax)
-    popq %rax
-    iretq
+    movq (%rsp), %rax
+    addq $8, %rsp
+    RETURN_FROM_INTERRUPT KiDebuggerTickReturn
 
 // void KiSwapContext(PKTHREAD from /*rcx*/, PKTHREAD to /*rdx*/): saves what
 // the calling convention calls nonvolatile.
-    .globl KiSwapContext
-    .def KiSwapContext; .scl 2; .type 32; .endef
-    .seh_proc KiSwapContext
-KiSwapContext:
-    pushq %rbx
-    .seh_pushreg %rbx
-    pushq %rsi
-    .seh_pushreg %rsi
-    pushq %rdi
-    .seh_pushreg %rdi
-    pushq %r12
-    .seh_pushreg %r12
-    pushq %r13
-    .seh_pushreg %r13
-    pushq %r14
-    .seh_pushreg %r14
-    pushq %r15
-    .seh_pushreg %r15
+    BEGIN KiSwapContext
+    .irp r, rbx, rsi, rdi, r12, r13, r14, r15
+    pushq %\r
+    .seh_pushreg %\r
+    .endr
     subq $0xD0, %rsp
     .seh_stackalloc 0xD0
+    SAVE_VECTORS
     .seh_endprologue
-    movaps %xmm6, 0x20(%rsp)
-    movaps %xmm7, 0x30(%rsp)
-    movaps %xmm8, 0x40(%rsp)
-    movaps %xmm9, 0x50(%rsp)
-    movaps %xmm10, 0x60(%rsp)
-    movaps %xmm11, 0x70(%rsp)
-    movaps %xmm12, 0x80(%rsp)
-    movaps %xmm13, 0x90(%rsp)
-    movaps %xmm14, 0xA0(%rsp)
-    movaps %xmm15, 0xB0(%rsp)
     stmxcsr 0xC0(%rsp)
     call SwapContext
-    movaps 0x20(%rsp), %xmm6
-    movaps 0x30(%rsp), %xmm7
-    movaps 0x40(%rsp), %xmm8
-    movaps 0x50(%rsp), %xmm9
-    movaps 0x60(%rsp), %xmm10
-    movaps 0x70(%rsp), %xmm11
-    movaps 0x80(%rsp), %xmm12
-    movaps 0x90(%rsp), %xmm13
-    movaps 0xA0(%rsp), %xmm14
-    movaps 0xB0(%rsp), %xmm15
+    RESTORE_VECTORS
     ldmxcsr 0xC0(%rsp)
     addq $0xD0, %rsp
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rdi
-    popq %rsi
-    popq %rbx
+    .irp r, r15, r14, r13, r12, rdi, rsi, rbx
+    popq %\r
+    .endr
     ret
     .seh_endproc
 
 // Changes stacks. What it leaves on the old one is a _KSWITCH_FRAME (thread.cpp);
 // KernelStack is at offset 0x38.
-    .def SwapContext; .scl 3; .type 32; .endef
-    .seh_proc SwapContext
-SwapContext:
+    BEGIN SwapContext, 3
     pushq %rbp
     .seh_pushreg %rbp
     subq $0x30, %rsp
@@ -238,10 +172,7 @@ SwapContext:
 
 // First instructions of a new thread: SwapContext returns here. The stack is
 // empty, which ends stack traces.
-    .globl KiThreadStartup
-    .def KiThreadStartup; .scl 2; .type 32; .endef
-    .seh_proc KiThreadStartup
-KiThreadStartup:
+    BEGIN KiThreadStartup
     subq $0x20, %rsp                    // RSP was a multiple of 16
     .seh_stackalloc 0x20
     .seh_endprologue
@@ -251,10 +182,7 @@ KiThreadStartup:
     .seh_endproc
 
 // void RtlCaptureContext(PCONTEXT context /*rcx*/): the caller's, as it is after the call.
-    .globl RtlCaptureContext
-    .def RtlCaptureContext; .scl 2; .type 32; .endef
-    .seh_proc RtlCaptureContext
-RtlCaptureContext:
+    BEGIN RtlCaptureContext
     pushfq
     .seh_stackalloc 8
     .seh_endprologue

@@ -26,6 +26,7 @@ enum {
     KI_MACHINE_CHECK = 18,
     KI_SIMD = 19,
     KI_SECURITY_CHECK = 0x29,
+    KI_ASSERTION = 0x2C, // NT_ASSERT
     KI_DEBUG_SERVICE = 0x2D
 };
 
@@ -153,6 +154,9 @@ static void KiHandle(const KI_EXCEPTION *e) {
     case KI_BREAKPOINT:
         frame->Rip -= 1; // as reported on Windows
         return KiRaiseException(e, STATUS_BREAKPOINT, 1, 0, 0);
+    case KI_ASSERTION:
+        frame->Rip -= 2; // at the instruction, as on Windows
+        return KiRaiseException(e, STATUS_ASSERTION_FAILURE, 0, 0, 0);
     case KI_OVERFLOW:
         return KiRaiseException(e, STATUS_INTEGER_OVERFLOW, 0, 0, 0);
     case KI_INVALID_OPCODE:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// RtlGetVersion, RtlAssert, RtlRandom and time fields.
+// RtlGetVersion, RtlRandom and time fields.
 #include "ntc.h"
 
 // Windows 7: what the driver is built for and what the framework version implies.
@@ -25,14 +25,6 @@ NTSTATUS NTAPI RtlGetVersion(PRTL_OSVERSIONINFOW information) {
 
 NTC_EXPORT BOOLEAN NTAPI RtlIsNtDdiVersionAvailable(ULONG version) {
     return version <= 0x06010000;
-}
-
-NTC_EXPORT VOID NTAPI RtlAssert(PVOID failed, PVOID file, ULONG line, PCHAR message) {
-    KdPrint_("*** Assertion failed: %s%s\n***   Source File: %s, line %u\n", message ? message : "",
-             static_cast<const char *>(failed), static_cast<const char *>(file),
-             static_cast<unsigned>(line));
-    KdViolation(0xC4, "assertion failed", 0, reinterpret_cast<uintptr_t>(failed),
-                reinterpret_cast<uintptr_t>(file), line);
 }
 
 // The documented generator's modulus (2^31 - 1); a Lehmer step.
