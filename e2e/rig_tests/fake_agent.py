@@ -30,7 +30,7 @@ FAULTS = {
 
 OWN = {"UNKNOWN_COMMAND": 0xE0070001, "BAD_ARGUMENT": 0xE0070002, "NO_DEVICE": 0xE0070003,
        "MISCOMPARE": 0xE0070004, "WORKLOAD_FAILED": 0xE0070005, "SEQUENCE_REUSED": 0xE0070007,
-       "STATUS_IO_DEVICE_ERROR": 0xC0000185, "STATUS_IO_TIMEOUT": 0xC00000B5,
+       "STATUS_IO_DEVICE_ERROR": 0xC0000185, "REQUEST_LOST": 0xE007000A,
        "STATUS_MEDIA_WRITE_PROTECTED": 0xC00000A2}
 
 
@@ -245,7 +245,7 @@ class FakeAgent:
 
     def do_blk_flush(self):
         if "timeout" in self.faults:
-            raise Refused("STATUS_IO_TIMEOUT", "the request did not complete within 20 s")
+            raise Refused("REQUEST_LOST", "the request did not complete within 20 s")
         if "stop" in self.faults:
             self.put("*** STOP: 0x000000D1 (0x8,0x2,0x0,0x9)\r\n"
                      "DRIVER_IRQL_NOT_LESS_OR_EQUAL vq7test.sys\r\n")

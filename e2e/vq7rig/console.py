@@ -24,7 +24,7 @@ SETTLE = 0.3            # silence that ends a damaged answer
 MAX_REPAIRS = 6
 DRAIN = 2.0             # seconds, after a deadline, to look through what has arrived by then
 TAIL = 8192
-IO_TIMEOUT = 0xC00000B5     # STATUS_IO_TIMEOUT
+REQUEST_LOST = 0xE007000A   # the agent gave it up
 
 _STOP = re.compile(r"\*\*\* STOP: 0x([0-9A-Fa-f]+)")
 
@@ -196,7 +196,7 @@ class Console:
 
         Lines damaged on the way are asked for again. Raises CommandError for an
         `error` answer (not with check=False), Hang where the guest gave up a request
-        that its device didn't complete (STATUS_IO_TIMEOUT), after `quiet` seconds of
+        that its device didn't complete (REQUEST_LOST), after `quiet` seconds of
         silence or `timeout` seconds in all.
         """
         self._seq = self._seq % MAX_SEQ + 1
@@ -207,9 +207,9 @@ class Console:
             if text != "poweroff" or not self.lossy_end:
                 raise
             return Answer(True, {}, [])         # it did as it was told
-        if answer.status == IO_TIMEOUT or any(" STATUS_IO_TIMEOUT" in line or
-                                              "status=0xc00000b5" in line.lower()
-                                              for line in answer.lines):
+        if answer.status == REQUEST_LOST or any(" REQUEST_LOST" in line or
+                                                "status=0xe007000a" in line.lower()
+                                                for line in answer.lines):
             gap = lost() - stood_still
             if gap > 1:                         # and QEMU maybe, too, but not the guest's clock
                 raise RigError(f"this machine stood still for {gap:.0f} s during "

@@ -230,6 +230,7 @@ const VQ7_TYPE_OPS BlkType = {
     BlkService,
     ConfigChanged,
     BlkTakeBack,
+    BlkOldestAge,
     BlkDeviceControl,
     BlkIoStop,
 };

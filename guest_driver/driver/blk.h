@@ -61,6 +61,8 @@ typedef struct _BLK_IO {
     BOOLEAN done;         // finished: only the completion is left
     BOOLEAN purged;       // the framework wants it completed, not kept
     BOOLEAN hold;         // EvtIoStop looks at it: it completes what is done
+    BOOLEAN taken_back;   // of the parts that the device had
+    UINT32 resends;       // after a time-out
 } BLK_IO;
 WDF_DECLARE_CONTEXT_TYPE_WITH_NAME(BLK_IO, BlkGetIo);
 
@@ -69,6 +71,7 @@ typedef struct _BLK_SLOT {
     BLK_IO *io;
     UINT32 bytes;    // data
     UINT32 offset;   // of it in the IOCTL's
+    UINT32 sent_ms;  // queue->clock_ms then
     BOOLEAN bounced; // it has the bounce buffer
     UINT16 index;
     UINT16 next_free;
@@ -136,7 +139,8 @@ NTSTATUS BlkCopyMdl(PMDL mdl, UINT32 offset, PUCHAR buffer, UINT32 length, BOOLE
 
 // blk_complete.cpp
 BOOLEAN BlkService(VQ7_QUEUE *queue);
-VOID BlkTakeBack(DEVICE_CONTEXT *dc, BOOLEAN keep, NTSTATUS status);
+VOID BlkTakeBack(DEVICE_CONTEXT *dc, VQ7_TAKE_BACK what, NTSTATUS status);
+UINT32 BlkOldestAge(VQ7_QUEUE *queue);
 VOID BlkIoStop(DEVICE_CONTEXT *dc, WDFREQUEST request, ULONG flags);
 
 // blk_ioctl.cpp

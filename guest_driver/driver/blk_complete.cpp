@@ -127,7 +127,7 @@ static BOOLEAN Drain(VQ7_QUEUE *queue, BLK_DEVICE *blk, LIST_ENTRY *finished) {
         if (!NT_SUCCESS(status) && status != STATUS_NOT_FOUND) {
             queue->running = FALSE;
             queue->last_error = status;
-            Vq7DeviceFail(queue->device, STATUS_DEVICE_PROTOCOL_ERROR);
+            Vq7DeviceFail(queue->device, Vq7FailureOf(status));
             return FALSE;
         }
         if (VirtqSplitEnableInterrupts(queue->vq)) {
@@ -161,6 +161,7 @@ static VOID KeepForRestart(BLK_DEVICE *blk, BLK_IO *io) {
     io->next = 0;
     io->in_flight = 0;
     io->all_sent = FALSE;
+    io->taken_back = FALSE;
     io->status = STATUS_SUCCESS;
 }
 
@@ -172,45 +173,81 @@ static VOID EndList(LIST_ENTRY *list, NTSTATUS status, LIST_ENTRY *finished) {
     }
 }
 
+// Whether a request is kept that was given to the device, or waits for room.
+static BOOLEAN IsKept(VQ7_QUEUE *queue, BLK_IO *io, VQ7_TAKE_BACK what) {
+    if (io->purged) {
+        return FALSE;
+    }
+    if (what != Vq7KeepRetries || !io->taken_back) {
+        return TRUE;
+    }
+    if (io->resends >= queue->device->retries) {
+        queue->stats.timed_out++;
+        return FALSE;
+    }
+    io->resends++;
+    queue->stats.resent++;
+    return TRUE;
+}
+
 // Not only those that EvtIoStop was called for: the framework hands out requests
 // while it stops the queue, and does not ask about these.
-static VOID KeepActive(BLK_DEVICE *blk) {
+static VOID KeepActive(VQ7_QUEUE *queue, BLK_DEVICE *blk, VQ7_TAKE_BACK what) {
     LIST_ENTRY *link = blk->active.Blink;
 
     while (link != &blk->active) {
         BLK_IO *io = CONTAINING_RECORD(link, BLK_IO, link);
         link = link->Blink;
-        if (!io->purged) {
+        if (IsKept(queue, io, what)) {
             KeepForRestart(blk, io);
         }
     }
 }
 
-VOID BlkTakeBack(DEVICE_CONTEXT *dc, BOOLEAN keep, NTSTATUS status) {
-    BLK_DEVICE *blk = BlkOf(dc);
-    VQ7_QUEUE *queue = &dc->queues[0];
-    LIST_ENTRY finished;
+static VOID DetachAll(VQ7_QUEUE *queue, BLK_DEVICE *blk) {
     void *cookie;
 
-    InitializeListHead(&finished);
-    WdfSpinLockAcquire(queue->lock);
     while (NT_SUCCESS(VirtqSplitDetachUnused(queue->vq, &cookie))) {
         BLK_SLOT *slot = (BLK_SLOT *)cookie;
         slot->io->in_flight--;
+        slot->io->taken_back = TRUE;
         FreeSlot(blk, slot);
     }
     blk->current = NULL;
-    if (keep) {
-        KeepActive(blk);
-    } else {
+}
+
+VOID BlkTakeBack(DEVICE_CONTEXT *dc, VQ7_TAKE_BACK what, NTSTATUS status) {
+    BLK_DEVICE *blk = BlkOf(dc);
+    VQ7_QUEUE *queue = &dc->queues[0];
+    LIST_ENTRY finished;
+
+    InitializeListHead(&finished);
+    WdfSpinLockAcquire(queue->lock);
+    DetachAll(queue, blk);
+    if (what == Vq7EndAll) {
         EndList(&blk->restart, status, &finished);
+    } else {
+        KeepActive(queue, blk, what);
     }
     EndList(&blk->active, status, &finished);
     WdfSpinLockRelease(queue->lock);
     BlkCompleteFinished(&finished);
-    if (!keep) {
+    if (what == Vq7EndAll) {
         BlkDrainIoQueue(dc, status);
     }
+}
+
+UINT32 BlkOldestAge(VQ7_QUEUE *queue) {
+    const BLK_DEVICE *blk = BlkOf(queue->device);
+    UINT32 oldest = 0;
+
+    for (UINT16 i = 0; i < blk->slot_count; i++) {
+        UINT32 age = queue->clock_ms - blk->slots[i].sent_ms;
+        if (blk->slots[i].io != NULL && age > oldest) {
+            oldest = age;
+        }
+    }
+    return oldest;
 }
 
 // A suspended request stays with the driver and is sent again after the next

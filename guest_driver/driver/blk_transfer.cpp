@@ -116,6 +116,7 @@ static NTSTATUS SendPart(VQ7_QUEUE *queue, BLK_DEVICE *blk, BLK_IO *io) {
     blk->free_slot = slot->next_free;
     slot->io = io;
     slot->bytes = bytes;
+    slot->sent_ms = queue->clock_ms;
     io->next += bytes;
     io->in_flight++;
     io->all_sent = (BOOLEAN)(io->mdl == NULL || io->next == io->cut.total);

@@ -131,6 +131,9 @@ static NTSTATUS CreateAll(DEVICE_CONTEXT *dc) {
         status = CreateFailWork(dc);
     }
     if (NT_SUCCESS(status)) {
+        status = Vq7WatchdogCreate(dc);
+    }
+    if (NT_SUCCESS(status)) {
         status = CreateDmaEnabler(dc);
     }
     if (NT_SUCCESS(status)) {
@@ -141,11 +144,11 @@ static NTSTATUS CreateAll(DEVICE_CONTEXT *dc) {
 
 // IRQL: PASSIVE_LEVEL. After a failure the framework deletes what was made.
 NTSTATUS NTAPI Vq7EvtDeviceAdd(WDFDRIVER, PWDFDEVICE_INIT init) {
-    VIRTIO_PCI_MODE mode;
+    VQ7_SETTINGS settings;
     WDF_OBJECT_ATTRIBUTES attributes;
     WDFDEVICE device;
 
-    NTSTATUS status = Vq7ReadTransport(&mode);
+    NTSTATUS status = Vq7ReadSettings(&settings);
     if (!NT_SUCCESS(status)) {
         return status;
     }
@@ -156,7 +159,9 @@ NTSTATUS NTAPI Vq7EvtDeviceAdd(WDFDRIVER, PWDFDEVICE_INIT init) {
     if (NT_SUCCESS(status)) {
         DEVICE_CONTEXT *dc = Vq7GetDevice(device);
         dc->device = device;
-        dc->mode = mode;
+        dc->mode = settings.mode;
+        dc->timeout_ms = settings.timeout.timeout_ms;
+        dc->retries = settings.timeout.retries;
         status = CreateAll(dc);
     }
     if (!NT_SUCCESS(status)) {

@@ -57,6 +57,9 @@ typedef struct _QUEUE_STATS {
     UINT64 max_in_flight;
     UINT64 odd_lengths;
     UINT64 bounced;
+    UINT64 resent;
+    UINT64 timed_out;
+    UINT64 lost_interrupts;
 } QUEUE_STATS;
 
 // Counters of the device, guarded by register_lock.
@@ -65,6 +68,8 @@ typedef struct _DEVICE_STATS {
     UINT64 interrupts_not_ours;
     UINT64 config_changes;
     UINT64 dpcs;
+    UINT64 restarts;
+    UINT64 failures[VQ7_FAILURE_ROOM];
 } DEVICE_STATS;
 
 typedef struct _VQ7_QUEUE {
@@ -74,13 +79,23 @@ typedef struct _VQ7_QUEUE {
     UINT16 size;
     UINT16 max_size;
     UINT16 vector;
-    BOOLEAN running; // the device may be given buffers
+    BOOLEAN running;       // the device may be given buffers
+    UINT32 clock_ms;       // the watchdog's: time in which it ran
+    BOOLEAN was_waiting;   // at the last tick: the device had finished buffers ...
+    UINT16 was_waiting_at; // ... from here on
     NTSTATUS last_error;
     QUEUE_STATS stats;
     VIRTQ_SPLIT *vq; // nonpaged pool
     WDFCOMMONBUFFER ring;
     WDFCOMMONBUFFER indirect_pool; // NULL: no indirect descriptors
 } VQ7_QUEUE;
+
+// What becomes of requests when the device was reset.
+typedef enum _VQ7_TAKE_BACK {
+    Vq7EndAll,     // they fail
+    Vq7KeepAll,    // they are kept for Resume
+    Vq7KeepRetries // those that the device had: as often as dc->retries, then they fail
+} VQ7_TAKE_BACK;
 
 // A device type. All but `type`, `name` and `queues` may be NULL or 0.
 typedef struct _VQ7_TYPE_OPS {
@@ -105,10 +120,12 @@ typedef struct _VQ7_TYPE_OPS {
     BOOLEAN (*Service)(VQ7_QUEUE *queue);
     // DISPATCH_LEVEL, register_lock held. TRUE: the configuration has changed.
     BOOLEAN (*ConfigChanged)(DEVICE_CONTEXT *dc);
-    // <= DISPATCH_LEVEL. The device was reset: takes all buffers back. When `keep`,
-    // requests are kept for Resume, but for those that are to be purged; the others
-    // are completed with `status`.
-    VOID (*TakeBack)(DEVICE_CONTEXT *dc, BOOLEAN keep, NTSTATUS status);
+    // <= DISPATCH_LEVEL. The device was reset: takes all buffers back. Requests that are
+    // not kept, and those that are to be purged, are completed with `status`.
+    VOID (*TakeBack)(DEVICE_CONTEXT *dc, VQ7_TAKE_BACK what, NTSTATUS status);
+    // DISPATCH_LEVEL, queue lock held. For how many ms of queue->clock_ms the device has had
+    // the oldest of its buffers; 0: it has none.
+    UINT32 (*OldestAge)(VQ7_QUEUE *queue);
     // <= DISPATCH_LEVEL. Completes or keeps the request. FALSE: unknown code.
     BOOLEAN(*DeviceControl)
     (DEVICE_CONTEXT *dc, WDFREQUEST request, size_t output_length, ULONG code);
@@ -119,18 +136,28 @@ typedef struct _VQ7_TYPE_OPS {
 typedef enum _VQ7_STATE {
     Vq7Stopped = 0,
     Vq7Running = 1,
-    Vq7Failed = 2 // broke the protocol; until the next power-up
+    Vq7Failed = 2,    // broke the protocol; until it is started again
+    Vq7Recovering = 3 // a work item resets and starts it; requests wait
 } VQ7_STATE;
+VIRTIO_STATIC_ASSERT(Vq7Recovering == VQ7_STATE_RECOVERING, states_are_those_of_the_interface);
 
 struct _DEVICE_CONTEXT {
     WDFDEVICE device;
     WDFQUEUE io_queue; // manual: requests that wait for room in a ring
     WDFDMAENABLER dma;
     WDFWORKITEM fail_work;
-    WDFWAITLOCK power_lock;    // start, stop, failure
-    WDFSPINLOCK register_lock; // status and configuration registers, stats
-    volatile LONG state;       // VQ7_STATE
-    NTSTATUS fail_status;
+    WDFWAITLOCK power_lock;              // start, stop, failure
+    WDFSPINLOCK register_lock;           // status and configuration registers, stats
+    volatile LONG state;                 // VQ7_STATE
+    volatile LONG fail_reason;           // VQ7_FAILURE_*: the first since the start
+    volatile LONG fail_noted;            // 0: the work item has yet to count it
+    LONG last_failure;                   // register_lock
+    WDFREQUEST volatile restart_request; // whoever asked for a restart
+
+    WDFTIMER watchdog;
+    volatile ULONG timeout_ms; // 0: none
+    volatile ULONG tick_ms;    // what the watchdog was set to
+    volatile ULONG retries;
 
     // EvtDevicePrepareHardware to EvtDeviceReleaseHardware
     BUS_INTERFACE_STANDARD bus; // Context NULL: none
@@ -167,8 +194,13 @@ typedef struct _INTERRUPT_CONTEXT {
 } INTERRUPT_CONTEXT;
 WDF_DECLARE_CONTEXT_TYPE_WITH_NAME(INTERRUPT_CONTEXT, Vq7GetInterrupt);
 
-// params.cpp. PASSIVE_LEVEL. STATUS_INVALID_PARAMETER: not auto|legacy|modern.
-NTSTATUS Vq7ReadTransport(VIRTIO_PCI_MODE *mode);
+// params.cpp
+typedef struct _VQ7_SETTINGS {
+    VIRTIO_PCI_MODE mode;
+    VQ7_TIMEOUT timeout;
+} VQ7_SETTINGS;
+// PASSIVE_LEVEL. STATUS_INVALID_PARAMETER: a value that is none; the log says which.
+NTSTATUS Vq7ReadSettings(VQ7_SETTINGS *settings);
 
 // device.cpp
 EVT_WDF_DRIVER_DEVICE_ADD Vq7EvtDeviceAdd;
@@ -213,15 +245,29 @@ EVT_WDF_DEVICE_SELF_MANAGED_IO_INIT Vq7EvtIoStarted;
 // PASSIVE_LEVEL. Resets the device and takes everything back; may be called in
 // any state, also twice.
 VOID Vq7DeviceStop(DEVICE_CONTEXT *dc, BOOLEAN keep, NTSTATUS status);
-
-// How long a device may take to reset (Virtio 1.2, 4.1.4.3.2).
-#define RESET_TIMEOUT_MS 1000
+// PASSIVE_LEVEL, power_lock held, in D0; the device was reset, and has no buffers.
+NTSTATUS Vq7StartAgain(DEVICE_CONTEXT *dc);
 
 // failure.cpp
 EVT_WDF_WORKITEM Vq7EvtFailWork;
-// <= DISPATCH_LEVEL. The device broke the protocol: no more buffers; a work item
-// resets it and fails what is outstanding with `status`, the same in all calls.
-VOID Vq7DeviceFail(DEVICE_CONTEXT *dc, NTSTATUS status);
+// <= DISPATCH_LEVEL. The device can't be trusted any more: no more buffers; a work item
+// resets it and fails what is outstanding. `reason`: VQ7_FAILURE_*; the first one counts.
+VOID Vq7DeviceFail(DEVICE_CONTEXT *dc, LONG reason);
+// Any IRQL. The reason for what a queue says (VIRTQ_STATUS_*).
+LONG Vq7FailureOf(NTSTATUS queue_status);
+// Any IRQL. What requests fail with on a device that failed.
+NTSTATUS Vq7FailStatus(const DEVICE_CONTEXT *dc);
+// <= DISPATCH_LEVEL, no lock held. Counts a failure.
+VOID Vq7NoteFailure(DEVICE_CONTEXT *dc, LONG reason);
+// PASSIVE_LEVEL, power_lock held. Counts the one that Vq7DeviceFail said, once.
+VOID Vq7NoteFailed(DEVICE_CONTEXT *dc);
+// <= DISPATCH_LEVEL. Completes the request when the device was reset and started again.
+VOID Vq7Restart(DEVICE_CONTEXT *dc, WDFREQUEST request);
+
+// reset.cpp
+// PASSIVE_LEVEL. Resets, and waits for it, a second or a little more at most. Statuses of
+// VirtioPciReset.
+NTSTATUS Vq7Reset(DEVICE_CONTEXT *dc);
 // PASSIVE_LEVEL, power_lock held or not yet started. Resets; where the device does
 // not follow, takes its bus mastering away, so that its buffers can be reused either
 // way. The status of the reset.
@@ -229,6 +275,16 @@ NTSTATUS Vq7ResetOrIsolate(DEVICE_CONTEXT *dc);
 // <= DISPATCH_LEVEL, the state is no longer Vq7Running. Whoever holds
 // register_lock may have seen the old state: waits until it is done.
 VOID Vq7WaitForRegisters(DEVICE_CONTEXT *dc);
+
+// watchdog.cpp: requests that the device doesn't answer.
+// PASSIVE_LEVEL. Makes the timer, once in the life of the device.
+NTSTATUS Vq7WatchdogCreate(DEVICE_CONTEXT *dc);
+// <= DISPATCH_LEVEL, the device runs. Also when the time-out has changed.
+VOID Vq7WatchdogStart(DEVICE_CONTEXT *dc);
+// PASSIVE_LEVEL, the state is no longer Vq7Running. It does not run any more.
+VOID Vq7WatchdogStop(DEVICE_CONTEXT *dc);
+// Any IRQL. FALSE: out of the limits of VQ7_TIMEOUT.
+BOOLEAN Vq7TimeoutIsValid(const VQ7_TIMEOUT *timeout);
 
 // interrupt.cpp
 EVT_WDF_INTERRUPT_ISR Vq7EvtIsr;

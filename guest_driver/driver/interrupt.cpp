@@ -4,6 +4,7 @@
 
 // A removed device reads as all ones.
 #define ISR_ABSENT 0xFF
+#define STATUS_ABSENT 0xFF
 
 // Adds bits to the ISR status that the DPC will see. InterlockedOr is not in the
 // headers of every WDK for x86.
@@ -76,15 +77,20 @@ static VOID FindMessageWork(DEVICE_CONTEXT *dc, UINT16 message, DPC_WORK *work) 
     work->message = message;
 }
 
-// The register lock is held. FALSE: the device asks for a reset (2.1.2).
-static BOOLEAN TakeConfig(DEVICE_CONTEXT *dc, BOOLEAN told) {
+// The register lock is held. Why the device has failed: it asks for a reset (2.1.2), or is
+// gone; or VQ7_FAILURE_NONE.
+static LONG TakeConfig(DEVICE_CONTEXT *dc, BOOLEAN told) {
     BOOLEAN changed = FALSE;
 
     if (dc->state != Vq7Running) {
-        return TRUE;
+        return VQ7_FAILURE_NONE;
     }
-    if ((VirtioPciGetStatus(&dc->pci) & VIRTIO_STATUS_DEVICE_NEEDS_RESET) != 0) {
-        return FALSE;
+    UINT8 status = VirtioPciGetStatus(&dc->pci);
+    if (status == STATUS_ABSENT) {
+        return VQ7_FAILURE_GONE;
+    }
+    if ((status & VIRTIO_STATUS_DEVICE_NEEDS_RESET) != 0) {
+        return VQ7_FAILURE_NEEDS_RESET;
     }
     if (dc->type->ConfigChanged != NULL) {
         changed = dc->type->ConfigChanged(dc);
@@ -92,36 +98,35 @@ static BOOLEAN TakeConfig(DEVICE_CONTEXT *dc, BOOLEAN told) {
     if (changed || told) {
         dc->stats.config_changes++;
     }
-    return TRUE;
+    return VQ7_FAILURE_NONE;
 }
 
-static VOID FailForReset(DEVICE_CONTEXT *dc) {
-    Vq7Log("the device asks for a reset\n");
-    Vq7DeviceFail(dc, STATUS_DEVICE_PROTOCOL_ERROR);
+static VOID FailFor(DEVICE_CONTEXT *dc, LONG failure) {
+    if (failure == VQ7_FAILURE_NONE) {
+        return;
+    }
+    Vq7Log("the device %s\n", failure == VQ7_FAILURE_GONE ? "is gone" : "asks for a reset");
+    Vq7DeviceFail(dc, failure);
 }
 
 VOID Vq7LookAtConfig(DEVICE_CONTEXT *dc) {
     WdfSpinLockAcquire(dc->register_lock);
-    BOOLEAN works = TakeConfig(dc, FALSE);
+    LONG failure = TakeConfig(dc, FALSE);
     WdfSpinLockRelease(dc->register_lock);
-    if (!works) {
-        FailForReset(dc);
-    }
+    FailFor(dc, failure);
 }
 
 static VOID StartDpc(DEVICE_CONTEXT *dc, const DPC_WORK *work) {
-    BOOLEAN works = TRUE;
+    LONG failure = VQ7_FAILURE_NONE;
 
     WdfSpinLockAcquire(dc->register_lock);
     dc->stats.dpcs++;
     Vq7FoldInterruptCounts(dc);
     if (work->config) {
-        works = TakeConfig(dc, work->config_alone);
+        failure = TakeConfig(dc, work->config_alone);
     }
     WdfSpinLockRelease(dc->register_lock);
-    if (!works) {
-        FailForReset(dc);
-    }
+    FailFor(dc, failure);
 }
 
 // IRQL: DISPATCH_LEVEL. May run on several CPUs at once: each queue has a lock.

@@ -31,10 +31,12 @@ static VOID FillDeviceInfo(DEVICE_CONTEXT *dc, VQ7_DEVICE_INFO *info) {
     info->queue_count = dc->queue_count;
     info->device_features = dc->pci.device_features;
     info->driver_features = dc->pci.driver_features;
+    info->state = (unsigned char)dc->state;
     WdfSpinLockAcquire(dc->register_lock);
     if (dc->state == Vq7Running) { // else a reset may be going on
         info->device_status = VirtioPciGetStatus(&dc->pci);
     }
+    info->last_failure = (unsigned char)dc->last_failure;
     WdfSpinLockRelease(dc->register_lock);
     for (UINT16 i = 0; i < dc->queue_count && i < VQ7_MAX_QUEUES_REPORTED; i++) {
         FillQueueInfo(&dc->queues[i], &info->queue[i]);
@@ -55,7 +57,7 @@ static VOID AddQueueStats(VQ7_QUEUE *queue, VQ7_STATS *stats) {
     stats->max_in_flight += queue->stats.max_in_flight;
     stats->odd_lengths += queue->stats.odd_lengths;
     stats->bounced += queue->stats.bounced;
-    if (queue->vq != NULL) {
+    if (queue->running) { // else it may be being made anew
         stats->in_flight += VirtqSplitInFlight(queue->vq);
     }
     WdfSpinLockRelease(queue->lock);
@@ -73,6 +75,27 @@ static VOID FillStats(DEVICE_CONTEXT *dc, VQ7_STATS *stats) {
     stats->interrupts_not_ours = dc->stats.interrupts_not_ours;
     stats->config_changes = dc->stats.config_changes;
     stats->dpcs = dc->stats.dpcs;
+    WdfSpinLockRelease(dc->register_lock);
+}
+
+static VOID FillFailures(DEVICE_CONTEXT *dc, VQ7_FAILURES *failures) {
+    RtlZeroMemory(failures, sizeof(*failures));
+    failures->size = sizeof(*failures);
+    failures->state = (unsigned int)dc->state;
+    failures->timeout_ms = dc->timeout_ms;
+    failures->retries = dc->retries;
+    for (UINT16 i = 0; i < VQ7_MAX_QUEUES; i++) {
+        VQ7_QUEUE *queue = &dc->queues[i];
+        WdfSpinLockAcquire(queue->lock);
+        failures->resent += queue->stats.resent;
+        failures->timed_out += queue->stats.timed_out;
+        failures->lost_interrupts += queue->stats.lost_interrupts;
+        WdfSpinLockRelease(queue->lock);
+    }
+    WdfSpinLockAcquire(dc->register_lock);
+    failures->last_failure = (unsigned int)dc->last_failure;
+    failures->restarts = dc->stats.restarts;
+    RtlCopyMemory(failures->count, dc->stats.failures, sizeof(failures->count));
     WdfSpinLockRelease(dc->register_lock);
 }
 
@@ -113,6 +136,35 @@ static VOID GetStats(DEVICE_CONTEXT *dc, WDFREQUEST request) {
     WdfRequestCompleteWithInformation(request, STATUS_SUCCESS, sizeof(VQ7_STATS));
 }
 
+static VOID GetFailures(DEVICE_CONTEXT *dc, WDFREQUEST request) {
+    PVOID buffer;
+    NTSTATUS status = WdfRequestRetrieveOutputBuffer(request, sizeof(VQ7_FAILURES), &buffer, NULL);
+
+    if (!NT_SUCCESS(status)) {
+        WdfRequestComplete(request, status);
+        return;
+    }
+    FillFailures(dc, (VQ7_FAILURES *)buffer);
+    WdfRequestCompleteWithInformation(request, STATUS_SUCCESS, sizeof(VQ7_FAILURES));
+}
+
+static VOID SetTimeout(DEVICE_CONTEXT *dc, WDFREQUEST request) {
+    PVOID buffer;
+    NTSTATUS status = WdfRequestRetrieveInputBuffer(request, sizeof(VQ7_TIMEOUT), &buffer, NULL);
+
+    if (NT_SUCCESS(status)) {
+        const VQ7_TIMEOUT timeout = *(const VQ7_TIMEOUT *)buffer;
+        if (Vq7TimeoutIsValid(&timeout)) {
+            dc->retries = timeout.retries;
+            dc->timeout_ms = timeout.timeout_ms;
+            Vq7WatchdogStart(dc);
+        } else {
+            status = STATUS_INVALID_PARAMETER;
+        }
+    }
+    WdfRequestComplete(request, status);
+}
+
 // IRQL: <= DISPATCH_LEVEL, the device in D0.
 VOID NTAPI Vq7EvtDeviceControl(WDFQUEUE queue, WDFREQUEST request, size_t output_length, size_t,
                                ULONG code) {
@@ -128,6 +180,15 @@ VOID NTAPI Vq7EvtDeviceControl(WDFQUEUE queue, WDFREQUEST request, size_t output
     case IOCTL_VQ7_CLEAR_STATS:
         ClearStats(dc);
         WdfRequestComplete(request, STATUS_SUCCESS);
+        return;
+    case IOCTL_VQ7_GET_FAILURES:
+        GetFailures(dc, request);
+        return;
+    case IOCTL_VQ7_RESTART:
+        Vq7Restart(dc, request);
+        return;
+    case IOCTL_VQ7_SET_TIMEOUT:
+        SetTimeout(dc, request);
         return;
     default:
         if (dc->type->DeviceControl == NULL ||

@@ -17,7 +17,7 @@ static const UINT64 WantedFeatures =
     VIRTIO_FEATURE(VIRTIO_F_ORDER_PLATFORM_BIT);
 
 static NTSTATUS Negotiate(DEVICE_CONTEXT *dc) {
-    NTSTATUS status = VirtioPciReset(&dc->pci, RESET_TIMEOUT_MS);
+    NTSTATUS status = Vq7Reset(dc);
 
     if (NT_SUCCESS(status)) {
         status = VirtioPciNegotiate(&dc->pci, WantedFeatures | dc->type->wanted, 0);
@@ -87,8 +87,11 @@ static NTSTATUS StartDevice(DEVICE_CONTEXT *dc) {
         return status;
     }
     VirtioPciDriverOk(&dc->pci);
+    dc->fail_reason = VQ7_FAILURE_NONE;
+    dc->fail_noted = 0;
     dc->state = Vq7Running;
     Vq7QueuesRun(dc, TRUE);
+    Vq7WatchdogStart(dc);
     // An interrupt that came before it was running told nobody.
     Vq7LookAtConfig(dc);
     return STATUS_SUCCESS;
@@ -108,17 +111,31 @@ VOID Vq7DeviceStop(DEVICE_CONTEXT *dc, BOOLEAN keep, NTSTATUS status) {
     WdfWaitLockAcquire(dc->power_lock, NULL);
     LONG old = InterlockedExchange(&dc->state, Vq7Stopped);
     if (old != Vq7Stopped) {
+        BOOLEAN failed = (BOOLEAN)(old == Vq7Failed);
+
+        Vq7WatchdogStop(dc);
         Vq7WaitForRegisters(dc);
         Vq7QueuesRun(dc, FALSE);
+        if (failed) {
+            Vq7NoteFailed(dc); // the work item may not have run yet: its part
+        }
         Vq7ResetOrIsolate(dc);
         if (dc->type->TakeBack != NULL) {
-            // Broken queue, and the work item has not run yet: its part.
-            dc->type->TakeBack(dc, (BOOLEAN)(keep && old == Vq7Running),
-                               old == Vq7Running ? status : dc->fail_status);
+            dc->type->TakeBack(dc, keep && !failed ? Vq7KeepAll : Vq7EndAll,
+                               failed ? Vq7FailStatus(dc) : status);
         }
         Vq7Log("%02x:%02x.%x stopped\n", dc->bus_number, dc->slot, dc->function);
     }
     WdfWaitLockRelease(dc->power_lock);
+}
+
+static NTSTATUS SwitchOnBusMaster(DEVICE_CONTEXT *dc) {
+    if (!Vq7SetBusMaster(dc, TRUE)) {
+        Vq7Log("%02x:%02x.%x: bus mastering cannot be switched on\n", dc->bus_number, dc->slot,
+               dc->function);
+        return STATUS_DEVICE_CONFIGURATION_ERROR;
+    }
+    return STATUS_SUCCESS;
 }
 
 // IRQL: PASSIVE_LEVEL, interrupts not connected.
@@ -128,17 +145,28 @@ NTSTATUS NTAPI Vq7EvtD0Entry(WDFDEVICE device, WDF_POWER_DEVICE_STATE) {
     // bus driver may have switched bus mastering on again.
     NTSTATUS status = Vq7ResetOrIsolate(dc);
 
-    if (!NT_SUCCESS(status)) {
-        return status;
-    }
     // It may be off since then, and no document says that the bus driver switches it
     // on.
-    if (!Vq7SetBusMaster(dc, TRUE)) {
-        Vq7Log("%02x:%02x.%x: bus mastering cannot be switched on\n", dc->bus_number, dc->slot,
-               dc->function);
-        return STATUS_DEVICE_CONFIGURATION_ERROR;
+    return NT_SUCCESS(status) ? SwitchOnBusMaster(dc) : status;
+}
+
+static VOID LogOutcome(DEVICE_CONTEXT *dc, NTSTATUS status) {
+    if (NT_SUCCESS(status)) {
+        LogStart(dc);
+        return;
     }
-    return STATUS_SUCCESS;
+    Vq7Log("cannot start %02x:%02x.%x (%s), status 0x%08x\n", dc->bus_number, dc->slot,
+           dc->function, dc->type->name, (unsigned int)status);
+}
+
+NTSTATUS Vq7StartAgain(DEVICE_CONTEXT *dc) {
+    NTSTATUS status = SwitchOnBusMaster(dc); // off where an earlier reset did not end
+
+    if (NT_SUCCESS(status)) {
+        status = StartDevice(dc);
+    }
+    LogOutcome(dc, status);
+    return status;
 }
 
 // IRQL: PASSIVE_LEVEL, interrupts connected.
@@ -148,12 +176,10 @@ NTSTATUS NTAPI Vq7EvtPostInterruptsEnabled(WDFDEVICE device, WDF_POWER_DEVICE_ST
     WdfWaitLockAcquire(dc->power_lock, NULL);
     NTSTATUS status = StartDevice(dc);
     WdfWaitLockRelease(dc->power_lock);
+    LogOutcome(dc, status);
     if (!NT_SUCCESS(status)) {
-        Vq7Log("cannot start %02x:%02x.%x (%s), status 0x%08x\n", dc->bus_number, dc->slot,
-               dc->function, dc->type->name, (unsigned int)status);
         return status;
     }
-    LogStart(dc);
     if (dc->type->Resume != NULL) {
         dc->type->Resume(dc);
     }

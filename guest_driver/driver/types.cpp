@@ -5,7 +5,15 @@
 
 // Every other virtio device: started without queues, so that it can be looked at.
 static const VQ7_TYPE_OPS GenericType = {
-    0, "virtio device", 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    0,    "virtio device",
+    0,    0,
+    0,    NULL,
+    NULL, NULL,
+    NULL, NULL,
+    NULL, NULL,
+    NULL, NULL,
+    NULL, NULL,
+    NULL,
 };
 
 static const VQ7_TYPE_OPS *const Types[] = {

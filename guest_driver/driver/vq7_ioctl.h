@@ -30,8 +30,19 @@
 #define IOCTL_VQ7_GET_DEVICE_INFO VQ7_CTL(0, METHOD_BUFFERED, FILE_READ_ACCESS)
 /* out: VQ7_STATS */
 #define IOCTL_VQ7_GET_STATS VQ7_CTL(1, METHOD_BUFFERED, FILE_READ_ACCESS)
-/* no buffers; sets all counters of VQ7_STATS to 0 but in_flight */
+/* no buffers; sets all counters of VQ7_STATS and VQ7_FAILURES to 0 but in_flight */
 #define IOCTL_VQ7_CLEAR_STATS VQ7_CTL(2, METHOD_BUFFERED, FILE_WRITE_ACCESS)
+/* out: VQ7_FAILURES */
+#define IOCTL_VQ7_GET_FAILURES VQ7_CTL(3, METHOD_BUFFERED, FILE_READ_ACCESS)
+/* no buffers. Resets the device and starts it again, also one that has failed. What is at
+ * the device is sent again.
+ * STATUS_DEVICE_BUSY         another restart is under way
+ * STATUS_DEVICE_NOT_READY    the device is losing its power
+ * or why it can't be started, as at its first start; it has failed then */
+#define IOCTL_VQ7_RESTART VQ7_CTL(4, METHOD_BUFFERED, FILE_WRITE_ACCESS)
+/* in: VQ7_TIMEOUT; holds until the device object goes.
+ * STATUS_INVALID_PARAMETER   out of the limits that are said there */
+#define IOCTL_VQ7_SET_TIMEOUT VQ7_CTL(5, METHOD_BUFFERED, FILE_WRITE_ACCESS)
 
 /* out: VQ7_BLK_INFO */
 #define IOCTL_VQ7_BLK_GET_INFO VQ7_CTL(16, METHOD_BUFFERED, FILE_READ_ACCESS)
@@ -49,6 +60,8 @@
  * STATUS_NOT_SUPPORTED       the device answered VIRTIO_BLK_S_UNSUPP
  * STATUS_MEDIA_WRITE_PROTECTED  a write to a read-only device (RO negotiated)
  * STATUS_DEVICE_PROTOCOL_ERROR  any other status byte, or none
+ * STATUS_IO_TIMEOUT          the device did not answer, nor when it was asked again (see
+ *                            VQ7_TIMEOUT). Whether it has done the request is not known
  * STATUS_NO_MEMORY           memory whose pieces the device can't take as they lie couldn't be
  *   mapped to be copied */
 #define IOCTL_VQ7_BLK_READ VQ7_CTL(17, METHOD_OUT_DIRECT, FILE_READ_ACCESS)
@@ -62,6 +75,11 @@
 
 #define VQ7_TRANSPORT_LEGACY 1
 #define VQ7_TRANSPORT_MODERN 2
+
+#define VQ7_STATE_STOPPED 0
+#define VQ7_STATE_RUNNING 1
+#define VQ7_STATE_FAILED 2     /* until it is started again */
+#define VQ7_STATE_RECOVERING 3 /* is being reset and started again */
 
 #define VQ7_INTERRUPT_NONE 0
 #define VQ7_INTERRUPT_LINE 1
@@ -94,7 +112,9 @@ typedef struct _VQ7_DEVICE_INFO {
     unsigned int vectors;        /* interrupts connected; 1 for a line */
     unsigned int queue_count;    /* queues set up; entries valid in queue[] */
     unsigned int device_status;  /* virtio device status byte, read now */
-    unsigned int reserved;
+    unsigned char state;         /* VQ7_STATE_* */
+    unsigned char last_failure;  /* VQ7_FAILURE_*, also after it works again */
+    unsigned short reserved;
     unsigned __int64 device_features; /* offered */
     unsigned __int64 driver_features; /* accepted */
     VQ7_QUEUE_INFO queue[VQ7_MAX_QUEUES_REPORTED];
@@ -121,6 +141,52 @@ typedef struct _VQ7_STATS {
     unsigned __int64 odd_lengths; /* used lengths that a successful request can't have */
     unsigned __int64 bounced;     /* buffers sent through memory of the driver */
 } VQ7_STATS;
+
+/* Why a device failed. Each is counted in VQ7_FAILURES. */
+#define VQ7_FAILURE_NONE 0
+#define VQ7_FAILURE_USED_ID 1      /* a used id out of range */
+#define VQ7_FAILURE_USED_INDEX 2   /* used->idx where it can't be */
+#define VQ7_FAILURE_NOT_ISSUED 3   /* a used id that the device didn't have */
+#define VQ7_FAILURE_MID_CHAIN 4    /* a used id inside a chain */
+#define VQ7_FAILURE_USED_TWICE 5   /* a used id once more */
+#define VQ7_FAILURE_USED_LENGTH 6  /* more written than there was room for */
+#define VQ7_FAILURE_PROTOCOL 7     /* anything else in a ring */
+#define VQ7_FAILURE_NEEDS_RESET 8  /* DEVICE_NEEDS_RESET */
+#define VQ7_FAILURE_TIME_OUT 9     /* a request was not answered in time */
+#define VQ7_FAILURE_RESET_STUCK 10 /* a reset did not end */
+#define VQ7_FAILURE_GONE 11        /* the registers read as all ones */
+#define VQ7_FAILURE_START 12       /* it could not be started again */
+#define VQ7_FAILURE_ROOM 16
+
+/* Since the driver was loaded, or since CLEAR_STATS. */
+typedef struct _VQ7_FAILURES {
+    unsigned int size;         /* sizeof(VQ7_FAILURES) */
+    unsigned int state;        /* VQ7_STATE_* */
+    unsigned int last_failure; /* VQ7_FAILURE_* */
+    unsigned int timeout_ms;   /* as in VQ7_TIMEOUT */
+    unsigned int retries;
+    unsigned int reserved;
+    unsigned __int64 restarts;        /* starts after a time-out, or asked for */
+    unsigned __int64 resent;          /* requests sent again after a time-out */
+    unsigned __int64 timed_out;       /* requests that failed with STATUS_IO_TIMEOUT */
+    unsigned __int64 lost_interrupts; /* finished buffers that nobody told of */
+    unsigned __int64 count[VQ7_FAILURE_ROOM];
+} VQ7_FAILURES;
+
+/* How long a virtio request may stay unanswered, in time that the system has seen: a
+ * machine that stands still has none. Then the device is reset and what it had is sent
+ * again, each request so many times; the rest fails with STATUS_IO_TIMEOUT. */
+#define VQ7_TIMEOUT_OFF 0
+#define VQ7_TIMEOUT_MIN 100
+#define VQ7_TIMEOUT_MAX 3600000
+#define VQ7_TIMEOUT_DEFAULT 60000
+#define VQ7_RETRIES_MAX 16
+#define VQ7_RETRIES_DEFAULT 1
+
+typedef struct _VQ7_TIMEOUT {
+    unsigned int timeout_ms; /* VQ7_TIMEOUT_OFF, or from VQ7_TIMEOUT_MIN to _MAX */
+    unsigned int retries;    /* at most VQ7_RETRIES_MAX */
+} VQ7_TIMEOUT;
 
 typedef struct _VQ7_BLK_INFO {
     unsigned int size;         /* sizeof(VQ7_BLK_INFO) */

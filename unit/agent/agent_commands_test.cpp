@@ -48,7 +48,7 @@ TEST(AgentCommands, InfoAndDevices) {
     EXPECT_EQ(0u, line.find("#1 dev=0 type=blk transport=modern pci=00:04.0 id=1af4:1042 queues=1 "
                             "interrupt=message vectors=2 status=0x0f "
                             "device_features=0x0000000000000000 "
-                            "driver_features=0x0000000100000200\n"))
+                            "driver_features=0x0000000100000200 state=running failure=none\n"))
         << line;
     EXPECT_EQ("#1 queue=0 size=128 max_size=256 vector=0 broken=0 last_error=0x00000000\n"
               "ok lines=1 queues=1\n",
@@ -61,17 +61,63 @@ TEST(AgentCommands, Stats) {
     EXPECT_EQ("ok lines=0 in_flight=0 submitted=1 completed=1 errors=0 bytes_read=0 "
               "bytes_written=0 notifications=0 suppressed=0 interrupts=0 interrupts_not_ours=0 "
               "config_changes=0 dpcs=0 ring_full=0 indirect=0 max_in_flight=0 "
-              "odd_lengths=0 bounced=0\n",
+              "odd_lengths=0 bounced=0 failures=0 failed=none restarts=0 resent=0 timed_out=0 "
+              "lost_interrupts=0\n",
               rig.Ask("stats"));
     EXPECT_EQ("ok lines=0\n", rig.Ask("stats clear dev=0"));
     EXPECT_EQ(IOCTL_VQ7_CLEAR_STATS, fake->submitted.back().code);
+}
+
+TEST(AgentCommands, Failures) {
+    AgentRig rig;
+    FakeDisk &disk = fake->disks[0];
+    const char *const states[] = {"stopped", "running", "failed", "recovering", "unknown"};
+    for (uint8_t state = 0; state < 5; state++) {
+        disk.state = state;
+        EXPECT_EQ(states[state], Value(rig.Ask("devices"), "state"));
+    }
+    const char *const names[] = {"none",           "used-id-out-of-range",
+                                 "used-idx-jump",  "used-never-issued",
+                                 "used-mid-chain", "used-twice",
+                                 "used-length",    "protocol",
+                                 "needs-reset",    "time-out",
+                                 "reset-stuck",    "gone",
+                                 "start-failed",   "unknown"};
+    for (uint8_t failure = 0; failure < 14; failure++) {
+        disk.last_failure = failure;
+        EXPECT_EQ(names[failure], Value(rig.Ask("devices"), "failure"));
+    }
+    disk.failures.count[VQ7_FAILURE_TIME_OUT] = 3;
+    EXPECT_EQ("time-out:3", Value(rig.Ask("stats"), "failed"));
+    disk.failures.count[VQ7_FAILURE_USED_ID] = 20;
+    EXPECT_EQ("used-id-out-of-range:20,time-out:3", Value(rig.Ask("stats"), "failed"));
+    EXPECT_EQ("23", Value(rig.Ask("stats"), "failures"));
+    // All of them, as large as they get, fit the answer.
+    for (uint32_t i = 1; i < VQ7_FAILURE_ROOM; i++)
+        disk.failures.count[i] = 9999999;
+    EXPECT_EQ("149999985", Value(rig.Ask("stats"), "failures"));
+    disk.failures.lost_interrupts = 7;
+    EXPECT_EQ("7", Value(rig.Ask("stats"), "lost_interrupts"));
+}
+
+TEST(AgentCommands, RestartAndTimeout) {
+    AgentRig rig;
+    EXPECT_EQ("ok lines=0\n", rig.Ask("device restart"));
+    EXPECT_EQ(IOCTL_VQ7_RESTART, fake->submitted.back().code);
+    EXPECT_EQ("ok lines=0 timeout_ms=0 retries=0\n", rig.Ask("device timeout"));
+    EXPECT_EQ("ok lines=0 timeout_ms=250 retries=0\n", rig.Ask("device timeout ms=250"));
+    EXPECT_EQ("ok lines=0 timeout_ms=250 retries=4\n", rig.Ask("device timeout retries=4"));
+    EXPECT_EQ(IOCTL_VQ7_SET_TIMEOUT, fake->submitted.back().code);
+    EXPECT_EQ("BAD_ARGUMENT", Value(rig.Ask("device timeout ms=x"), "name"));
+    fake->fault = [](const SubmittedOperation &, size_t) { return Fault::kIoError; };
+    EXPECT_EQ("STATUS_IO_DEVICE_ERROR", Value(rig.Ask("device restart"), "name"));
 }
 
 TEST(AgentCommands, Help) {
     AgentRig rig;
     EXPECT_EQ("#1 blk flush [dev=n]\nok lines=1\n", rig.Ask("help blk flush"));
     EXPECT_NE(std::string::npos, rig.Ask("help blk").find("ok lines=7\n"));
-    EXPECT_NE(std::string::npos, rig.Ask("help").find("ok lines=21\n"));
+    EXPECT_NE(std::string::npos, rig.Ask("help").find("ok lines=23\n"));
     EXPECT_EQ("UNKNOWN_COMMAND", Value(rig.Ask("help nothing"), "name"));
     EXPECT_EQ("BAD_ARGUMENT", Value(rig.Ask("help blk read 0"), "name"));
 }
@@ -241,7 +287,7 @@ TEST(AgentBlk, ALostRequestIsAnErrorAndItsMemoryStays) {
     };
     std::string answer = rig.Ask("blk read 0 4 quiet=1");
     EXPECT_NE(std::string::npos, answer.find("busy waiting_us=1"));
-    EXPECT_NE(std::string::npos, answer.find("name=STATUS_IO_TIMEOUT")) << answer;
+    EXPECT_NE(std::string::npos, answer.find("name=REQUEST_LOST")) << answer;
     EXPECT_NE(std::string::npos, answer.find("did not complete within 20 s"));
     EXPECT_EQ(in_use + 4096 + 2048, fake->MemoryInUse()); // the device may still write there
     EXPECT_EQ("STATUS_DEVICE_BUSY", Value(rig.Ask("driver unload"), "name"));

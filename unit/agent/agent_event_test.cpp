@@ -91,7 +91,7 @@ TEST(AgentEvent, ADeviceThatStaysDownIsAFailure) {
     AgentRig rig;
     std::string answer = rig.Ask("blk run ops=100 depth=4 then=powerdown after=10");
     EXPECT_EQ("WORKLOAD_FAILED", Value(Last(answer), "name")) << answer;
-    EXPECT_EQ(4u, Count(answer, "name=STATUS_IO_TIMEOUT"));
+    EXPECT_EQ(4u, Count(answer, "name=REQUEST_LOST"));
     fake->powered = true;
     rig.Ask("info");
 }

@@ -109,7 +109,7 @@ TEST(AgentIoctl, ALostRequestIsAnErrorAndItsMemoryStays) {
             return index == 0 ? Fault::kLost : Fault::kNone;
         };
         std::string answer = rig.Ask(kRead + kSector3 + "out=512 quiet=1" + more);
-        EXPECT_NE(std::string::npos, answer.find("name=STATUS_IO_TIMEOUT")) << answer;
+        EXPECT_NE(std::string::npos, answer.find("name=REQUEST_LOST")) << answer;
         EXPECT_GT(fake->MemoryInUse(), in_use);
         EXPECT_EQ("STATUS_DEVICE_BUSY", Value(rig.Ask(kFlush), "name"));
         fake->ReturnLost();

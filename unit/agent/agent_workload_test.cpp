@@ -267,7 +267,7 @@ TEST(AgentWorkloadFaults, LostRequestsEndTheRun) {
     };
     uint64_t start = fake->now_us;
     std::string answer = rig.Ask("blk run ops=50 depth=4 sizes=512 write=100");
-    EXPECT_NE(std::string::npos, answer.find("status=0xc00000b5 name=STATUS_IO_TIMEOUT")) << answer;
+    EXPECT_NE(std::string::npos, answer.find("status=0xe007000a name=REQUEST_LOST")) << answer;
     EXPECT_NE(std::string::npos, answer.find("name=WORKLOAD_FAILED"));
     EXPECT_EQ("1", Value(answer.substr(answer.find("error lines=")), "errors"));
     EXPECT_LT(fake->now_us - start, 30000000u);

@@ -95,11 +95,23 @@ void Serve(FakeDisk &disk, platform::Request *request, Fault fault) {
         info.driver_features = 0x100000200ull;
         info.queue[0].size = 128;
         info.queue[0].max_size = 256;
+        info.state = disk.state;
+        info.last_failure = disk.last_failure;
         Give(request, info);
     } else if (request->code == IOCTL_VQ7_GET_STATS) {
         VQ7_STATS stats{};
         stats.submitted = stats.completed = fake->submitted.size();
         Give(request, stats);
+    } else if (request->code == IOCTL_VQ7_GET_FAILURES) {
+        Give(request, disk.failures);
+    } else if (request->code == IOCTL_VQ7_SET_TIMEOUT) {
+        const auto &timeout = *static_cast<const VQ7_TIMEOUT *>(request->input);
+        EXPECT_EQ(sizeof(timeout), request->input_size);
+        EXPECT_EQ(0u, request->buffer_size);
+        disk.failures.timeout_ms = timeout.timeout_ms;
+        disk.failures.retries = timeout.retries;
+    } else if (request->code == IOCTL_VQ7_RESTART) {
+        request->status = fault == Fault::kIoError ? kIoDeviceError : 0;
     } else if (request->code == IOCTL_VQ7_BLK_GET_INFO) {
         VQ7_BLK_INFO info{};
         info.capacity = disk.data.size() / 512;

@@ -34,6 +34,9 @@ struct FakeDisk {
     bool flush = true;
     uint32_t block_size = 512;
     std::string id = "disk 0";
+    uint8_t state = VQ7_STATE_RUNNING;
+    uint8_t last_failure = VQ7_FAILURE_NONE;
+    VQ7_FAILURES failures{};
 };
 
 struct SubmittedOperation {

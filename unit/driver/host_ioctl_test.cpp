@@ -52,6 +52,7 @@ TEST(Ioctl, UnknownCodes) {
     Machine machine;
     ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
     const ULONG known[] = {IOCTL_VQ7_GET_DEVICE_INFO, IOCTL_VQ7_GET_STATS, IOCTL_VQ7_CLEAR_STATS,
+                           IOCTL_VQ7_GET_FAILURES,    IOCTL_VQ7_RESTART,   IOCTL_VQ7_SET_TIMEOUT,
                            IOCTL_VQ7_BLK_GET_INFO,    IOCTL_VQ7_BLK_READ,  IOCTL_VQ7_BLK_WRITE,
                            IOCTL_VQ7_BLK_FLUSH,       IOCTL_VQ7_BLK_GET_ID};
     EXPECT_EQ(IOCTL_VQ7_GET_DEVICE_INFO, 0x80076000u);

@@ -34,6 +34,8 @@ constexpr Entry kCommands[] = {
     {"stats", nullptr, CommandStats, "stats [dev=n]"},
     {"device", "powerdown", CommandDevicePowerDown, "device powerdown [dev=n]"},
     {"device", "powerup", CommandDevicePowerUp, "device powerup [dev=n]"},
+    {"device", "restart", CommandDeviceRestart, "device restart [dev=n]"},
+    {"device", "timeout", CommandDeviceTimeout, "device timeout [ms=n] [retries=n] [dev=n]"},
     {"driver", "unload", CommandDriverUnload, "driver unload"},
     {"driver", "load", CommandDriverLoad, "driver load"},
     {"ioctl", nullptr, CommandIoctl,
@@ -126,7 +128,7 @@ bool FinishWithDevice(Agent &agent, Args &args, uint32_t *index) {
 void AnswerDriverError(Agent &agent, uint32_t status, const char *what) {
     Text<192> message;
     message.Str(what);
-    if (status == kStatusIoTimeout)
+    if (status == kRequestLost)
         message.Str(": the request did not complete within ")
             .Dec(kRequestTimeoutUs / 1000000)
             .Str(" s");

@@ -28,6 +28,8 @@ void CommandStats(Agent &agent, Args &args);
 void CommandStatsClear(Agent &agent, Args &args);
 void CommandDevicePowerDown(Agent &agent, Args &args);
 void CommandDevicePowerUp(Agent &agent, Args &args);
+void CommandDeviceRestart(Agent &agent, Args &args);
+void CommandDeviceTimeout(Agent &agent, Args &args);
 void CommandDriverUnload(Agent &agent, Args &args);
 void CommandDriverLoad(Agent &agent, Args &args);
 void CommandIoctl(Agent &agent, Args &args);
@@ -60,6 +62,10 @@ bool Finish(Agent &agent, Args &args);
 bool OpenDevice(Agent &agent, uint32_t index, uint32_t type, DeviceScope *scope);
 // Answers that the device can't be opened.
 void AnswerOpenError(Agent &agent, uint32_t index, uint32_t status);
+// False: answered.
+bool ReadFailures(Agent &agent, DeviceHandle *handle, VQ7_FAILURES *failures);
+// "time-out", ...; "none".
+const char *FailureName(uint32_t failure);
 // False: answered.
 bool ReadBlkInfo(Agent &agent, DeviceHandle *handle, VQ7_BLK_INFO *info);
 // Answers that the argument `name`, `value` in `unit`, is no multiple of the block

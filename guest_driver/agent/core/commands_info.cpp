@@ -33,6 +33,11 @@ const char *InterruptName(uint32_t mode) {
     return mode == VQ7_INTERRUPT_LINE ? "line" : mode == VQ7_INTERRUPT_MESSAGE ? "message" : "none";
 }
 
+const char *StateName(uint32_t state) {
+    static const char *const kNames[] = {"stopped", "running", "failed", "recovering"};
+    return state < sizeof(kNames) / sizeof(kNames[0]) ? kNames[state] : "unknown";
+}
+
 void PutDevice(Writer &line, uint32_t index, const VQ7_DEVICE_INFO &info) {
     line.Key("dev", index);
     PutType(line, info.virtio_type);
@@ -44,6 +49,7 @@ void PutDevice(Writer &line, uint32_t index, const VQ7_DEVICE_INFO &info) {
     line.Key("vectors", info.vectors).KeyHex("status", info.device_status, 2);
     line.KeyHex("device_features", info.device_features, 16);
     line.KeyHex("driver_features", info.driver_features, 16);
+    line.Key("state", StateName(info.state)).Key("failure", FailureName(info.last_failure));
 }
 
 // False: answered.

@@ -215,7 +215,7 @@ void Run(Agent &agent, uint32_t index, State &state) {
     if (!MakeCalls(state))
         agent.answer.Error(kNoMemory, "no memory for buffers of this size and count");
     else if (!Send(agent, scope.handle, state))
-        AnswerDriverError(agent, kStatusIoTimeout, "a request is lost");
+        AnswerDriverError(agent, kRequestLost, "a request is lost");
     else if (p.count == 1)
         AnswerOne(agent, state);
     else

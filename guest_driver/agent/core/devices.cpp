@@ -148,7 +148,7 @@ uint32_t Devices::Execute(DeviceHandle *handle, Call **call, uint32_t code, Answ
         if (waited > kRequestTimeoutUs) {
             Abandon(*call);
             *call = nullptr;
-            return kStatusIoTimeout;
+            return kRequestLost;
         }
         if (answer.BusyDue()) {
             Text<64> text;

@@ -56,7 +56,7 @@ struct Devices {
     Call *Wait(uint32_t timeout_ms);
     // The call and its memory now belong to the driver.
     void Abandon(Call *call);
-    // Submits and waits, with busy lines. kStatusIoTimeout: it was abandoned and
+    // Submits and waits, with busy lines. kRequestLost: it was abandoned and
     // *call is null now. With `need_all`, a success of another information length
     // than the buffer's becomes kStatusInfoLengthMismatch.
     uint32_t Execute(DeviceHandle *handle, Call **call, uint32_t code, Answer &answer,

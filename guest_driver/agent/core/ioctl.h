@@ -24,6 +24,7 @@ namespace agent {
 
 static_assert(sizeof(VQ7_QUEUE_INFO) == 16 && sizeof(VQ7_DEVICE_INFO) == 64 + 16 * 16 &&
                   sizeof(VQ7_STATS) == 136 && sizeof(VQ7_BLK_INFO) == 48 &&
+                  sizeof(VQ7_FAILURES) == 56 + 16 * 8 && sizeof(VQ7_TIMEOUT) == 8 &&
                   sizeof(VQ7_BLK_TRANSFER) == 16 && sizeof(VQ7_BLK_ID) == 24,
               "one layout for all compilers");
 

@@ -22,6 +22,7 @@ constexpr Name kNames[] = {
     {kSequenceReused, "SEQUENCE_REUSED"},
     {kNotSupported, "NOT_SUPPORTED"},
     {kNoMemory, "NO_MEMORY"},
+    {kRequestLost, "REQUEST_LOST"},
     {0x00000000, "STATUS_SUCCESS"},
     {0x00000102, "STATUS_TIMEOUT"},
     {0x00000103, "STATUS_PENDING"},

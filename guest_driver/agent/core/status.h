@@ -19,6 +19,7 @@ constexpr uint32_t kAnswerTooLong = 0xE0070006;
 constexpr uint32_t kSequenceReused = 0xE0070007;
 constexpr uint32_t kNotSupported = 0xE0070008;
 constexpr uint32_t kNoMemory = 0xE0070009;
+constexpr uint32_t kRequestLost = 0xE007000A;
 
 constexpr uint32_t kStatusPending = 0x00000103;
 constexpr uint32_t kStatusNoSuchDevice = 0xC000000E;
@@ -28,7 +29,6 @@ constexpr uint32_t kStatusObjectPathNotFound = 0xC000003A;
 constexpr uint32_t kStatusDeletePending = 0xC0000056;
 constexpr uint32_t kStatusDeviceDoesNotExist = 0xC00000C0;
 constexpr uint32_t kStatusInfoLengthMismatch = 0xC0000004;
-constexpr uint32_t kStatusIoTimeout = 0xC00000B5;
 constexpr uint32_t kStatusNotSupported = 0xC00000BB;
 constexpr uint32_t kStatusDeviceBusy = 0x80000011;
 

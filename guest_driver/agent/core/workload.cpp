@@ -222,7 +222,7 @@ void Workload::AbandonAll() {
         if (!slot.in_flight)
             continue;
         Count(slot.operation);
-        Report(slot.operation, kStatusIoTimeout, nullptr);
+        Report(slot.operation, kRequestLost, nullptr);
         counters.errors++;
         event.lost = true;
         devices->Abandon(slot.call);

@@ -75,10 +75,11 @@ NTSTATUS NTAPI OnComplete(PDEVICE_OBJECT, PIRP irp, PVOID context) {
 NTSTATUS AttachBuffers(PIRP irp, const platform::Request &request) {
     ULONG method = request.code & 3;
     if (method == METHOD_BUFFERED) {
-        // One system buffer serves both ways; no IOCTL here has an input as well.
-        if (request.input_size)
+        // One system buffer serves both ways; no IOCTL here has an input and an output.
+        if (request.input_size && request.buffer_size)
             return STATUS_INVALID_PARAMETER;
-        irp->AssociatedIrp.SystemBuffer = request.buffer;
+        irp->AssociatedIrp.SystemBuffer =
+            request.input_size ? const_cast<void *>(request.input) : request.buffer;
         return STATUS_SUCCESS;
     }
     if (method == METHOD_NEITHER)

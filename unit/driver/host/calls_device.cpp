@@ -72,6 +72,17 @@ NTSTATUS QueryString(Globals, WDFKEY key, PCUNICODE_STRING name, PUSHORT length,
     return STATUS_SUCCESS;
 }
 
+NTSTATUS QueryNumber(Globals, WDFKEY key, PCUNICODE_STRING name, PULONG value) {
+    Of<Key>(key);
+    const auto *text = reinterpret_cast<const char16_t *>(name->Buffer);
+    auto found = framework->numbers.find(std::u16string(text, name->Length / 2));
+    if (found == framework->numbers.end()) {
+        return STATUS_OBJECT_NAME_NOT_FOUND;
+    }
+    *value = found->second;
+    return STATUS_SUCCESS;
+}
+
 VOID SetPnpCallbacks(Globals, PWDFDEVICE_INIT, PWDF_PNPPOWER_EVENT_CALLBACKS callbacks) {
     kernel->Need(callbacks->Size == sizeof(*callbacks), "callbacks of a wrong size");
     framework->callbacks = *callbacks;
@@ -174,6 +185,7 @@ void FillDeviceCalls() {
     VQ7_ENTRY(WdfDriverOpenParametersRegistryKey, OpenParametersKey);
     VQ7_ENTRY(WdfRegistryClose, RegistryClose);
     VQ7_ENTRY(WdfRegistryQueryUnicodeString, QueryString);
+    VQ7_ENTRY(WdfRegistryQueryULong, QueryNumber);
     VQ7_ENTRY(WdfDeviceInitSetPnpPowerEventCallbacks, SetPnpCallbacks);
     VQ7_ENTRY(WdfDeviceInitSetRequestAttributes, SetRequestAttributes);
     VQ7_ENTRY(WdfDeviceCreate, DeviceCreate);

@@ -130,6 +130,29 @@ WDFOBJECT WorkItemParent(Globals, WDFWORKITEM handle) {
     return Of<WorkItem>(handle)->parent;
 }
 
+NTSTATUS TimerCreate(Globals, PWDF_TIMER_CONFIG config, PWDF_OBJECT_ATTRIBUTES attributes,
+                     WDFTIMER *handle) {
+    kernel->Need(attributes->ParentObject != nullptr, "a timer without a parent");
+    kernel->Need(config->Period == 0, "a timer that repeats itself");
+    return CreateConfigured("WdfTimerCreate", config, attributes, framework->timers, handle);
+}
+
+BOOLEAN TimerStart(Globals, WDFTIMER handle, LONGLONG due) {
+    Timer *timer = Of<Timer>(handle);
+    kernel->Need(due < 0, "a timer set to a moment of the calendar");
+    timer->due_ms = unsigned(-due / 10000);
+    return BOOLEAN(std::exchange(timer->armed, true));
+}
+
+BOOLEAN TimerStop(Globals, WDFTIMER handle, BOOLEAN wait) {
+    kernel->Need(!wait || kernel->irql == PASSIVE_LEVEL, "a wait above PASSIVE_LEVEL");
+    return BOOLEAN(std::exchange(Of<Timer>(handle)->armed, false));
+}
+
+WDFOBJECT TimerParent(Globals, WDFTIMER handle) {
+    return Of<Timer>(handle)->parent;
+}
+
 } // namespace
 
 void FillHardwareCalls() {
@@ -149,6 +172,10 @@ void FillHardwareCalls() {
     VQ7_ENTRY(WdfWaitLockCreate, WaitLockCreate);
     VQ7_ENTRY(WdfWaitLockAcquire, WaitLockAcquire);
     VQ7_ENTRY(WdfWaitLockRelease, WaitLockRelease);
+    VQ7_ENTRY(WdfTimerCreate, TimerCreate);
+    VQ7_ENTRY(WdfTimerStart, TimerStart);
+    VQ7_ENTRY(WdfTimerStop, TimerStop);
+    VQ7_ENTRY(WdfTimerGetParentObject, TimerParent);
     VQ7_ENTRY(WdfWorkItemCreate, WorkItemCreate);
     VQ7_ENTRY(WdfWorkItemEnqueue, WorkItemEnqueue);
     VQ7_ENTRY(WdfWorkItemFlush, WorkItemFlush);

@@ -254,6 +254,21 @@ int Framework::RunWork() {
     return ran;
 }
 
+void Framework::Pass(unsigned ms) {
+    for (Timer *timer : timers) {
+        unsigned left = ms;
+        while (timer->armed && timer->due_ms <= left) {
+            left -= timer->due_ms;
+            timer->armed = false;
+            kernel_.irql = DISPATCH_LEVEL;
+            timer->config.EvtTimerFunc(reinterpret_cast<WDFTIMER>(timer));
+            kernel_.Need(kernel_.irql == DISPATCH_LEVEL, "a timer returns at another IRQL");
+            kernel_.irql = PASSIVE_LEVEL;
+        }
+        timer->due_ms -= timer->armed ? left : 0;
+    }
+}
+
 Queue *Framework::DefaultQueue() {
     for (Queue *queue : queues) {
         if (queue->config.DefaultQueue) {
@@ -288,6 +303,11 @@ std::vector<std::string> Framework::Leaks() const {
         auto *request = dynamic_cast<Request *>(object.get());
         if (request != nullptr && !request->completed) {
             leaks.push_back("a request");
+        }
+    }
+    for (const Timer *timer : timers) {
+        if (timer->armed) {
+            leaks.push_back("a timer that runs");
         }
     }
     if (bus_references != 0) {

@@ -57,6 +57,13 @@ struct WorkItem : Object {
     WDF_WORKITEM_CONFIG config = {};
 };
 
+struct Timer : Object {
+    Timer() : Object("timer") {}
+    bool armed = false;
+    unsigned due_ms = 0; // from when it was armed
+    WDF_TIMER_CONFIG config = {};
+};
+
 struct Request;
 
 struct Queue : Object {
@@ -87,6 +94,7 @@ class Framework {
 
     // What the machine gives the driver.
     std::optional<std::u16string> transport; // parameter Transport
+    std::map<std::u16string, ULONG> numbers; // REG_DWORDs beside it
     bool parameters_key = true;
     int messages = 0; // message interrupts; 0: a line, if there is one
     bool keeps_msix_off = false;
@@ -113,6 +121,8 @@ class Framework {
     bool Interrupted(unsigned number); // what the ISR says
     int RunDpcs();                     // how many ran
     int RunWork();
+    // As much time goes by: the timers that are due, in order.
+    void Pass(unsigned ms);
 
     // Of the driver.
     WDF_DRIVER_CONFIG driver_config = {};
@@ -121,6 +131,7 @@ class Framework {
     std::vector<Interrupt *> interrupts;
     std::vector<Queue *> queues;
     std::vector<WorkItem *> work_items;
+    std::vector<Timer *> timers;
     std::vector<Lock *> spin_locks;
     std::vector<std::unique_ptr<Object>> objects;
     PCWDF_OBJECT_CONTEXT_TYPE_INFO request_context = nullptr;

@@ -158,6 +158,17 @@ VOID KeStallExecutionProcessor(ULONG microseconds) {
     kernel->pci.stalled += microseconds;
 }
 
+NTSTATUS KeDelayExecutionThread(KPROCESSOR_MODE mode, BOOLEAN alertable, LARGE_INTEGER *interval) {
+    kernel->Need(kernel->irql == PASSIVE_LEVEL, "a thread sleeps above PASSIVE_LEVEL");
+    kernel->Need(mode == KernelMode && !alertable, "a sleep that others may end");
+    kernel->Need(interval->QuadPart < 0, "a sleep until a moment of the calendar");
+    kernel->slept += std::uint64_t(-interval->QuadPart / 10);
+    if (kernel->asleep) {
+        kernel->asleep();
+    }
+    return STATUS_SUCCESS;
+}
+
 VOID VqHostRaiseIrql(KIRQL irql, KIRQL *old) {
     kernel->Need(irql >= kernel->irql, "KeRaiseIrql to a lower IRQL");
     *old = kernel->irql;

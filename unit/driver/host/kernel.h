@@ -37,6 +37,9 @@ struct Kernel {
     int fail_at = -1;
     std::string failed; // the one that did
 
+    std::uint64_t slept = 0;      // microseconds
+    std::function<void()> asleep; // what goes on meanwhile
+
     // What another CPU or the device does when the driver is at a full barrier of its queue.
     std::function<void()> at_barrier;
 

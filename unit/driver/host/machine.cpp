@@ -103,6 +103,12 @@ NTSTATUS Machine::PowerUp() {
     return status;
 }
 
+void Machine::Reattach() {
+    if (pci.status & 4) { // DRIVER_OK
+        Attach();
+    }
+}
+
 void Machine::Remove() {
     framework.while_waiting = [this] { Run(); };
     framework.Remove();

@@ -86,6 +86,7 @@ class Machine {
 
     NTSTATUS Start(); // and attaches the device model to its ring
     NTSTATUS PowerUp();
+    void Reattach();                // the driver has set up its ring anew
     void Remove();                  // and looks for leaks
     bool Serve(int most = 1 << 20); // true: the driver wants an interrupt
     void Interrupt();               // of the queue

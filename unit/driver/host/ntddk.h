@@ -137,6 +137,8 @@ typedef struct _BUS_INTERFACE_STANDARD {
 #define DPFLTR_IHVDRIVER_ID 77
 #define DPFLTR_ERROR_LEVEL 0
 
+typedef enum { KernelMode, UserMode } KPROCESSOR_MODE;
+
 #define STATUS_NO_MORE_ENTRIES ((NTSTATUS)0x8000001AL)
 #define STATUS_NO_MEMORY ((NTSTATUS)0xC0000017L)
 #define STATUS_OBJECT_NAME_NOT_FOUND ((NTSTATUS)0xC0000034L)
@@ -160,6 +162,7 @@ VOID MmUnmapIoSpace(PVOID mapping, size_t length);
 PVOID MmGetSystemAddressForMdlSafe(PMDL mdl, int priority);
 PHYSICAL_ADDRESS MmGetPhysicalAddress(PVOID address);
 VOID KeStallExecutionProcessor(ULONG microseconds);
+NTSTATUS KeDelayExecutionThread(KPROCESSOR_MODE mode, BOOLEAN alertable, LARGE_INTEGER *interval);
 VOID VqHostRaiseIrql(KIRQL irql, KIRQL *old);
 VOID KeLowerIrql(KIRQL irql);
 #define KeRaiseIrql(irql, old) VqHostRaiseIrql((irql), (old))
@@ -193,6 +196,14 @@ static __inline LONG InterlockedExchange(volatile LONG *to, LONG value) {
     return __atomic_exchange_n(to, value, __ATOMIC_SEQ_CST);
 }
 static __inline LONG InterlockedCompareExchange(volatile LONG *to, LONG value, LONG old) {
+    return __sync_val_compare_and_swap(to, old, value);
+}
+
+static __inline PVOID InterlockedExchangePointer(PVOID volatile *to, PVOID value) {
+    return __atomic_exchange_n(to, value, __ATOMIC_SEQ_CST);
+}
+static __inline PVOID InterlockedCompareExchangePointer(PVOID volatile *to, PVOID value,
+                                                        PVOID old) {
     return __sync_val_compare_and_swap(to, old, value);
 }
 
