@@ -190,9 +190,10 @@ def test_registry_files_say_what_the_inf_says(out, inf):
         (guid,) = inf.value("version", "ClassGuid")
         assert [(i.replace("#", "\\"), *rest) for i, *rest in ids] == \
             [(i, guid, "vq7test") for _, _, found in inf.models()[name] for i in found]
-        path = re.search(r"\"ImagePath\"=hex\(2\):(.*)", live).group(1)
-        assert bytes.fromhex(path.replace(",", "")).decode("utf-16-le") == \
-            "system32\\drivers\\vq7test.sys\0"
+        paths = re.findall(r"\"ImagePath\"=hex\(2\):(.*)", live)
+        assert [bytes.fromhex(path.replace(",", "")).decode("utf-16-le") for path in paths] == [
+            "system32\\drivers\\vq7test.sys\0",
+            "%SystemRoot%\\system32\\vq7agent.exe service\0"]
         hive = (folder / "vq7test-hive.reg").read_bytes().decode("ascii")
         assert "\r" not in hive
         assert hive.replace("ControlSet001", "CurrentControlSet") == live

@@ -2,10 +2,12 @@
 //
 // vq7agent.sys: the agent as a system thread of ntcompat.
 #include "../core/agent.h"
+#include "../core/status.h"
 #include "../platform.h"
 #include "ntc_services.h"
 #include "requests.h"
 #include "serial_console.h"
+#include "settings.h"
 
 #include <intrin.h>
 
@@ -14,6 +16,8 @@ namespace {
 constexpr ULONG kTag = 'ga7V'; // "V7ag"
 constexpr ULONG kManuallyInitiatedCrash = 0xE2;
 constexpr WCHAR kService[] = L"vq7test";
+// Stands in for a system whose driver can't be unloaded: vq7agent.Unload=no.
+bool can_unload = true;
 
 void NTAPI AgentThread(PVOID) {
     NTSTATUS status = SerialConsoleStart();
@@ -31,7 +35,8 @@ void NTAPI AgentThread(PVOID) {
 } // namespace
 
 // There is no unload routine: the agent stays as long as the system.
-extern "C" NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT, PUNICODE_STRING) {
+extern "C" NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT, PUNICODE_STRING service) {
+    can_unload = !SettingIs(service, L"Unload", L"no");
     NTSTATUS status = RequestsInit();
     if (!NT_SUCCESS(status))
         return status;
@@ -84,6 +89,8 @@ const char *Architecture() {
 }
 
 uint32_t DriverUnload() {
+    if (!can_unload)
+        return agent::kNotSupported;
     return static_cast<uint32_t>(NtcDisableService(kService));
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// vq7agent.exe: entry without a C runtime, and the small parts of the platform.
-#include "win32.h"
+// vq7agent.exe: entry without a C runtime, its command line, and the small parts of the
+// platform.
+#include "service.h"
 
 #include <intrin.h>
 
@@ -10,14 +11,79 @@
 
 namespace {
 
-[[noreturn]] void Fail(const char *what) {
-    DWORD error = GetLastError();
+constexpr UINT kExitFailed = 1, kExitUsage = 2;
+
+void Say(DWORD to, const char *text, size_t size) {
+    DWORD written;
+    WriteFile(GetStdHandle(to), text, static_cast<DWORD>(size), &written, nullptr);
+}
+
+[[noreturn]] void Fail(const char *what, DWORD error) {
     agent::Text<256> line;
     line.Str("vq7agent: ").Str(what).Str(" (Windows error ").Dec(error).Str(")\r\n");
-    DWORD written;
-    WriteFile(GetStdHandle(STD_ERROR_HANDLE), line.data, static_cast<DWORD>(line.size), &written,
-              nullptr);
-    ExitProcess(1);
+    Say(STD_ERROR_HANDLE, line.data, line.size);
+    ExitProcess(kExitFailed);
+}
+
+[[noreturn]] void Usage() {
+    static const char kText[] =
+        "usage: vq7agent             serve COM1, in the foreground\r\n"
+        "       vq7agent install     make it a service that starts with the system\r\n"
+        "       vq7agent uninstall | start | stop\r\n";
+    Say(STD_ERROR_HANDLE, kText, sizeof(kText) - 1);
+    ExitProcess(kExitUsage);
+}
+
+// Serves until a service is to stop; by hand for ever. 0, or the error of the step *what.
+DWORD Serve(const char **what) {
+    *what = "no completion port can be made";
+    if (!RequestsInit())
+        return GetLastError();
+    *what = "COM1 can't be opened";
+    if (!SerialOpen())
+        return GetLastError();
+    agent::Agent *agent = agent::CreateAgent();
+    if (!agent) {
+        *what = "there is no memory";
+        return ERROR_NOT_ENOUGH_MEMORY;
+    }
+    agent->Start();
+    while (!StopRequested())
+        agent->Step(60000);
+    return 0;
+}
+
+DWORD RunAsService() {
+    return ServiceRun(Serve);
+}
+
+struct Command {
+    const WCHAR *word;
+    DWORD (*run)();
+    const char *failure;
+};
+
+const Command kCommands[] = {
+    {L"service", RunAsService, "it is not the service control manager that has started it"},
+    {L"install", ServiceInstall, "the service can't be installed"},
+    {L"uninstall", ServiceUninstall, "the service can't be removed"},
+    {L"start", ServiceStart, "the service can't be started"},
+    {L"stop", ServiceStop, "the service can't be stopped"},
+};
+
+// What follows the program's name, without the blanks around it.
+WCHAR *Arguments() {
+    WCHAR *at = GetCommandLineW();
+    bool quoted = false;
+    for (; *at && (quoted || *at != L' '); at++)
+        quoted ^= *at == L'"';
+    while (*at == L' ')
+        at++;
+    WCHAR *end = at;
+    for (WCHAR *each = at; *each; each++)
+        end = *each == L' ' ? end : each + 1;
+    *end = 0;
+    return at;
 }
 
 } // namespace
@@ -25,16 +91,21 @@ namespace {
 extern "C" void AgentEntry(void);
 
 extern "C" void AgentEntry(void) {
-    if (!RequestsInit())
-        Fail("no completion port can be made");
-    if (!SerialOpen())
-        Fail("COM1 can't be opened");
-    agent::Agent *agent = agent::CreateAgent();
-    if (!agent)
-        Fail("there is no memory");
-    agent->Start();
-    for (;;)
-        agent->Step(60000);
+    const WCHAR *word = Arguments();
+    if (!*word) {
+        const char *what;
+        DWORD error = Serve(&what);
+        Fail(what, error);
+    }
+    for (const Command &command : kCommands) {
+        if (CompareStringOrdinal(word, -1, command.word, -1, TRUE) != CSTR_EQUAL)
+            continue;
+        DWORD error = command.run();
+        if (error)
+            Fail(command.failure, error);
+        ExitProcess(0);
+    }
+    Usage();
 }
 
 namespace platform {

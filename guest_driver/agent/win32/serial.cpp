@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// COM1 with overlapped reads and writes; the wait is the port's own total timeout.
-#include "win32.h"
+// COM1 with overlapped reads and writes; the wait is the port's own total timeout, or the
+// end of the service.
+#include "service.h"
 
 #include "../platform.h"
 
@@ -32,6 +33,9 @@ bool SetTimeout(uint32_t timeout_ms) {
 bool Finish(BOOL done, OVERLAPPED *overlapped, DWORD *count) {
     if (!done && GetLastError() != ERROR_IO_PENDING)
         return false;
+    HANDLE either[2] = {overlapped->hEvent, StopEvent()};
+    if (!done && either[1] && WaitForMultipleObjects(2, either, FALSE, INFINITE) != WAIT_OBJECT_0)
+        CancelIo(port);
     return GetOverlappedResult(port, overlapped, count, TRUE) != FALSE;
 }
 
@@ -74,6 +78,8 @@ size_t ConsoleRead(uint8_t *buffer, size_t size, uint32_t timeout_ms) {
     DWORD count = 0;
     OVERLAPPED overlapped = {};
     overlapped.hEvent = read_event;
+    if (StopRequested())
+        return 0;
     DWORD wanted = size < 4096 ? static_cast<DWORD>(size) : 4096;
     if (SetTimeout(timeout_ms) &&
         Finish(ReadFile(port, buffer, wanted, &count, &overlapped), &overlapped, &count))

@@ -39,6 +39,14 @@ def _service(inf, control_set):
         yield from _key(rf"{path}\{subkey}", (value, "text", text))
 
 
+def _agent(control_set):
+    """The agent as `vq7agent install` makes it a service; its file is copied by hand."""
+    yield from _key(rf"{control_set}\Services\vq7agent", ("DisplayName", "text", "VQ7 agent"),
+                    ("Type", "dword", "0x10"), ("Start", "dword", "2"),
+                    ("ErrorControl", "dword", "1"), ("ObjectName", "text", "LocalSystem"),
+                    ("ImagePath", "path", r"%SystemRoot%\system32\vq7agent.exe service"))
+
+
 def registry_file(inf, architecture, control_set):
     """The lines of the file; control_set: SYSTEM\\CurrentControlSet of a running system,
     SYSTEM\\ControlSet001 of a hive."""
@@ -48,6 +56,7 @@ def registry_file(inf, architecture, control_set):
     yield HEADER
     yield ""
     yield from _service(inf, control_set)
+    yield from _agent(control_set)
     yield from _key(rf"{control_set}\Control\Class\{guid}",
                     ("", "text", inf.text("%ClassName%")), ("Class", "text", name))
     for _, _, hardware_ids in inf.models()[architecture]:
