@@ -12,13 +12,14 @@ QUIET := ci/quiet.sh
 
 .PHONY: help e2e test guest guest-x64 guest-x86 unit coverage check format rig-test smoke clean \
 	vm-modern vm-legacy vm-transitional kd windbg gdb guest-dwarf dump nightly nightly-e2e nightly-rig-test setup-build \
-	setup-rig setup-check setup-gdb setup-kit nt-kit hostile hostile-test bench bench-compare FORCE
+	setup-rig setup-check setup-gdb setup-kit setup-wine nt-kit guest-image hostile hostile-test bench bench-compare FORCE
 
 help:
 	@echo 'VQ7: virtio for Windows 7, and the rig that proves it'
 	@echo
 	@echo '  make e2e              the main job: build the guest, boot it in QEMU with legacy,'
 	@echo '                        transitional and modern virtio devices, drive I/O, judge it'
+	@echo '  make e2e GUEST=nt IMAGE=x.iso   the same on another NT: docs/guests.md'
 	@echo '  make test             what CI runs: checks, unit tests, rig tests, an e2e smoke'
 	@echo
 	@echo '  make vm-modern        boot one machine and talk to the guest (quit with Ctrl-])'
@@ -47,7 +48,7 @@ help:
 	@echo 'kd, gdb and windbg, which take FLAVOUR=legacy and (not gdb) WAIT=1, too.  Missing Debian packages are'
 	@echo 'installed first.'
 
-setup-build setup-rig setup-check setup-gdb setup-kit: setup-%:
+setup-build setup-rig setup-check setup-gdb setup-kit setup-wine: setup-%:
 	@[ -n "$(VQ7_NO_SETUP)" ] || ci/setup.sh $*
 
 # ---- guest -------------------------------------------------------------------
@@ -135,11 +136,22 @@ rig-test: setup-rig setup-kit hostile
 
 # ---- end to end ----------------------------------------------------------------
 
-e2e: setup-rig guest hostile
-	@$(RIG) run --jobs $(JOBS) $(E2E_ARGS)
+# GUEST=nt IMAGE=x.iso ARCH=x86 LACKS="poweroff": another guest than ntcompat, docs/guests.md.
+SYSTEM = $(if $(GUEST),--system $(GUEST)) \
+	$(if $(IMAGE),--image "$(if $(filter /%,$(IMAGE)),,$(CURDIR)/)$(IMAGE)") \
+	$(if $(ARCH),--arch $(ARCH)) $(if $(LACKS),--lacks "$(LACKS)")
 
-smoke: setup-rig guest hostile
-	@$(RIG) run --jobs $(JOBS) -m "smoke and not nightly" $(E2E_ARGS)
+# What is missing of another guest is said before anything is built.
+NEEDED = $(if $(filter-out ntcompat,$(GUEST)),guest-image,guest)
+
+guest-image: setup-rig
+	@$(RIG) guest $(SYSTEM)
+
+e2e: setup-rig $(NEEDED) hostile
+	@$(RIG) run --jobs $(JOBS) $(SYSTEM) $(E2E_ARGS)
+
+smoke: setup-rig $(NEEDED) hostile
+	@$(RIG) run --jobs $(JOBS) -m "smoke and not nightly" $(SYSTEM) $(E2E_ARGS)
 
 nightly-e2e: setup-rig setup-gdb guest guest-dwarf hostile
 	@$(RIG) run --jobs $(JOBS) -m "nightly or not nightly" $(E2E_ARGS)
@@ -150,8 +162,8 @@ nightly-rig-test: setup-rig guest-x64
 nightly: setup-build setup-rig setup-check
 	@ci/nightly.sh
 
-vm-modern vm-legacy vm-transitional: vm-%: setup-rig guest-x64
-	@$(RIG) vm $* $(if $(MACHINE),--machine $(MACHINE)) $(OPTIONS:%=--option %)
+vm-modern vm-legacy vm-transitional: vm-%: setup-rig $(if $(filter-out ntcompat,$(GUEST)),,guest-x64)
+	@$(RIG) vm $* $(SYSTEM) $(if $(MACHINE),--machine $(MACHINE)) $(OPTIONS:%=--option %)
 
 # FLAVOUR=legacy, MACHINE=q35, OPTIONS="cpus=2"; WAIT=1: stop before drivers are loaded.
 DEBUGGED = $(or $(FLAVOUR),modern) $(if $(MACHINE),--machine $(MACHINE)) \

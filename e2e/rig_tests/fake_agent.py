@@ -25,13 +25,16 @@ FAULTS = {
     "restart": "restarts in the middle of blk flush",
     "timeout": "gives up a request that its device doesn't complete",
     "stop": "stops with a bug check in blk flush",
+    "no_messages": "its device gets its line, whatever it offers",
+    "no_unload": "can't unload the driver",
+    "no_device": "sees no device",
     "stray": "writes to a sector nobody asked for",
 }
 
 OWN = {"UNKNOWN_COMMAND": 0xE0070001, "BAD_ARGUMENT": 0xE0070002, "NO_DEVICE": 0xE0070003,
        "MISCOMPARE": 0xE0070004, "WORKLOAD_FAILED": 0xE0070005, "SEQUENCE_REUSED": 0xE0070007,
        "STATUS_IO_DEVICE_ERROR": 0xC0000185, "REQUEST_LOST": 0xE007000A,
-       "STATUS_MEDIA_WRITE_PROTECTED": 0xC00000A2}
+       "STATUS_MEDIA_WRITE_PROTECTED": 0xC00000A2, "NOT_SUPPORTED": 0xE0070008}
 
 
 class Refused(Exception):
@@ -193,11 +196,12 @@ class FakeAgent:
         offered |= features.INDIRECT if self.config.indirect else 0
         offered |= features.BLK_RO if self.config.read_only else 0
         line = self.config.interrupt == "line" or asked.get("vq7test.MSISupported") == "0"
+        line |= "no_messages" in self.faults
         return ("modern" if modern else "legacy"), offered, wanted, line
 
     def do_devices(self):
         transport, offered, _, line = self.facts()
-        if not self.loaded:
+        if not self.loaded or "no_device" in self.faults:
             return {"devices": 0}, []
         ident = "1af4:1042" if self.config.flavour == "modern" else "1af4:1001"
         return {"devices": 1}, [
@@ -218,6 +222,8 @@ class FakeAgent:
         return {}, []
 
     def do_driver_unload(self):
+        if "no_unload" in self.faults:
+            raise Refused("NOT_SUPPORTED", "this system can't")
         self.loaded = False
         return {}, []
 

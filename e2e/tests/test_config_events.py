@@ -17,6 +17,8 @@ from vq7rig.workload import Workload
 
 from test_workloads import run
 
+pytestmark = pytest.mark.needs("debugger")
+
 STATUS_NOT_SUPPORTED = 0xC00000BB
 DIRECT_MAP = 0xFFFF_8000_0000_0000      # of ntcompat: all physical memory
 SHORT = Workload(ops=200, depth=8, sizes=(4096,), seed=97, span=8192)

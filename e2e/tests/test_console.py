@@ -49,6 +49,7 @@ def test_damaged_request(vm, submitted, fault):
     vm.expected.check()
 
 
+@pytest.mark.needs("kernel log")
 @pytest.mark.on("one")
 def test_interrupts_of_the_port_are_claimed(vm):
     """Long lines both ways at once: none of the port's interrupts is left to nobody."""

@@ -31,6 +31,7 @@ def test_megabytes_of_notify_registers(vm):
     run(vm, LOAD)
 
 
+@pytest.mark.needs("unload")
 @pytest.mark.nightly
 @pytest.mark.on("one", options=("page-per-vq=on", "cpus=4", "num-queues=4"))
 def test_power_cycles_keep_what_is_mapped(vm):
@@ -41,6 +42,7 @@ def test_power_cycles_keep_what_is_mapped(vm):
         vm.console.command("driver load")
 
 
+@pytest.mark.needs("kernel log")
 @pytest.mark.on("one", options=("big-bar=4096",))
 def test_registers_above_4_gib(vm):
     """A neighbour with a BAR of 4 GiB, so that the firmware moves 64-bit BARs up there."""

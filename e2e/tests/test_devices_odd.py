@@ -57,6 +57,7 @@ LENGTHS = {"zero": ("length", 0), "one": ("length", 1), "no-status": ("length-wi
            "max": ("length", 0xFFFFFFFF)}
 
 
+@pytest.mark.needs("kernel log")
 @pytest.mark.on("transports", options=BACKEND)
 @pytest.mark.parametrize("kind", LENGTHS)
 def test_used_length(vm, kind):
@@ -296,6 +297,7 @@ def test_large_blocks_of_small_segments(vm):
     cut(vm, 65536)
 
 
+@pytest.mark.needs("kernel log")
 @pytest.mark.on("one", options=with_properties("size_max=1"))
 def test_limits_that_leave_no_room(vm):
     """126 segments of a byte hold no sector: the device isn't started, and the log says why."""

@@ -10,6 +10,8 @@ from vq7rig.dump.frozen import Frozen
 from vq7rig.errors import GuestCrash
 from vq7rig.kd.debugger import Debugger
 
+pytestmark = pytest.mark.needs("debugger")
+
 FRAME = re.compile(r"^\d\d [0-9a-f]{16} (\S+)\+0x([0-9a-f]+)$", re.M)
 MODULES = ["ntoskrnl.exe", "hal.dll", "WDFLDR.SYS", "vq7test.sys", "vq7agent.sys"]
 

@@ -12,7 +12,7 @@ from vq7rig.dump import take
 from vq7rig.errors import GuestCrash, Lacking, RigError
 from vq7rig.gdb import images, job
 
-pytestmark = pytest.mark.nightly
+pytestmark = [pytest.mark.nightly, pytest.mark.needs("debugger")]
 LIMIT = 120.0               # seconds: gdb reads some MB of DWARF first
 
 

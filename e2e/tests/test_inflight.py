@@ -15,6 +15,8 @@ from vq7rig.workload import Workload, operations
 
 from test_workloads import run
 
+pytestmark = pytest.mark.needs("unload", "kernel log")
+
 DEPTH, RING = 40, 16
 AFTER, SPEED = 8, 20            # operations before the event; a second
 STOPPED = "04.0 stopped"        # the driver's word
@@ -66,6 +68,7 @@ def order_of(seen, load, capacity):
     return [number[sector] for _, sector, _ in seen.list()]
 
 
+@pytest.mark.needs("sleep")
 @pytest.mark.on("inflight_one", nightly="inflight")
 def test_power_cycle(vm):
     """What was at the device is sent again, the oldest first and before younger ones."""
@@ -85,6 +88,7 @@ def test_power_cycle(vm):
     vm.expected.check()
 
 
+@pytest.mark.needs("sleep")
 @pytest.mark.on("inflight_one", options=("backend=vhost-user", "sectors=65536"))
 def test_power_cycle_of_held_requests(vm):
     """A device that answers nothing any more: all that it had is sent again, and no more."""
@@ -110,6 +114,7 @@ def test_power_cycle_of_held_requests(vm):
     vm.expected.check()
 
 
+@pytest.mark.needs("sleep")
 @pytest.mark.on("inflight_one")
 def test_power_cycle_of_reads_and_writes(vm):
     answer = event_run(vm, MIXED, "powercycle", STOPPED, hold=0)
@@ -118,6 +123,7 @@ def test_power_cycle_of_reads_and_writes(vm):
     vm.expected.check()
 
 
+@pytest.mark.needs("sleep")
 @pytest.mark.on("inflight_one")
 def test_sleeping_device(vm):
     """Down and up between two runs; and down is no reason to keep the driver."""
@@ -130,6 +136,7 @@ def test_sleeping_device(vm):
     vm.console.command("driver load")
 
 
+@pytest.mark.needs("sleep")
 @pytest.mark.nightly
 @pytest.mark.on("inflight")
 def test_many_power_cycles(vm):
@@ -185,6 +192,7 @@ def check_cut_off(vm, answer):
     assert len(failed) == answer.num("in_flight") > RING + 4
 
 
+@pytest.mark.needs("poweroff")
 @pytest.mark.fresh
 @pytest.mark.on("inflight_one")
 def test_poweroff(vm):
@@ -194,11 +202,12 @@ def test_poweroff(vm):
     check_cut_off(vm, answer)
 
 
+@pytest.mark.needs("restart")
 @pytest.mark.on("inflight_one")
 def test_reset(vm):
     with vm.slow_disk(SPEED):
         answer = vm.console.command(with_event(MIXED, "reset"))
-        vm.console.wait_boot()
+        vm.console.wait_boot(vm.hello_timeout)
     check_cut_off(vm, answer)
 
 

@@ -12,6 +12,7 @@ from test_workloads import run
 BUSY = Workload(ops=2000, depth=32, sizes=(4096,), seed=71, span=32768)
 
 
+@pytest.mark.needs("msi")
 @pytest.mark.smoke
 @pytest.mark.on("interrupts_of_pc", nightly="interrupts")
 def test_interrupt_mode(vm, config):

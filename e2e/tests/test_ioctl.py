@@ -283,6 +283,7 @@ def test_random_requests(tidy, note):
             assert got.output == bytes([FILL]) * out
 
 
+@pytest.mark.needs("unload")
 @pytest.mark.on("one")
 def test_no_device_after_unload(vm):
     """Each command that needs a device says that there is none."""

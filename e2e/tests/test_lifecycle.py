@@ -12,6 +12,7 @@ from test_workloads import run
 SHORT = Workload(ops=200, depth=8, sizes=(4096,), seed=81, span=8192)
 
 
+@pytest.mark.needs("unload")
 @pytest.mark.smoke
 @pytest.mark.on("flavours", nightly="machines")
 def test_driver_unload_and_load(vm):
@@ -42,16 +43,18 @@ def test_reset_button(vm):
     run(vm, SHORT)
 
 
+@pytest.mark.needs("restart")
 @pytest.mark.on("flavours")
 def test_reset_command(vm):
     run(vm, SHORT)
     before = vm.console.boot
     vm.console.command("reset")
-    vm.console.wait_boot()
+    vm.console.wait_boot(vm.hello_timeout)
     assert vm.console.boot != before
     run(vm, SHORT)
 
 
+@pytest.mark.needs("poweroff")
 @pytest.mark.smoke
 @pytest.mark.fresh
 @pytest.mark.on("transports", nightly="flavours")
@@ -64,6 +67,7 @@ def test_poweroff(vm):
     vm.expected.check()
 
 
+@pytest.mark.needs("crash")
 @pytest.mark.smoke
 @pytest.mark.fresh
 @pytest.mark.on("one")
@@ -75,6 +79,7 @@ def test_bug_check_is_a_guest_crash(vm):
     assert "*** STOP: 0x000000E2" in str(crash.value)
 
 
+@pytest.mark.needs("settings")
 @pytest.mark.on("transitional")
 @pytest.mark.parametrize("transport", ["legacy", "modern", "auto"])
 def test_forced_transport(pool, artefacts, config, transport):
@@ -86,6 +91,7 @@ def test_forced_transport(pool, artefacts, config, transport):
     pool.release()
 
 
+@pytest.mark.needs("settings")
 @pytest.mark.on("transitional")
 def test_invalid_transport_is_refused(pool, artefacts, config):
     """A value that isn't known starts no device, and the agent still answers."""

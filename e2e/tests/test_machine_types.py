@@ -18,6 +18,7 @@ def test_oldest_machine_type(vm):
     run(vm, LOAD)
 
 
+@pytest.mark.needs("msi", "poweroff")
 @pytest.mark.nightly
 @pytest.mark.on("oldest_types")
 def test_oldest_machine_types_do_io(vm, config):
@@ -31,6 +32,7 @@ def test_oldest_machine_types_do_io(vm, config):
     vm.wait_off()
 
 
+@pytest.mark.needs("firmware")
 @pytest.mark.nightly
 @pytest.mark.parametrize("flavour", ["legacy", "modern"])
 @pytest.mark.parametrize("machine", ["pc", "q35"])

@@ -67,6 +67,7 @@ def widths(region):
     return None
 
 
+@pytest.mark.needs("unload")
 @pytest.mark.fresh
 @pytest.mark.on("transports", options=("ioeventfd=off",))      # or QEMU doesn't trace notifications
 def test_each_register_is_accessed_with_its_own_width(vm, config):
@@ -94,6 +95,7 @@ def test_each_register_is_accessed_with_its_own_width(vm, config):
         assert {offset for region, offset in seen if "common" in region} >= COMMON.keys() - {0x15}
 
 
+@pytest.mark.needs("firmware")
 @pytest.mark.on("transports")
 def test_device_left_running_by_the_firmware_is_reset(blank):
     """The BIOS has driven the disk, and leaves it as it is: the driver must reset it first."""

@@ -16,6 +16,8 @@ from vq7rig.machine import Config
 from vq7rig.paths import ROOT
 from vq7rig.vm import VM
 
+pytestmark = pytest.mark.needs("rules")
+
 NAMES = {
     0x08: "IRQL_NOT_DISPATCH_LEVEL", 0x0A: "IRQL_NOT_LESS_OR_EQUAL",
     0x0F: "SPIN_LOCK_ALREADY_OWNED", 0x10: "SPIN_LOCK_NOT_OWNED", 0x18: "REFERENCE_BY_POINTER",

@@ -25,6 +25,7 @@ def others(vm):
     return [(name, SOURCES[name](vm)) for name in dict.fromkeys([*found, "registers"])]
 
 
+@pytest.mark.needs("unload")
 @pytest.mark.on("one", nightly="flavours")
 @pytest.mark.parametrize("loaded", [True, False], ids=["loaded", "unloaded"])
 def test_sources_agree(vm, others, loaded):

@@ -116,6 +116,7 @@ def connected(vm):
     return device["interrupt"], int(device["vectors"])
 
 
+@pytest.mark.needs("msi")
 @pytest.mark.on("interrupts")
 def test_vectors(vm, config):
     """Message 0 is the configuration's, the queue has its own; a line has no vector."""
@@ -124,6 +125,7 @@ def test_vectors(vm, config):
     assert queue_vector(vm) == ("none" if line else "1")
 
 
+@pytest.mark.needs("msi")
 @pytest.mark.on("one", nightly="transports", options=("sectors=32768", "vectors=1"))
 def test_one_vector_is_shared(vm):
     assert connected(vm) == ("message", 1)
@@ -174,11 +176,13 @@ def check_resize(vm, messages):
     vm.expected.check()
 
 
+@pytest.mark.needs("msi")
 @pytest.mark.on("transports", nightly="interrupts")
 def test_resize(vm, config):
     check_resize(vm, config.interrupt == "msix")
 
 
+@pytest.mark.needs("msi")
 @pytest.mark.on("one", nightly="transports", options=("sectors=32768", "vectors=1"))
 def test_resize_with_one_shared_vector(vm):
     check_resize(vm, True)
@@ -209,6 +213,7 @@ def check_resize_under_load(vm):
     assert stats(vm)["config_changes"] == 4
 
 
+@pytest.mark.needs("msi")
 @pytest.mark.on("one", nightly="transports", options=("sectors=32768", "vectors=1"))
 def test_resize_under_load_with_one_shared_vector(vm):
     check_resize_under_load(vm)

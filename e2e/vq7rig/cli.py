@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""python3 -m vq7rig: run | vm | kd | windbg | gdb | dump | check.
+"""python3 -m vq7rig: run | vm | guest | kd | windbg | gdb | dump | check.
 
 Exit codes: 0 all passed; 1 a test failed, crashed or hung the guest; 2 usage;
 3 the rig or the machine it runs on is at fault; 130 interrupted.
@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 
-from . import check, choice, machine
+from . import check, choice, guests, machine
 from .errors import (EXIT_FAIL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_RIG, EXIT_USAGE, GuestError,
                      RIG, RigError, UsageError, exit_code)
 from .dump import live
@@ -81,7 +81,11 @@ def _parser():
     live.add_parser(jobs)
     look = jobs.add_parser("check", help="say what is missing on this machine")
     look.set_defaults(function=lambda args, rest: check.main(args))
-    for each in (run, vm, debug, windbg, gdb, look):
+    guest = jobs.add_parser("guest", help="say whether a guest's image is there and of use")
+    guest.set_defaults(function=_guest)
+    for each in (run, vm, guest):
+        guests.add_options(each.add_argument)
+    for each in (run, vm, guest, debug, windbg, gdb, look):
         each.add_argument("--connect", metavar="URI", help="libvirt URI; default: embedded")
         each.add_argument("--qemu", metavar="PATH", help="another QEMU than libvirt's own")
         each.add_argument("--pool", metavar="NAME",
@@ -90,11 +94,26 @@ def _parser():
     return parser
 
 
+def _system(args):
+    """The guest that the options name, with all that it needs."""
+    system = guests.chosen(args.system, args.image, args.arch, args.lacks)
+    system.check()
+    if system.needs_files:
+        check.need_guest(args.guest)
+    return system
+
+
+def _guest(args, _rest):
+    system = _system(args)
+    print(f"{system.title}: {system.image or args.guest}")
+    return EXIT_PASS
+
+
 def _run(args, rest):
     jobs = jobs_with_debugger(args.jobs) if args.debugger else jobs_of(args.jobs)
     check.need_python()
     need_names(args.guest, args.results)
-    check.need_guest(args.guest)
+    _system(args)
     machine.load_matrix()
     import pytest
     results = pathlib.Path(args.results).absolute()
@@ -105,7 +124,11 @@ def _run(args, rest):
     options = ["-q", "--no-header", "--tb=short", "--show-capture=no", "-rN",
                "-o", "console_output_style=none", "-p", "no:cacheprovider",
                "-p", "no:junitxml", "-p", "vq7rig.plugin", "--rootdir", str(ROOT / "e2e"),
-               f"--results={results}", f"--guest={args.guest}"]
+               f"--results={results}", f"--guest={args.guest}",
+               f"--system={args.system}"]
+    options += [f"--image={os.path.abspath(args.image)}"] if args.image else []
+    options += [f"--arch={args.arch}"] if args.arch else []
+    options += [f"--lacks={args.lacks}"] if args.lacks else []
     options += [f"--connect={args.connect}"] if args.connect else []
     options += [f"--qemu={args.qemu}"] if args.qemu else []
     options += [f"--pool={args.pool}"] if args.pool else []
@@ -188,8 +211,9 @@ def _vm(args, _rest):
     config, settings = choice.config_of(args)
     check.need_python()
     need_names(args.guest)
-    check.need_guest(args.guest)
+    system = _system(args)
     from . import terminal
     with Lock(), Host(args.connect, qemu=args.qemu, pool=args.pool) as host:
-        terminal.session(host, config, pathlib.Path(args.guest).absolute(), E2E / "vm", settings)
+        terminal.session(host, config, pathlib.Path(args.guest).absolute(), E2E / "vm", settings,
+                         system=system)
     return EXIT_PASS

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from . import report, workers
-from .errors import PASS, RIG, RigError
+from .errors import PASS, RIG, GuestError, RigError
 from .screen import progress, say
 
 GIVE_UP_RIG = 3         # rig errors, each tried twice, one after the other
@@ -77,7 +77,7 @@ class Collector:
         terminalreporter.write_line(report.table(self.results, self.boot_times))
         terminalreporter.write_line(report.summary(self.results,
                                                    time.monotonic() - self._began))
-        for name in ("commit", "qemu", "accelerator"):
+        for name in ("guest", "guest lacks", "commit", "qemu", "accelerator"):
             if name in self.facts:
                 terminalreporter.write_line(f"{name}: {self.facts[name]}")
         terminalreporter.write_line(f"results: {self.folder}/junit.xml")
@@ -111,7 +111,8 @@ class Controller(Collector):
     def pytest_testnodedown(self, node):
         said = getattr(node, "workeroutput", None) or {}
         if said.get("vq7_fatal"):
-            self.fatal = self.fatal or RigError(said["vq7_fatal"])
+            kind = GuestError if said.get("vq7_fatal_of_guest") else RigError
+            self.fatal = self.fatal or kind(said["vq7_fatal"])
         self.facts = self.facts or said.get("vq7_facts", {})
         for name, times in said.get("vq7_boot_times", {}).items():
             self.boot_times.setdefault(name, []).extend(times)

@@ -7,8 +7,9 @@ import pathlib
 import pytest
 from _pytest.mark import expression
 
-from . import machine, workers
+from . import guests, machine, workers
 from .collector import Collector, Controller
+from .errors import GuestError
 from .paths import E2E, GUEST
 from .pool import GivenUp
 from .runner import Runner, keep_logs
@@ -26,12 +27,14 @@ def pytest_addoption(parser):
     group.addoption("--guest", default=str(GUEST), help="folder of ntcompat.elf and guest.cpio")
     group.addoption("--accel", choices=("auto", "tcg", "kvm"), default="auto")
     group.addoption("--debugger", action="store_true", help="keep the first failure's machine")
+    guests.add_options(group.addoption)
     group.addoption("--results", default=str(E2E / "latest"), help="folder for logs and junit.xml")
 
 
 def pytest_configure(config):
     for marker in ("on(group, nightly=group, **changes): configurations of matrix.toml the test "
                    "runs on, and those it runs on in the long set as well",
+                   "needs(capability, ...): of the guest, see guests/base.py",
                    "fresh: the test gets a machine of its own",
                    "smoke: in the short set", "nightly: only in the long set"):
         config.addinivalue_line("markers", marker)
@@ -116,7 +119,9 @@ class Worker(Runner):
             self.close()
         finally:
             self.config.workeroutput.update(
-                vq7_fatal=str(self.fatal or ""), vq7_boot_times=self.boot_times,
+                vq7_fatal=str(self.fatal or ""),
+                vq7_fatal_of_guest=isinstance(self.fatal, GuestError),
+                vq7_boot_times=self.boot_times,
                 vq7_facts={name: str(fact) for name, fact in self.facts.items()})
 
 

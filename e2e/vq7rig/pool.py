@@ -8,6 +8,7 @@ same configuration and the last one left it healthy.
 import pathlib
 
 from .errors import GuestError, Hang, RigError
+from .guests.ntcompat import Ntcompat
 from .patience import patience
 from .vm import VM
 
@@ -22,12 +23,12 @@ class GivenUp(Exception):
 class Pool:
     """Hands out running machines. `open` and `close` bracket its use."""
 
-    def __init__(self, host, guest, folder, settings, worker=None):
-        self.host, self.guest = host, guest
+    def __init__(self, host, guest, folder, settings, worker=None, system=None):
+        self.host, self.guest, self.system = host, guest, system or Ntcompat()
         self._mark = f"{worker}-" if worker else ""     # in the names of its machines' folders
         self.folder = pathlib.Path(folder)
         self.disk_mib = settings["disk_mib"]
-        self.hello_timeout = settings["hello_timeout_s"] * patience()
+        self.hello_timeout = (self.system.boot_s or settings["hello_timeout_s"]) * patience()
         self.vm = None
         self.boots = 0
         self.boot_times = {}            # configuration name -> milliseconds of each start
@@ -52,7 +53,8 @@ class Pool:
         self.host.ensure()
         self.boots += 1
         folder = self.folder / "machines" / f"{self._mark}{self.boots:03}-{config.name}"
-        self.vm = VM(self.host, config, self.guest, folder, self.disk_mib, self.hello_timeout)
+        self.vm = VM(self.host, config, self.guest, folder, self.disk_mib, self.hello_timeout,
+                     self.system)
         return self.vm.prepare()
 
     def boot(self):

@@ -165,12 +165,24 @@ def _cell(results):
     return f"{SHORT[verdict]}{retried} {sum(r.seconds for r in results):.1f}"
 
 
+def _reasons(results):
+    """Why tests were skipped -> how many."""
+    found = {}
+    for result in results:
+        if result.verdict == SKIP:
+            why = first_line(result.attempts[-1].text).removeprefix("Skipped: ")
+            found[why] = found.get(why, 0) + 1
+    return found
+
+
 def summary(results, seconds):
     """One line: how many of each verdict."""
     parts = [f"{sum(r.verdict == v for r in results)} {v}" for v in SEVERITY
              if any(r.verdict == v for r in results)]
     retried = [r for r in results if len(r.attempts) > 1]
     text = f"{len(results)} tests: {', '.join(parts) or 'none ran'}, in {seconds:.1f} s"
+    for reason, count in _reasons(results).items():
+        text += f"\n{count} skipped: {reason}"
     for result in retried:
         text += (f"\n* {result.nodeid}: {len(result.attempts)} attempts: "
                  + ", then ".join(f"{a.verdict} ({first_line(a.text)})" if a.text else a.verdict

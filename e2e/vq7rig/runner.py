@@ -10,12 +10,14 @@ import shutil
 import pytest
 from _pytest.runner import runtestprotocol
 
-from . import diagnose, machine, report
+from . import diagnose, guests, machine, report
 from .dump import take
-from .errors import (HANG, PASS, RIG, SKIP, GuestCrash, Hang, Lacking, RigError, UsageError,
-                     verdict_of)
+from .errors import (HANG, PASS, RIG, SKIP, GuestCrash, GuestError, Hang, Lacking, RigError,
+                     UsageError, verdict_of)
+from .guests import needs
 from .kd import hold
 from .libvirt_host import Host
+from .patience import set_pace
 from .pool import Pool
 from .probe import accelerator
 from .screen import progress, say
@@ -37,10 +39,14 @@ class Runner:
         self.folder = pathlib.Path(config.getoption("--results")).absolute()
         self.host = self.pool = self._lock = None
         self.facts = {}
+        self.system = guests.chosen(*map(config.getoption,
+                                         ("--system", "--image", "--arch", "--lacks")))
 
     def open(self):
         """Connect and choose the accelerator, once, for tests that need a machine."""
         if self.pool is None:
+            self.system.check()
+            set_pace(self.system.pace)
             guest = pathlib.Path(self.config.getoption("--guest")).absolute()
             if self.worker and self._lock is None:
                 self._lock = Lock(self.worker, LINGER_S).__enter__()
@@ -57,8 +63,18 @@ class Runner:
             if self.worker in (None, "gw0"):
                 say(f"{self.host.emulator}, {note}")
             self.pool = Pool(self.host, guest, self.folder, machine.load_matrix()["vm"],
-                             self.worker)
+                             self.worker, self.system)
+            self._look()
         return self.pool
+
+    def _look(self):
+        """What can this guest do? Asked once, on a machine that the first test may have."""
+        if self.system.needs_files:
+            return
+        if self.worker in (None, "gw0"):
+            say(f"{self.system.title}: looking at what it can do")
+        self.system.look(self.pool.get(machine.Config()))
+        self.facts.update(self.system.facts())
 
     def close(self):
         try:
@@ -84,7 +100,7 @@ class Runner:
         try:
             if any("pool" in item.fixturenames for item in session.items):
                 self.open()
-        except (RigError, UsageError) as bad:
+        except (RigError, UsageError, GuestError) as bad:
             self.fatal = bad
             return None if self.worker else True    # pytest-xdist wants its loop run
         return None
@@ -119,6 +135,17 @@ class Runner:
         folder = self.folder / re.sub(r"[^A-Za-z0-9_.-]+", "-", item.name).strip("-")
         return report.Result(nodeid, test, config.base if config else "-",
                              config.name if config else "", folder=str(folder))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item):
+        """Before any machine is made for it."""
+        wanted = needs.of(item)
+        lost = self.system.has_lost(wanted)
+        if lost:
+            raise GuestError(lost)
+        why = self.system.lacks(wanted)
+        if why:
+            pytest.skip(why)
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item, call):

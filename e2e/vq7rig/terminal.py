@@ -34,7 +34,7 @@ def raw_mode(stream):
         termios.tcsetattr(stream, termios.TCSADRAIN, saved)
 
 
-def session(host, config, guest, folder, settings, ready=None):
+def session(host, config, guest, folder, settings, ready=None, system=None):
     """Boot a machine and connect it with the terminal until Ctrl-] or its end.
 
     `ready(vm)` is called before it runs: somebody else may stop it, who takes his time.
@@ -43,8 +43,9 @@ def session(host, config, guest, folder, settings, ready=None):
     shutil.rmtree(folder, ignore_errors=True)
     print(f"{config.name}, {host.emulator}, {why}; logs: {folder}\n"
           "Ctrl-] ends the machine", flush=True)
-    with VM(host, config, guest, folder, settings["disk_mib"],
-            settings["hello_timeout_s"]) as vm:
+    boot_s = system.boot_s * system.pace if system and system.boot_s else \
+        settings["hello_timeout_s"]
+    with VM(host, config, guest, folder, settings["disk_mib"], boot_s, system) as vm:
         vm.start()
         if ready is not None:
             ready(vm)

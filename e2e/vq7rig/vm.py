@@ -18,6 +18,7 @@ from .channel import FaultInjector, SocketChannel
 from .console import Console
 from .disk import Expected
 from .errors import GuestError, Hang, Lacking, RigError
+from .guests.ntcompat import Ntcompat
 from .machine import domain_xml
 from .machine_types import resolved
 from .options import EXTRA_SECTORS
@@ -37,8 +38,10 @@ class VM:
     destroy().
     """
 
-    def __init__(self, host, config, guest, folder, disk_mib=64, hello_timeout=30.0):
+    def __init__(self, host, config, guest, folder, disk_mib=64, hello_timeout=30.0,
+                 system=None):
         self.host, self.config = host, config
+        self.system = system or Ntcompat()
         self.guest = pathlib.Path(guest)
         self.folder = pathlib.Path(folder)
         self.hello_timeout = hello_timeout
@@ -83,6 +86,7 @@ class VM:
             raise RigError(f"can't make {self.folder}: {bad.strerror}") from bad
         for disk in self.disks:
             disk.create()
+        self.system.prepare(self.run)
         self.all_expected = [Expected(disk) for disk in self.disks]
         return self
 
@@ -104,6 +108,7 @@ class VM:
         config = resolved(self.config, self.host.emulator)
         xml = domain_xml(config, self.name, self.guest, self.run,
                          self.host.accel or "qemu", self.host.qemu)
+        xml = self.system.place(xml, config, self.run)
         try:
             if self.host.emulator:
                 self.host.emulator.need(xml)
@@ -164,7 +169,10 @@ class VM:
         """Add the kernel's own log to a hang: an agent that doesn't start is said there only."""
         if self.backend is not None:
             self.backend.check()
-        if isinstance(bad, Hang):
+        if isinstance(bad, Hang) and self.system.has_screen:
+            shown = self.screenshot(self.folder / "screen.png")
+            bad.args = (f"{bad}\nits screen: {shown}",)
+        elif isinstance(bad, Hang):
             said = diagnose.of_kernel(self.run / "debug.log") or "  | (nothing)"
             bad.args = (f"{bad}\nthe kernel's log ended with:\n{said}",)
         return bad
@@ -238,6 +246,14 @@ class VM:
 
     def __exit__(self, *_):
         self.destroy()
+
+    def screenshot(self, path):
+        """A picture of its screen. Returns the path, or why there is none."""
+        try:
+            self.host.qmp(self.dom, "screendump", filename=str(path), format="png")
+        except (libvirt.libvirtError, MonitorError, RigError) as bad:
+            return f"no picture ({bad})"
+        return path
 
     def kernel_log(self):
         """What the guest's kernel has said on the debug port."""
