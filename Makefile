@@ -156,7 +156,7 @@ smoke: setup-rig $(NEEDED) hostile
 nightly-e2e: setup-rig setup-gdb guest guest-dwarf hostile
 	@$(RIG) run --jobs $(JOBS) -m "nightly or not nightly" $(E2E_ARGS)
 
-nightly-rig-test: setup-rig guest-x64
+nightly-rig-test: setup-rig setup-kit setup-wine guest-x64
 	@cd e2e && $(PYTHON) -m pytest -q rig_tests -m nightly
 
 nightly: setup-build setup-rig setup-check
