@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from kd_bench import MACHINE, finish, stopped_at
 from vq7rig.dump import take, windows
 from vq7rig.dump.frozen import Frozen
 from vq7rig.errors import GuestCrash
@@ -63,3 +64,45 @@ def test_stacks_of_a_machine_that_hangs(vm, artefacts):
     with windows.Dump(artefacts / take.DUMP) as dump:
         assert dump.header.bugcheck[0] == 0 and dump.header.processors == 1
     assert vm.console.command("info").ok          # and it goes on
+
+
+@pytest.mark.nightly
+@pytest.mark.on("one", settings=MACHINE)
+def test_who_holds_a_lock(kd, vm, artefacts):
+    """Stopped where the driver takes a buffer from the ring, under its lock. The lock's word
+    and the current thread are what the debugger finds in the machine itself."""
+    with stopped_at(kd, vm, "vq7test!VirtqSplitGetUsed") as answer:
+        thread = kd.kernel.current_thread(0)
+        taken = take.take(vm, artefacts)
+        said = "\n".join(taken.locks)
+        locks = re.findall(r"^spin lock (\w+): held by thread (\w+) \((.*) on CPU 0\)$", said, re.M)
+        assert locks, said
+        for address, owner, _ in locks:
+            assert int(owner, 16) == thread
+            assert kd.number(int(address, 16)) == thread | 1, said
+        stacks = (artefacts / take.STACKS).read_text()
+        assert said in stacks
+        assert re.search(r"^THREAD 0x\w+ Waiting, began in nt!Worker\n.*\n.* nt!KiSwapContext"
+                         r"(.*\n)+?.* nt!KiThreadStartup\+0x\w+$", stacks, re.M), stacks
+        finish(kd, answer)
+    kd.break_in()
+    assert take.take(vm, artefacts).locks == ["no lock is held that says by whom"]
+
+
+@pytest.mark.nightly
+@pytest.mark.fresh
+@pytest.mark.on("one", options=("memory=5120",))
+def test_dump_of_a_large_machine(vm, artefacts):
+    """Memory below and above 4 GiB is in it, the firmware's flash ROM isn't, and what is zeros
+    takes no space while it is made."""
+    taken = take.take(vm, artefacts)
+    assert taken.files == [take.CORE, take.STACKS, take.DUMP], taken.why_not
+    with windows.Dump(artefacts / take.DUMP) as dump:
+        assert dump.header.pages == 5 << 30 >> 12
+        assert [first for first, _ in dump.header.runs] == [0, 1 << 20]
+        debugger = Debugger(Frozen(dump), [vm.guest])
+        assert [frame.name.partition("!")[0] for frame in debugger.stack()][0] == "nt"
+        debugger.module_list.close()
+    for name in (take.CORE, take.DUMP):
+        assert (artefacts / name).stat().st_blocks * 512 < 64 << 20
+    assert vm.console.command("info").ok

@@ -15,6 +15,7 @@ import urllib.parse
 
 from . import emulator, orphans
 from .bindings import INSTALL, MonitorError, libvirt, libvirt_qemu, start_event_loop, words
+from .dump import sparse
 from .ends import Ends
 from .errors import Lacking, RigError, UsageError
 from .paths import E2E
@@ -302,13 +303,15 @@ class Host:
             raise RigError(f"libvirt can't limit the disk {target}: {bad}") from bad
 
     def dump_memory(self, dom, path):
-        """Physical memory and registers as an ELF core. The machine stands still meanwhile.
+        """Physical memory and registers as an ELF core, in a file with holes where they are
+        zeros. The machine stands still meanwhile. Raises RigError.
 
         Not by QMP: libvirt 9.0 falls over the event at the end of a dump that isn't its own.
         """
         flags = libvirt.VIR_DUMP_MEMORY_ONLY
         try:
-            dom.coreDumpWithFormat(str(path), libvirt.VIR_DOMAIN_CORE_DUMP_FORMAT_RAW, flags)
+            with sparse.receiving(path) as pipe:
+                dom.coreDumpWithFormat(str(pipe), libvirt.VIR_DOMAIN_CORE_DUMP_FORMAT_RAW, flags)
         except libvirt.libvirtError as bad:
             raise RigError(f"libvirt can't dump the memory: {words(bad)}",
                            self.space_remedy()) from bad

@@ -32,6 +32,11 @@ class Frozen:
                                      context["rip"], (), True)
 
     @property
+    def memory(self):
+        """What is physical: read, words_between."""
+        return self._memory
+
+    @property
     def cpus(self):
         return self._memory.cpus
 

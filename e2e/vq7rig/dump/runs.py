@@ -10,7 +10,8 @@ from ..errors import RigError
 from ..kd.errors import Unreadable
 from .paging import PAGE
 
-STEP = 1 << 20                          # bytes that are copied at once
+STEP = 1 << 20                          # bytes that are looked at at once
+ZEROS = bytes(PAGE)
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,45 @@ class Memory:
             data += self._map[start:start + min(count - len(data), run.end - at)]
         return bytes(data)
 
+    def pieces(self, run):
+        """(start, size) of what a run has beside zeros that take no space in the file."""
+        at, end = run.offset, run.offset + run.size
+        while at < end:
+            try:
+                at = os.lseek(self._file.fileno(), at, os.SEEK_DATA)
+            except OSError:
+                return                  # nothing but a hole is left
+            hole = min(end, os.lseek(self._file.fileno(), at, os.SEEK_HOLE))
+            while at < hole:
+                size = min(STEP - at % STEP, hole - at)
+                yield run.start + at - run.offset, size
+                at += size
+
+    def words_between(self, low, high):
+        """(physical address, value) of all aligned words of 8 bytes with low <= value <= high."""
+        import numpy as np
+        for run in self.runs:
+            for start, size in self.pieces(run):
+                skip = -start % 8
+                words = np.frombuffer(self.read(start + skip, size - skip & ~7), dtype="<u8")
+                for index in np.flatnonzero((words >= low) & (words <= high)).tolist():
+                    yield start + skip + 8 * index, int(words[index])
+
     def copy(self, start, size, file, at):
         """Physical memory into a file; pages of zeros take no space there."""
         file.flush()
-        for done in range(0, size, STEP):
-            data = self.read(start + done, min(STEP, size - done))
-            for page in range(0, len(data), PAGE):
-                piece = data[page:page + PAGE]
-                if piece.count(0) != len(piece):
-                    os.pwrite(file.fileno(), piece, at + done + page)
+        for run in self.runs:
+            part = Run(max(run.start, start), min(run.end, start + size) - max(run.start, start),
+                       run.offset + max(0, start - run.start))
+            for first, count in self.pieces(part) if part.size > 0 else ():
+                self._copy(first, count, file, at + first - start)
+
+    def _copy(self, start, size, file, at):
+        data = self.read(start, size)
+        for page in range(0, size, PAGE):
+            piece = data[page:page + PAGE]
+            if piece != ZEROS[:len(piece)]:
+                os.pwrite(file.fileno(), piece, at + page)
 
     def close(self):
         self._map.close()

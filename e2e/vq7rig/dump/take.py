@@ -9,12 +9,12 @@ from ..errors import GuestError, Lacking, RigError
 from ..kd.debugger import Debugger
 from ..kd.show import q, source
 from ..paths import ROOT
-from . import windows
+from . import locks, windows
 from .elfcore import Core, write_virtual
 from .frozen import Frozen
 from .paging import mappings
 
-MAX_MIB = 2048          # of memory: a dump takes its size while it is made, and a second a GiB
+MAX_MIB = 16384         # of memory: a dump takes a second or two a GiB, in which nothing runs
 FRAMES_SHOWN = 6
 CORE, DUMP, STACKS = "core.elf", "memory.dmp", "stacks.txt"
 # The first lines of a bug check on the console.
@@ -29,6 +29,7 @@ class Taken:
     stacks: list                # of each CPU: its StackFrames
     files: list
     why_not: str = ""
+    locks: list = ()            # lines on who holds which
 
     def frame_at(self, address):
         """The StackFrame with that very address, or None."""
@@ -63,12 +64,14 @@ def _made(core, symbols, folder):
                                             for run in core.runs])
         return Taken([], [CORE], "no CPU uses paging: the machine is in its firmware or a loader")
     write_virtual(folder / CORE, core, mappings(core.read, core.cpus[0].special["cr3"]))
-    files, why_not = [CORE], ""
+    files, why_not, held = [CORE], "", []
     debugger = Debugger(Frozen(core), [symbols])
     try:
         try:
             stacks = [_stack(debugger, number) for number in range(len(core.cpus))]
-            (folder / STACKS).write_text("\n".join(map(_text, range(len(stacks)), stacks)))
+            held = locks.report(debugger)
+            (folder / STACKS).write_text("\n".join([
+                *map(_text, range(len(stacks)), stacks), *_others(debugger), *held, ""]))
             files.append(STACKS)
         except (GuestError, RigError) as bad:       # what the guest left there can be anything
             stacks, why_not = [], f"no stacks: {bad}"
@@ -80,12 +83,22 @@ def _made(core, symbols, folder):
             (folder / DUMP).unlink(missing_ok=True)
     finally:
         debugger.module_list.close()
-    return Taken(stacks, files, why_not)
+    return Taken(stacks, files, why_not, held)
 
 
 def _stack(debugger, processor):
     debugger.look_at(processor)
     return debugger.stack()
+
+
+def _others(debugger):
+    """The stacks of threads that no CPU executes, as text."""
+    running = {debugger.kernel.current_thread(n) for n in range(len(debugger.client.cpus))}
+    for process in debugger.kernel.processes():
+        for each in process.threads():
+            if each.address not in running:
+                yield _text(f"THREAD {each.address:#x} {each.state}, began in "
+                            f"{debugger.name_of(each.start)}", debugger.stack_of(each.address))
 
 
 def _stopping(stacks):
@@ -97,7 +110,8 @@ def _stopping(stacks):
 
 
 def _text(number, stack):
-    lines = [f"CPU {number}", "Child-SP           RetAddr            Call Site"]
+    title = number if isinstance(number, str) else f"CPU {number}"
+    lines = [title, "Child-SP           RetAddr            Call Site"]
     for at, each in enumerate(stack):
         back = stack[at + 1].frame.rip if at + 1 < len(stack) else 0
         lines.append(f"{q(each.frame.rsp)}  {q(back)}  {each.name}{source(each.lines[-1:])}")
@@ -152,7 +166,7 @@ def explain(vm, error, folder):
         said = f"{', '.join(taken.files)} in {folder}" + \
             (f"; {taken.why_not}" if taken.why_not else "")
     first = headline(text, taken)
-    where = whereabouts(taken) if taken and first is None else []
+    where = [*whereabouts(taken), *taken.locks] if taken and first is None else []
     error.args = ("\n".join(filter(None, [first, text, *where, f"dump: {said}"])),
                   *error.args[1:])
     return said

@@ -27,6 +27,8 @@ BUGCHECK_DATA, PFN_DATABASE, PRCB_CONTEXT, PRCB_SPECIAL = 0x88, 0xC0, 0x338, 0x2
 # KUSER_SHARED_DATA: interrupt time, system time (three times 4 bytes), product type, suites.
 SHARED = 0xFFFFF780_00000000
 INTERRUPT_TIME, SYSTEM_TIME, PRODUCT, SUITES = 0x8, 0x14, 0x264, 0x2D0
+# No RAM is there on a PC, but devices, and the flash ROM of the firmware.
+DEVICES_START, DEVICES_END = 0xE0000000, 0x1_0000_0000
 COMMENT_TEXT = b"VQ7: taken by the rig from the memory of a virtual machine\0"
 
 
@@ -145,13 +147,13 @@ def write(path, core, processor=0):
 
 
 def page_runs(runs):
-    """Whole pages of memory, pieces that touch each other as one; at most MAX_RUNS.
+    """Whole pages of RAM, pieces that touch each other as one; at most MAX_RUNS.
 
     Where there are more (a memory in many pieces), the smallest are left out.
     """
     out = []
-    for run in runs:
-        start, end = -(-run.start // PAGE) * PAGE, run.end // PAGE * PAGE
+    for start, end in _ram(runs):
+        start, end = -(-start // PAGE) * PAGE, end // PAGE * PAGE
         if start >= end:
             continue
         if out and out[-1].end == start:
@@ -160,6 +162,13 @@ def page_runs(runs):
             out.append(Run(start, end - start, 0))
     kept = sorted(out, key=lambda run: -run.size)[:MAX_RUNS]
     return [run for run in out if run in kept]
+
+
+def _ram(runs):
+    """(start, end) of what is memory, without the devices' addresses."""
+    for run in runs:
+        yield run.start, min(run.end, DEVICES_START)
+        yield max(run.start, DEVICES_END), run.end
 
 
 def _write_contexts(file, frozen, runs):

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 from ..errors import UsageError
 from . import messages as m
-from . import unwind
+from . import nt, unwind
 from .breakpoints import Breakpoints
 from .disasm import LONGEST, instructions
 from .errors import KdError, Unreadable
 from .expr import evaluate
 from .modules import ModuleList
-from .nt import Kernel
 
 BLOCK = 0x200           # bytes that are read at once and kept while the target is stopped
 INT3 = b"\xcc"
@@ -54,7 +53,7 @@ class Debugger:
     @property
     def kernel(self):
         if self._kernel is None:
-            self._kernel = Kernel(_Memory(self.client.version, self.read, self.number))
+            self._kernel = nt.Kernel(_Memory(self.client.version, self.read, self.number))
         return self._kernel
 
     # --- memory and registers ------------------------------------------------------
@@ -129,9 +128,13 @@ class Debugger:
     def name_of(self, address):
         return self.module_list.name_of(address)
 
-    def stack(self, limit=64):
+    def stack_of(self, thread, limit=64):
+        """The same of a thread that doesn't run."""
+        return self.stack(limit, unwind.switched_out(*nt.switched_out(self, thread)))
+
+    def stack(self, limit=64, frame=None):
         """StackFrames, the innermost first. The walk ends where memory does."""
-        frame, found = unwind.first(self.context), []
+        frame, found = frame or unwind.first(self.context), []
         while len(found) < limit:
             module = self.module_list.holding(frame.lookup)
             found.append(StackFrame(frame, module, self.name_of(frame.rip),

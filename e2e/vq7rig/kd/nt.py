@@ -20,6 +20,9 @@ PROCESS_PID, PROCESS_LINKS, PROCESS_NAME, PROCESS_THREADS = 0x180, 0x188, 0x2E0,
 DIRECTORY_TABLE = 0x28
 THREAD_CID, THREAD_START, THREAD_LINKS = 0x3B0, 0x410, 0x420
 THREAD_STATE, THREAD_PRIORITY = 0x164, 0xC3
+STACK_LIMIT, KERNEL_STACK, STACK_BASE = 0x30, 0x38, 0x278
+# Of the KSWITCH_FRAME that KERNEL_STACK points to, for a thread that doesn't run.
+SWITCH_RBP, SWITCH_RETURN, SWITCH_SIZE = 0x30, 0x38, 0x40
 STATES = ("Initialized", "Ready", "Running", "Standby", "Terminated", "Waiting", "Transition",
           "DeferredReady", "GateWait")
 # Of the KPRCB.
@@ -85,6 +88,12 @@ class Kernel:
         return self._client.number(prcb + CURRENT_THREAD)
 
 
+    def stack_of(self, thread):
+        """(StackLimit, StackBase)"""
+        return (self._client.number(thread + STACK_LIMIT),
+                self._client.number(thread + STACK_BASE))
+
+
 class Process:
     def __init__(self, client, address, kernel):
         self._client, self.address, self._kernel = client, address, kernel
@@ -106,6 +115,18 @@ class Thread:
     start: int
     state: str
     priority: int
+
+
+def start_of(client, address):
+    """Where a thread began; of one of the kernel's own, which has none, 0."""
+    return client.number(address + THREAD_START)
+
+
+def switched_out(client, address):
+    """(rip, rsp, rbp) of a thread that doesn't run: where it called what took the CPU away."""
+    at = client.number(address + KERNEL_STACK)
+    return (client.number(at + SWITCH_RETURN), at + SWITCH_SIZE,
+            client.number(at + SWITCH_RBP))
 
 
 def thread(client, address):

@@ -44,6 +44,11 @@ def first(context):
     return Frame(context["rip"], {name: context[name] for name in GENERAL})
 
 
+def switched_out(rip, rsp, rbp):
+    """Of a thread that doesn't run; other registers are found as the stack is walked."""
+    return Frame(rip, {name: 0 for name in GENERAL} | {"rsp": rsp, "rbp": rbp}, exact=False)
+
+
 class _Info:
     """UNWIND_INFO."""
 
