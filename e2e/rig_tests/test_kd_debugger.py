@@ -21,23 +21,30 @@ from vq7rig.kd.nt import Kernel
 from vq7rig.kd.pe import Image
 from vq7rig.kd.unwind import BadUnwindData, Frame, step
 
-NAMES = {"@rax": 0x10, "rax": 0x10, "nt!KiFoo": 0xFFFFF80000001000, "a::b": 7}
+NAMES = {"@$t1": 3, "@rax": 0x10, "rax": 0x10, "nt!KiFoo": 0xFFFFF80000001000, "a::b": 7}
 
 
 @pytest.mark.parametrize("text, value", [
     ("10", 16), ("0x10", 16), ("0n10", 10), ("fffff800`00000000", 0xFFFFF80000000000),
     ("nt!KiFoo+8", 0xFFFFF80000001008), ("@rax*2", 32), ("1+2*3", 7), ("(1+2)*3", 9),
     ("-1", (1 << 64) - 1), ("poi(@rax)+1", 0x1235), ("poi(poi(10)-1224)", 0x1234), ("a::b", 7),
-    ("add", 0xADD)])
+    ("add", 0xADD), ("by(10) + wo(10)", 0x34 + 0x1234), ("dwo(10) - 0n4660", 0),
+    ("7 & 3 | 8", 11), ("1 + 1 == 2", 1), ("1 | 2 == 3", 1), ("4 >= 5", 0), ("4 != 5", 1),
+    ("1 << 4 + 1", 0x20), ("0 - 1 > 1", 1), ("17 % 10", 7), ("17 mod 5", 3), ("@$t1 * 2", 6),
+    ("not 1", 0), ("6 xor 3", 5), ("@@c++(sizeof(x)) + 1", 0x41), ("1 << 0n64", 0)])
 def test_expression(text, value):
-    assert evaluate(text, NAMES.get, lambda address: {0x10: 0x1234}[address]) == value
+    """By WinDbg's "MASM Numbers and Operators"; 64 bits, unsigned."""
+    def number(address, size):
+        return {0x10: 0x1234}[address] % (1 << 8 * size)
+
+    assert evaluate(text, NAMES.get, number, {"sizeof(x)": 0x40}.get) == value
 
 
 @pytest.mark.parametrize("text", ["", "1+", "(1", "1)", "nt!Other", "@xyz", "1 2", "%", "0n",
-                                  "poi("])
+                                  "poi(", "@@c++(1", "1 <", "@@c++(x)"])
 def test_expression_that_is_none(text):
     with pytest.raises(UsageError, match="can't read|missing|closed|resolve"):
-        evaluate(text, NAMES.get, lambda address: 0)
+        evaluate(text, NAMES.get, lambda address, size: 0)
 
 
 def test_instructions():

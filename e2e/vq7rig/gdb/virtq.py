@@ -25,6 +25,13 @@ def summary(vq):
             + (f", BROKEN {status(vq['broken_status'])}" if int(vq["broken_status"]) else ""))
 
 
+def possible(vq):
+    """Can this be one? Its size is a power of two up to 32768 (2.7), and its numbers fit it."""
+    size = int(vq["qsz"])
+    return size > 0 and size & size - 1 == 0 and size <= 32768 and \
+        int(vq["num_free"]) <= size and int(vq["mask"]) == size - 1
+
+
 def status(value):
     return f"{int(value) & 0xFFFFFFFF:#010x}"
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A target with symbols, breakpoints and a stack: what the prompt and the tests work with."""
 
+import re
 from dataclasses import dataclass
 
 from ..errors import UsageError
@@ -44,6 +45,7 @@ class Debugger:
         self._blocks, self._context = {}, None
         self._loaded_dr7 = None
         self._kernel = None
+        self.pseudo = {f"$t{n}": 0 for n in range(20)}      # registers of a person's own
         self.module_list = ModuleList(self, folders)
 
     @property
@@ -91,6 +93,9 @@ class Debugger:
         self._forget()
 
     def set_register(self, name, value):
+        if name in self.pseudo:
+            self.pseudo[name] = value
+            return
         self._forget()
         special = self.client.special()
         if name in self.context:
@@ -112,12 +117,41 @@ class Debugger:
 
     def evaluate(self, text):
         """The value of an expression; see expr.py."""
-        return evaluate(text, self._lookup, self.number)
+        return evaluate(text, self._lookup, self.number, self._cxx)
+
+    def _cxx(self, text):
+        """What is of use of @@c++(...): sizeof(type) and #FIELD_OFFSET(type, field)."""
+        found = re.fullmatch(r"\s*(?:sizeof\s*\(\s*([\w!:]+)\s*\)|#FIELD_OFFSET\s*\(\s*"
+                             r"([\w!:]+)\s*,\s*(\w+)\s*\))\s*", text)
+        if not found:
+            raise UsageError(f"@@c++({text}): here it can be sizeof(type) or "
+                             "#FIELD_OFFSET(type, field)")
+        _, struct = self.type_named(found[1] or found[2])
+        if found[1]:
+            return struct.size
+        try:
+            return struct[found[3]].offset
+        except KeyError as bad:
+            raise UsageError(f"@@c++: {bad.args[0]}") from None
+
+    def type_named(self, text):
+        """(module, type) of `module!name`, or of a name in the first module that has it."""
+        module, mark, name = text.strip().partition("!")
+        chosen = self.module_list.all() if not mark else [self.module_list.named(module)]
+        if chosen == [None]:
+            raise UsageError(f"no module {module!r}; `lm` shows them")
+        for each in chosen:
+            found = each.types.named(name if mark else text.strip()) if each.types else None
+            if found is not None:
+                return each, found
+        raise UsageError(f"no type {text.strip()!r}; dt module!pattern* shows names")
 
     def _lookup(self, name):
         if "!" in name:
             return self.module_list.address_of(*name.split("!", 1))
         bare = name.lstrip("@").lower()
+        if bare in self.pseudo:
+            return self.pseudo[bare]
         if self.client.stopped:
             if bare in self.context:
                 return self.context[bare]

@@ -9,6 +9,7 @@ from ..errors import RigError
 from .errors import KdError
 from .pdb import Symbols, identity
 from .pe import Image, file_image
+from .types import Types
 
 KERNEL = "nt"           # the kernel's name in expressions, whatever its file's is
 
@@ -45,6 +46,11 @@ class Module:
         if not self.status:
             self._symbols, self.status = self._find()
         return self._symbols
+
+    @functools.cached_property
+    def types(self):
+        """Its PDB's Types, or None."""
+        return Types(self.symbols.pdb) if self.symbols else None
 
     def _find(self):
         wanted = self.pdb

@@ -87,7 +87,6 @@ class Kernel:
         prcb = self._client.number(self.field(PROCESSOR_BLOCK) + 8 * processor)
         return self._client.number(prcb + CURRENT_THREAD)
 
-
     def stack_of(self, thread):
         """(StackLimit, StackBase)"""
         return (self._client.number(thread + STACK_LIMIT),

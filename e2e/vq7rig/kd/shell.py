@@ -11,9 +11,11 @@ import termios
 
 from ..clock import now
 from ..errors import MachineGone, RigError, UsageError
+from . import script
 from .errors import KdError
 from .flow import Flow, Quit
 from .show import Show
+from .typed import Typed
 
 POLL = 0.2
 CTRL_C = b"\x03"
@@ -108,6 +110,7 @@ class Shell:
         self._input, self._interrupts = Input(), Interrupts()
         debugger.client.on_prompt = self._answer
         self._show = Show(debugger, write)
+        self._typed = Typed(debugger, write)
         self._flow = Flow(debugger, self._show, write, self._running)
         self._commands = self._table()
         self._last = ""
@@ -121,6 +124,7 @@ class Shell:
                  ".help": self._help}
         table |= {"kb": show.k, "kn": show.k, "kp": show.k, "!thread": show.process,
                   "version": show.version, "help": self._help}
+        table |= {"dt": self._typed.dt, "!virtq": self._typed.virtq, ".printf": self._printf}
         for names, method in (
                 (("db", "dw", "dd", "dq", "dp", "da", "du", "dps", "!db", "!dd", "!dq"),
                  show.memory), (("eb", "ew", "ed", "eq"), show.edit),
@@ -141,8 +145,10 @@ class Shell:
         for text in seen:
             write("  " + inspect.cleandoc(text).replace("\n", "\n  ") + "\n")
         write("Addresses: hexadecimal numbers, 0n10, @rip, module!symbol, poi(@rsp)+8. An empty\n"
-              "line repeats the last t, p, u or d. While the target runs, what you type goes to\n"
-              "the agent; Ctrl-C breaks in, a line of only .break does, too.\n")
+              "line repeats the last t, p, u or d. Several commands in a line have ; between\n"
+              "them, $$>a<file arguments executes a script of WinDbg's (.if .for .while).\n"
+              "While the target runs, what you type goes to the agent; Ctrl-C breaks in, a\n"
+              "line of only .break does, too.\n")
 
     # --- the session -----------------------------------------------------------------
 
@@ -152,7 +158,7 @@ class Shell:
             try:
                 self._flow.stopped(event or self._running())
                 while (line := self._input.prompt(self._prompt())) is not None:
-                    self._one(line.strip())
+                    self._line(line.strip())
             except Quit as how:
                 self._end_line()
                 if how.detach:
@@ -171,23 +177,55 @@ class Shell:
         many = self.d.event is not None and self.d.event.processors > 1
         return f"{self.d.client.processor}: kd> " if many else "kd> "
 
+    def _line(self, line):
+        """What was typed: a command, several, a script."""
+        if line.startswith("*"):                        # a comment, as in WinDbg
+            return
+        try:
+            if line.startswith(("$$>a<", "$$><")):
+                statements = self._script(line.partition("<")[2])
+            else:
+                statements = script.parse(line)
+            if not line or statements == [line]:
+                self._one(line)
+            else:
+                self._interrupts.asked = False
+                script.execute(statements, self._command, self.d.evaluate,
+                               lambda: not self._interrupts.asked)
+        except (KdError, UsageError, RigError) as bad:
+            write(f"{bad}\n")
+
+    def _script(self, text):
+        """The statements of a script's file, with its arguments."""
+        name, *arguments = text.split()
+        try:
+            with open(name, encoding="utf-8") as file:
+                return script.parse(script.with_arguments(file.read(), arguments))
+        except OSError as bad:
+            raise UsageError(f"{name}: {bad.strerror}") from None
+
+    def _printf(self, text):
+        """.printf "format", expression...   prints: %d %u %x %p %c %y %ma %mu"""
+        write(script.printf(text, self.d.evaluate, self._show.string, self.d.name_of))
+
     def _one(self, line):
+        """One command, or the last one again."""
         line = line or self._last
+        name, _, text = line.partition(" ")
+        repeats = name in ("t", "p", "u") or (name[:1] == "d" and name != "dt") or name[:2] == "!d"
+        self._last = name if repeats and not (name in ("t", "p") and text) else ""
+        if line:
+            self._command(line)
+
+    def _command(self, line):
         name, _, text = line.partition(" ")
         command = self._commands.get(name)
         if command is None and line:
             name, text = self._split(line)
             command = self._commands.get(name)
-        repeats = name in ("t", "p", "u") or name[:1] == "d" or name[:2] == "!d"
-        self._last = name if repeats and not (name in ("t", "p") and text) else ""
-        if not line or line.startswith("*"):            # a comment, as in WinDbg
-            return
-        try:
-            if command is None:
-                raise UsageError(f"unknown command {line.split()[0]!r}; .help lists them")
-            command(text)
-        except (KdError, UsageError, RigError) as bad:
-            write(f"{bad}\n")
+        if command is None:
+            raise UsageError(f"unknown command {line.split()[0]!r}; .help lists them")
+        command(text)
 
     def _split(self, line):
         """WinDbg takes some commands without a blank: `?1+1`, `k5`, `~`."""

@@ -123,6 +123,8 @@ class Show:
         self.here()
 
     def _register(self, name):
+        if name in self.d.pseudo:
+            return self.d.pseudo[name]
         if name in self.d.context:
             return self.d.context[name]
         special = self.d.client.special()
@@ -194,11 +196,14 @@ class Show:
             self.out(f"{q(address + at)}  {q(value)} {known}".rstrip() + "\n")
 
     def _string(self, address, kind, count):
-        size = 1 if kind == "a" else 2
+        self.out(f'{q(address)}  "{self.string(address, kind == "u", count)}"\n')
+
+    def string(self, address, wide, count=0x200):
+        """The text at an address, up to its NUL."""
+        size = 2 if wide else 1
         data, _ = self._as_far_as(self.d.read, address, count * size)
-        text = data[:len(data) // size * size].decode("latin-1" if size == 1 else "utf-16-le",
+        return data[:len(data) // size * size].decode("utf-16-le" if wide else "latin-1",
                                                       "replace").split("\0")[0]
-        self.out(f'{q(address)}  "{text}"\n')
 
     def edit(self, command, text):
         """eb|ew|ed|eq address value…   writes memory"""

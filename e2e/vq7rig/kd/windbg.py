@@ -30,10 +30,14 @@ Without Windows, in another terminal, instead of all that:
     make kd ATTACH={host}:{port}
 Only a UNIX socket is wanted, or another port:
     socat TCP-LISTEN:{other},bind=127.0.0.1,reuseaddr UNIX-CONNECT:{socket}
+A queue in WinDbg: $$>a<{script} @rcx
 
 symbol path: {symbols}
 source path: {source}
 """
+
+
+HERE = pathlib.Path(__file__).parent
 
 
 def add_parser(jobs):
@@ -50,7 +54,7 @@ def lines(host, port, guest, socket):
     import getpass
     return LINES.format(host=host, port=port, other=port + 1, symbols=guest, source=ROOT,
                         wine_symbols=_wine(guest), wine_source=_wine(ROOT), socket=socket,
-                        user=getpass.getuser(), pipe=pathlib.Path(__file__).with_name("pipe.ps1"))
+                        user=getpass.getuser(), pipe=HERE / "pipe.ps1", script=HERE / "virtq.wds")
 
 
 def _wine(path):
