@@ -35,6 +35,7 @@ echo "check: flake8"
 echo "check: planted faults fit the library"
 unit/fuzz/planted.py --check || failed+=(planted)
 unit/proof/prove.py check || failed+=(planted)
+ci/kd_planted.py --check || failed+=(planted)
 ci/mutate.py --check || failed+=(planted)
 
 echo "check: licence headers"

@@ -120,6 +120,10 @@ fi
 if wanted rig-test; then
     step rig-test make nightly-rig-test
 fi
+# Faults in the kernel debugger's target side, each of which a test has to find.
+if wanted kd-planted; then
+    step kd-planted ci/kd_planted.py
+fi
 if wanted sanitizers; then
     step sanitizers sanitized
 fi

@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from kd_bench import DRIVER, MACHINE, STEP, command, pump
+from kd_bench import DRIVER, MACHINE, STEP, calling, command, pump
 from vq7rig.kd import messages as m
 from vq7rig.kd.context import CONTEXT_SIZE
 
@@ -118,6 +118,22 @@ def test_several_breakpoints_at_once(kd):
     kd.client._set_event(None)
     again = kd.wait(STEP)
     assert again.code == m.BREAKPOINT and not again.first_chance
+
+
+@pytest.mark.on("one", settings=MACHINE)
+def test_a_breakpoint_that_is_hit_is_lifted(kd):
+    """By the target itself, with those in the 16 bytes that it shows."""
+    where = kd.evaluate("nt!RtlRandomEx")
+    code = kd.client.read(where, 40)
+    handles = [kd.client.write_breakpoint(where + each) for each in (0, 15, 16)]
+    with calling(kd, "nt!RtlRandomEx", kd.evaluate("nt!KiIstStacks")):
+        event = kd.client.wait(STEP, "the breakpoint")
+        assert (event.code, event.pc, event.instructions) == (m.BREAKPOINT, where, code[:16])
+        assert kd.client.read(where, 40) == code[:16] + b"\xcc" + code[17:]
+        assert [kd.client.restore_breakpoint(each) for each in handles] == [False, False, True]
+        kd._forget()
+        kd.go()
+        kd.wait(STEP)
 
 
 @pytest.mark.on("one", settings=MACHINE)

@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Do the tests of the kernel debugger's target side see its faults? Plants those of
+kd_planted.toml one after the other in a copy of the sources, and runs the test that each
+names.
+
+    ci/kd_planted.py [--only TEXT]...    TEXT: of what a fault does, its file or its test
+    ci/kd_planted.py --check             only whether each can be planted, and its test is there
+
+Needs what `make e2e` needs. Works in build/kd_planted; a log of each fault stays there.
+
+Exit status: 0 all found, 1 some not, 2 the original fails or wrong use, 3 a fault cannot be
+planted, since what it replaces or its test is not in the source any more.
+"""
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+WORK = TOP / "build" / "kd_planted"
+PLACE = "guest_driver/ntcompat"
+UNIT = TOP / "unit" / "ntcompat"
+UNIT_SOURCES = ("kd_packet_test.cpp", "kd_restart_test.cpp")
+FLAGS = ["-std=c++20", "-O1", "-I", PLACE]
+UNIT_LIMIT_S, E2E_LIMIT_S = 20, 400     # of processor time; of time
+PASSED, FAILED = 0, 1                   # the rig's exit codes
+ATTEMPTS = 3                            # of a run that ended in a rig error
+
+
+class Broken(Exception):
+    """The original doesn't build, or its tests fail."""
+
+
+def run(command, log, limit=None, **more):
+    """The exit code; -1: it took too long."""
+    process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
+                               stdout=log, stderr=subprocess.STDOUT, **more)
+    try:
+        return process.wait(limit)
+    except subprocess.TimeoutExpired:
+        process.terminate()             # the rig removes its machine
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        return -1
+
+
+def must(command, log, **more):
+    if run(command, log, **more) != 0:
+        raise Broken(f"{' '.join(map(str, command))} fails: {log.name}")
+
+
+def planted(fault, top):
+    """The file and its text with the fault. None: what it replaces isn't there once."""
+    path = top / PLACE / fault["file"]
+    text = path.read_text()
+    if text.count(fault["old"]) != 1:
+        return path, None
+    return path, text.replace(fault["old"], fault["new"])
+
+
+def names_a_test(fault):
+    """Is the test that it names in the source?"""
+    if "unit" in fault:
+        suite, _, name = fault["unit"].partition(".")
+        return any(f"TEST({suite}, {name})" in (UNIT / each).read_text() for each in UNIT_SOURCES)
+    file, _, name = fault["test"].partition("::")
+    path = TOP / "e2e" / "tests" / file
+    return path.exists() and re.search(rf"^def {name}\(", path.read_text(), re.M) is not None
+
+
+def check(faults):
+    stale = 0
+    for fault in faults:
+        if planted(fault, TOP)[1] is None:
+            print(f"kd_planted: {fault['what']}: {fault['file']} doesn't hold once: "
+                  f"{fault['old']!r}", file=sys.stderr)
+            stale += 1
+        if not names_a_test(fault):
+            print(f"kd_planted: {fault['what']}: there is no test "
+                  f"{fault.get('unit') or fault.get('test')}", file=sys.stderr)
+            stale += 1
+    return 3 if stale else 0
+
+
+class Bench:
+    """A copy of the sources, the guest and the unit tests built of it."""
+
+    def __init__(self, faults):
+        self.tree, self.guest = WORK / "tree", WORK / "guest"
+        WORK.mkdir(parents=True, exist_ok=True)
+        self.log = open(WORK / "build.log", "w")
+        for name in ("guest_driver", "lib"):
+            self._copy(name)
+        if any("unit" in fault for fault in faults):
+            for source in UNIT_SOURCES:
+                must(["c++", *FLAGS, "-c", UNIT / source, "-o", WORK / f"{source}.o"], self.log,
+                     cwd=self.tree)
+            if self.unit("*", self.log) != 0:
+                raise Broken(f"the unit tests fail without any fault: {self.log.name}")
+        if any("test" in fault for fault in faults):
+            must(["cmake", "-S", self.tree / "guest_driver", "-B", self.guest / "obj", "-G",
+                  "Ninja", f"-DCMAKE_TOOLCHAIN_FILE={self.tree}/guest_driver/cmake/x64.cmake",
+                  "-DCMAKE_BUILD_TYPE=None", f"-DVQ7_OUT={self.guest}"], self.log)
+            if not self.build(self.log):
+                raise Broken(f"the guest doesn't build: {self.log.name}")
+            tests = sorted({fault["test"] for fault in faults if "test" in fault})
+            if self.rig(tests, self.log) != PASSED:
+                raise Broken(f"the e2e tests fail without any fault: {self.log.name}")
+
+    def _copy(self, name):
+        """With the files' times, so that what is unchanged isn't built again."""
+        target = self.tree / name
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(TOP / name, target)
+
+    def unit(self, pattern, log):
+        program = WORK / "kd_test"
+        must(["c++", *FLAGS, f"{PLACE}/kd/packet.cpp", *(WORK / f"{s}.o" for s in UNIT_SOURCES),
+              "-lgtest", "-lgtest_main", "-lpthread", "-o", program], log, cwd=self.tree)
+        return run(["prlimit", f"--cpu={UNIT_LIMIT_S}", program, f"--gtest_filter={pattern}",
+                    "--gtest_brief=1"], log)
+
+    def build(self, log):
+        return run(["cmake", "--build", self.guest / "obj", "--target", "guest_archive",
+                    "ntcompat_loader"], log) == 0
+
+    def rig(self, tests, log):
+        """PASSED, FAILED, -1 for too long; anything else is an error of the rig."""
+        command = ["/usr/bin/python3", "-B", "-m", "vq7rig", "run", "--guest", self.guest,
+                   "--accel", "tcg", "-x", "-m", "nightly or not nightly",
+                   *(f"tests/{test}" for test in tests)]
+        environment = {"VQ7_PATIENCE": "0.5", **os.environ, "VQ7_BUILD": str(WORK / "rig")}
+        for _ in range(ATTEMPTS):
+            code = run(command, log, E2E_LIMIT_S * len(tests), cwd=TOP / "e2e", env=environment)
+            if code in (PASSED, FAILED, -1):
+                break
+        return code
+
+    def judge(self, fault, log):
+        """Found or not."""
+        path, text = planted(fault, self.tree)
+        original = path.read_text()
+        path.write_text(text)
+        try:
+            if "unit" in fault:
+                return self.unit(fault["unit"], log) != 0
+            if not self.build(log):
+                raise Broken(f"{fault['what']}: it doesn't build: {log.name}")
+            code = self.rig([fault["test"]], log)
+            if code not in (PASSED, FAILED, -1):
+                raise Broken(f"{fault['what']}: the rig fails: {log.name}")
+            return code != PASSED
+        finally:
+            path.write_text(original)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Plants faults in ntcompat's kernel debugger.")
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--only", action="append", default=[])
+    args = parser.parse_args()
+    faults = tomllib.loads((TOP / "ci" / "kd_planted.toml").read_text())["fault"]
+    if args.check:
+        return check(faults)
+    faults = [f for f in faults if not args.only or any(
+        text in " ".join((f["what"], f["file"], f.get("unit", ""), f.get("test", "")))
+        for text in args.only)]
+    if not faults:
+        parser.error("--only: no fault has that text")
+    if check(faults):
+        return 3
+    missed = 0
+    try:
+        bench = Bench(faults)
+        for number, fault in enumerate(faults):
+            began = time.monotonic()
+            with open(WORK / f"fault{number:02}.log", "w") as log:
+                found = bench.judge(fault, log)
+            missed += not found
+            print(f"{'found' if found else 'NOT FOUND':9} {time.monotonic() - began:6.1f} s  "
+                  f"{fault['what']} ({fault.get('unit') or fault['test']})", flush=True)
+    except Broken as bad:
+        print(f"kd_planted: {bad}", file=sys.stderr)
+        return 2
+    print(f"{len(faults) - missed} of {len(faults)} faults found")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
