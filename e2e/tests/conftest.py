@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 
-from kd_bench import com2, kd, running      # noqa: F401, fixtures
+from kd_bench import _disconnect, com2, kd, running     # noqa: F401, fixtures
 
 
 def pytest_configure(config):

@@ -33,11 +33,16 @@ def com2():
     return lambda channel: channel
 
 
+def _need_images(vm):
+    if not all((vm.guest / name).exists() for name in IMAGES.values()):
+        raise Lacking(f"a debugger needs the images and PDBs, too: they aren't in {vm.guest}")
+
+
 @pytest.fixture
 def running(vm, artefacts, com2):
     """A debugger that has not attached yet. Afterwards the machine runs without one."""
-    if not all((vm.guest / name).exists() for name in IMAGES.values()):
-        raise Lacking(f"a debugger needs the images and PDBs, too: they aren't in {vm.guest}")
+    _need_images(vm)
+    connected.close()
     said = []
     with open(artefacts / "kd.log", "w", encoding="utf-8") as log, \
             session.debugging(vm, [vm.guest], log, said.append, com2) as debugger:
@@ -49,11 +54,62 @@ def running(vm, artefacts, com2):
         vm.console.command("info")
 
 
+class _Connected:
+    """The debugger that stays connected from test to test: what it knows of the modules it
+    needn't read again."""
+
+    def __init__(self):
+        self._vm = self._debugger = None
+        self._open = contextlib.ExitStack()
+
+    def of(self, vm):
+        if self._vm is not vm:
+            self.close()
+            said = []
+            self._debugger = self._open.enter_context(
+                session.debugging(vm, [vm.guest], None, said.append))
+            self._debugger.said = said
+            self._debugger.client.attach(running=True)
+            self._vm = vm
+        elif not self._debugger.client.stopped:
+            self._debugger.break_in()
+        return self._debugger
+
+    def close(self):
+        self._vm = self._debugger = None
+        self._open.close()
+
+
+connected = _Connected()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _disconnect():
+    yield
+    connected.close()
+
+
 @pytest.fixture
-def kd(running):
+def kd(vm, artefacts):
     """A debugger; the machine is stopped at the agent's prompt."""
-    running.client.attach(running=True)
-    return running
+    _need_images(vm)
+    ended = False
+    try:
+        with open(artefacts / "kd.log", "w", encoding="utf-8") as log:
+            debugger = connected.of(vm)
+            debugger.client.link.log = log
+            debugger.client.on_prompt = lambda text: ""
+            debugger.said.clear()
+            yield debugger
+            if vm.usable:
+                debugger.detach()
+            debugger.client.link.log = None
+        if vm.usable:
+            vm.console.command("info")
+            ended = True
+    finally:
+        if not ended:
+            connected.close()
 
 
 @contextlib.contextmanager

@@ -112,7 +112,7 @@ def break_in_often(kd, vm, count, note):
 
 @pytest.mark.on("one", settings=MACHINE)
 def test_break_in_under_load(kd, vm, note):
-    break_in_often(kd, vm, 20, note)
+    break_in_often(kd, vm, 8, note)
 
 
 @pytest.mark.nightly
@@ -170,7 +170,7 @@ def long_break(kd, vm, seconds):
 
 @pytest.mark.on("one", settings=MACHINE)
 def test_break_of_seconds(kd, vm):
-    long_break(kd, vm, 1)
+    long_break(kd, vm, 0.5)
 
 
 @pytest.mark.nightly

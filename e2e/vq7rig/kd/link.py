@@ -26,7 +26,7 @@ class Link:
     """One end of the line. `channel` is like channel.SocketChannel. Not thread safe."""
 
     def __init__(self, channel, log=None, pace=None):
-        self.channel, self._log, self.pace = channel, log, pace or Pace()
+        self.channel, self.log, self.pace = channel, log, pace or Pace()
         self._parser = wire.Parser()
         self._inbox = deque()
         self._mine = self._theirs = wire.FIRST_ID
@@ -51,8 +51,8 @@ class Link:
             raise NoAnswer("the target takes no bytes: its serial port is full")
 
     def _note(self, way, what):
-        if self._log is not None:
-            self._log.write(f"{now():.3f} {way} {what}\n")
+        if self.log is not None:
+            self.log.write(f"{now():.3f} {way} {what}\n")
 
     def _pump(self, timeout):
         """Take in what comes within `timeout`. Returns whether anything did."""
