@@ -35,8 +35,13 @@ group = "+{gid}"
 MAX_ROOT = 107 - len("-gw63/lib/qemu/domain-9999-vq7-1234567-999/monitor.sock")
 
 
-# A hypervisor that says nothing for their product is gone, and calls to it end.
+# A daemon that says nothing for their product is gone, or hangs, and calls to it end.
 KEEP_ALIVE_S, KEEP_ALIVE_COUNT = 5, 6
+
+# Whatever libvirt has kept beside a definition goes with it.
+UNDEFINE = 0 if libvirt is None else (
+    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)
 
 
 def default_root(worker=None):
@@ -74,6 +79,7 @@ class Host:
         self.accel = None
         self._ends = None
         self._pids = {}                 # name of a domain -> process of its QEMU
+        self._defined = {}              # folder of a machine -> domain, where those are kept
 
     def open(self):
         if libvirt is None:
@@ -101,11 +107,12 @@ class Host:
         except libvirt.libvirtError as bad:
             raise RigError(f"can't connect to {self.uri}: {words(bad)}",
                            _remedy(bad) if self.embedded else _daemon_remedy(bad)) from bad
-        if not self.local:
+        if not self.embedded:
             self.conn.setKeepAlive(KEEP_ALIVE_S, KEEP_ALIVE_COUNT)
         self._ends = Ends(libvirt)
         self._ends.listen(self.conn)
         self._end_domains()             # left by a rig that was killed
+        self._undefine()
         if not self.embedded:
             from .volumes import Volumes        # needs numpy, as disk() does
             self._volumes = Volumes(self.conn, self.prefix, self.pool,
@@ -153,9 +160,16 @@ class Host:
 
     def _end_domains(self):
         """End every domain of this build folder's rig."""
-        for dom in self.conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
-            if dom.name().startswith(self.prefix):
-                self.destroy(dom)
+        for dom in self._domains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+            self.destroy(dom)
+
+    def _undefine(self):
+        for dom in self._domains(libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT):
+            dom.undefineFlags(UNDEFINE)
+
+    def _domains(self, which):
+        return [dom for dom in self.conn.listAllDomains(which)
+                if dom.name().startswith(self.prefix)]
 
     def _write_conf(self):
         conf = self.root / "etc" / "qemu.conf"
@@ -174,7 +188,8 @@ class Host:
             try:
                 self._end_domains()
                 if self._volumes is not None:
-                    self._volumes.close()
+                    self._volumes.close()       # and the streams
+                self._undefine()
             except libvirt.libvirtError as bad:
                 raise RigError(f"libvirt can't clean up: {words(bad)}") from bad
             finally:
@@ -225,6 +240,12 @@ class Host:
         """A machine's folder isn't used any more."""
         if self._volumes is not None:
             self._volumes.forget(run)
+        dom = self._defined.pop(str(run), None)
+        if dom is not None:
+            try:
+                dom.undefineFlags(UNDEFINE)
+            except libvirt.libvirtError as bad:
+                raise RigError(f"can't remove the machine {dom.name()}: {words(bad)}") from bad
 
     def space_remedy(self):
         """What to do if it is want of space that keeps libvirt from working."""
@@ -236,11 +257,11 @@ class Host:
 
         `run` is the folder of its sockets and files.
         """
-        flags = libvirt.VIR_DOMAIN_START_PAUSED
-        if not self.embedded:
-            flags |= libvirt.VIR_DOMAIN_START_AUTODESTROY       # should this rig be killed
         try:
-            dom = self.conn.createXML(xml, flags)
+            if self.embedded:
+                dom = self.conn.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED)
+            else:
+                dom = self._define(xml, run)
         except libvirt.libvirtError as bad:
             refused = bad.get_error_code() == libvirt.VIR_ERR_CONFIG_UNSUPPORTED
             if refused and (self.qemu or not self.embedded):
@@ -253,6 +274,18 @@ class Host:
             except RigError:
                 self.destroy(dom)
                 raise
+        return dom
+
+    def _define(self, xml, run):
+        """Started, but kept by libvirt beyond its end, until its streams are closed (`forget`).
+
+        A daemon that frees a domain while it closes a stream of that domain's console may
+        stop for ever: libvirt 9.0 takes two locks in one order in virChrdevFree, and in the
+        other where a stream ends. With createXML it does so whenever a machine ends.
+        """
+        dom = self._defined[str(run)] = self.conn.defineXML(xml)
+        dom.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED
+                            | libvirt.VIR_DOMAIN_START_AUTODESTROY)  # should this rig be killed
         return dom
 
     def _pid_of(self, name):
