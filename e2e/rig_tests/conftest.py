@@ -16,6 +16,8 @@ E2E = HERE.parent
 def pytest_configure(config):
     config.addinivalue_line("markers", "nightly: only with -m nightly")
     config.addinivalue_line("markers", "needs(capability, ...): of the suite's tests")
+    config.addinivalue_line("markers", "smoke: of the suite's tests")
+    config.addinivalue_line("markers", "on(group): of the suite's tests")
     config.addinivalue_line("markers", "rules: of the suite's tests")
     config.addinivalue_line("markers", "xdist_group: tests that one process has")
 

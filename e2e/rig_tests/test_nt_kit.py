@@ -183,7 +183,8 @@ def test_inf_takes_nothing_of_virtio_win(inf):
 def test_registry_files_say_what_the_inf_says(out, inf):
     for architecture, name in ARCHITECTURES.items():
         folder = out / "nt-kit" / architecture
-        live = (folder / "vq7test.reg").read_text("ascii")
+        assert (folder / "vq7test.reg").read_bytes()[:2] == b"\xff\xfe"
+        live = (folder / "vq7test.reg").read_text("utf-16")
         assert live.startswith(registry.HEADER + "\n")  # CRLF in the file
         ids = re.findall(r"CriticalDeviceDatabase\\(.*)\]\n\"ClassGUID\"=\"(.*)\"\n"
                          r"\"Service\"=\"(.*)\"\n", live)
@@ -194,6 +195,9 @@ def test_registry_files_say_what_the_inf_says(out, inf):
         assert [bytes.fromhex(path.replace(",", "")).decode("utf-16-le") for path in paths] == [
             "system32\\drivers\\vq7test.sys\0",
             "%SystemRoot%\\system32\\vq7agent.exe service\0"]
+        for _, _, value, flags, text in inf.rows("Vq7.Parameters"):
+            written = f"dword:{int(text, 0):08x}" if int(flags, 0) & 1 else f'"{text}"'
+            assert f'"{value}"={written}\n' in live
         hive = (folder / "vq7test-hive.reg").read_bytes().decode("ascii")
         assert "\r" not in hive
         assert hive.replace("ControlSet001", "CurrentControlSet") == live

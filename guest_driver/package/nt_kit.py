@@ -50,8 +50,8 @@ def built(path):
     return path
 
 
-def write_text(path, lines, newline):
-    path.write_bytes("".join(line + newline for line in lines).encode("ascii"))
+def write_text(path, lines, newline, encoding="ascii"):
+    path.write_bytes("".join(line + newline for line in lines).encode(encoding))
 
 
 def add_catalog(folder, inf, architecture, signer, scratch):
@@ -80,8 +80,10 @@ def add_architecture(kit, guest, inf, architecture, signer, scratch):
         shutil.copy(built(guest / architecture / pdb), folder)
     add_catalog(folder, inf, architecture, signer, scratch)
     inf_name = ARCHITECTURES[architecture][0]
+    # As the registry editor writes one itself, with its mark: else it takes text for ANSI.
     write_text(folder / "vq7test.reg",
-               registry.registry_file(inf, inf_name, r"SYSTEM\CurrentControlSet"), "\r\n")
+               registry.registry_file(inf, inf_name, r"SYSTEM\CurrentControlSet"), "\r\n",
+               "utf-16")
     write_text(folder / "vq7test-hive.reg",
                registry.registry_file(inf, inf_name, r"SYSTEM\ControlSet001"), "\n")
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// COM1 with overlapped reads and writes; the wait is the port's own total timeout, or the
-// end of the service.
+// COM1 with overlapped reads and writes; a wait ends with the port's own timeout, or with the
+// service.
 #include "service.h"
 
 #include "../platform.h"
@@ -12,17 +12,14 @@ HANDLE port = INVALID_HANDLE_VALUE;
 HANDLE read_event, write_event;
 uint32_t timeout_set = UINT32_MAX;
 
-// "Return what is there at once; if there is nothing, wait for one byte for so
-// long" (COMMTIMEOUTS, ReadIntervalTimeout and multiplier MAXDWORD).
+// How long a read waits until it has all that it asks for. (A port can also be told to hand
+// out what there is, at once or as soon as there is something. Not every system that has
+// the rest of this has those.)
 bool SetTimeout(uint32_t timeout_ms) {
     if (timeout_ms == timeout_set)
         return true;
     COMMTIMEOUTS timeouts = {};
-    timeouts.ReadIntervalTimeout = MAXDWORD;
-    if (timeout_ms) {
-        timeouts.ReadTotalTimeoutMultiplier = MAXDWORD;
-        timeouts.ReadTotalTimeoutConstant = timeout_ms;
-    }
+    timeouts.ReadTotalTimeoutConstant = timeout_ms;
     if (!SetCommTimeouts(port, &timeouts))
         return false;
     timeout_set = timeout_ms;
@@ -37,6 +34,24 @@ bool Finish(BOOL done, OVERLAPPED *overlapped, DWORD *count) {
     if (!done && either[1] && WaitForMultipleObjects(2, either, FALSE, INFINITE) != WAIT_OBJECT_0)
         CancelIo(port);
     return GetOverlappedResult(port, overlapped, count, TRUE) != FALSE;
+}
+
+// Reads what is there; if that is nothing, waits for one byte.
+bool Read(uint8_t *buffer, DWORD size, uint32_t timeout_ms, DWORD *count) {
+    DWORD errors;
+    COMSTAT state = {};
+    if (!ClearCommError(port, &errors, &state))
+        return false;
+    DWORD wanted = state.cbInQue < size ? state.cbInQue : size;
+    if (!wanted) {
+        if (!timeout_ms)
+            return true;
+        wanted = 1;
+    }
+    OVERLAPPED overlapped = {};
+    overlapped.hEvent = read_event;
+    return (!timeout_ms || SetTimeout(timeout_ms)) &&
+           Finish(ReadFile(port, buffer, wanted, count, &overlapped), &overlapped, count);
 }
 
 } // namespace
@@ -76,13 +91,8 @@ namespace platform {
 
 size_t ConsoleRead(uint8_t *buffer, size_t size, uint32_t timeout_ms) {
     DWORD count = 0;
-    OVERLAPPED overlapped = {};
-    overlapped.hEvent = read_event;
-    if (StopRequested())
-        return 0;
     DWORD wanted = size < 4096 ? static_cast<DWORD>(size) : 4096;
-    if (SetTimeout(timeout_ms) &&
-        Finish(ReadFile(port, buffer, wanted, &count, &overlapped), &overlapped, &count))
+    if (StopRequested() || Read(buffer, wanted, timeout_ms, &count))
         return count;
     // A port that fails at once must not take the whole processor.
     Sleep(timeout_ms < 10 ? timeout_ms : 10);

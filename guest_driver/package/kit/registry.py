@@ -3,6 +3,7 @@
 installed, such as a live CD: the services, the device class, and the critical device
 database, by which the PnP manager finds a driver without an INF."""
 
+DWORD = 0x00010001      # FLG_ADDREG_TYPE_DWORD
 HEADER = "Windows Registry Editor Version 5.00"
 
 
@@ -27,6 +28,15 @@ def _key(path, *values):
     yield ""
 
 
+def _values(inf, section):
+    """Subkey -> [(name, kind, text)] of an AddReg section."""
+    found = {}
+    for _, subkey, name, flags, text in inf.rows(section):
+        kind = "dword" if int(flags, 0) & DWORD == DWORD else "text"
+        found.setdefault(subkey, []).append((name, kind, inf.text(text)))
+    return found
+
+
 def _service(inf, control_set):
     name, _, section = inf.value("Vq7.Install.NT.Services", "AddService")
     of = {key.lower(): inf.text(fields[0]) for key, fields in inf.entries(section)}
@@ -35,8 +45,8 @@ def _service(inf, control_set):
     yield from _key(path, ("DisplayName", "text", of["displayname"]),
                     ("Type", "dword", of["servicetype"]), ("Start", "dword", of["starttype"]),
                     ("ErrorControl", "dword", of["errorcontrol"]), ("ImagePath", "path", image))
-    for _, subkey, value, _, text in inf.rows(of["addreg"]):
-        yield from _key(rf"{path}\{subkey}", (value, "text", text))
+    for subkey, values in _values(inf, of["addreg"]).items():
+        yield from _key(rf"{path}\{subkey}", *values)
 
 
 def _agent(control_set):
