@@ -41,8 +41,20 @@ void Backend::accept() {
 
 void Backend::serve(Fd connection) {
     counters_.connections++;
-    session_ = std::make_unique<Session>(std::move(connection), loop_, *device_, behaviour_,
-                                         counters_, [this](const std::string &why) { ended(why); });
+    session_ = std::make_unique<Session>(
+        std::move(connection), loop_, *device_, behaviour_, counters_,
+        [this](milliseconds pause) { hangUp(pause); },
+        [this](const std::string &why) { ended(why); });
+}
+
+// The session is still at work when it asks for this.
+void Backend::hangUp(milliseconds pause) {
+    loop_.soon([this, pause, number = counters_.connections] {
+        if (number == counters_.connections) {
+            session_.reset();
+            loop_.at(Loop::Clock::now() + pause, [this] { waitForFrontEnd(); });
+        }
+    });
 }
 
 // The session is still at work when it says that it has ended.
@@ -144,6 +156,9 @@ std::string Backend::behave(const Words &words) {
     }
     for (const std::string &each : words) {
         behaviour_.remove(each);
+    }
+    if (session_ != nullptr && words.empty()) {
+        session_->behave();
     }
     return "ok\n";
 }

@@ -43,6 +43,7 @@ class Backend {
 
     void accept();
     void waitForFrontEnd();
+    void hangUp(milliseconds pause);
     void ended(const std::string &why);
 
     Loop &loop_;

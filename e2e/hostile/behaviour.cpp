@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "device.h"
+#include "garbage.h"
 
 namespace hostile {
 
@@ -27,20 +28,12 @@ const Misbehaviour *find(const std::string &name) {
     throw Error("unknown misbehaviour '" + name + "'; known: " + knownNames());
 }
 
-// A number that depends on both, and looks like chance (the mixer of splitmix64).
-uint64_t mixed(uint64_t seed, uint64_t count) {
-    uint64_t z = seed + count * 0x9E3779B97F4A7C15;
-
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-    return z ^ (z >> 31);
-}
-
 } // namespace
 
 void apply(const Hits &hits, Moment moment, Plan &plan) {
     for (const Hit &hit : hits) {
         if (hit.misbehaviour->moment == moment) {
+            plan.random = hit.random;
             hit.misbehaviour->change(plan, hit.value);
         }
     }
@@ -153,7 +146,7 @@ Hits Behaviour::decide(std::string_view kind) {
 
     for (Rule &rule : rules_) {
         if (rule.matches(kind) && rule.fires()) {
-            hits.push_back({rule.misbehaviour, rule.value});
+            hits.push_back({rule.misbehaviour, rule.value, mixed(rule.seed, rule.seen)});
         }
     }
     return hits;

@@ -12,7 +12,7 @@ namespace hostile {
 // What one request is chosen for.
 struct Hit {
     const Misbehaviour *misbehaviour;
-    uint64_t value;
+    uint64_t value, random;
 };
 using Hits = std::vector<Hit>;
 

@@ -27,6 +27,9 @@ class Block : public Device {
     std::string_view kindOf(const Chain &chain, const GuestMemory &memory) const override;
     Answer perform(const Chain &chain, const GuestMemory &memory) override;
     Answer pretend(const Chain &chain) const override;
+    uint64_t dataBytes(const Chain &chain) const override {
+        return bytesOf(chain.writable) - 1;
+    }
     void writeStatus(const Chain &chain, const GuestMemory &memory, uint8_t status) override;
     bool set(const std::string &name, const std::string &value) override;
     Words properties() const override;

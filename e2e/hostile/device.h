@@ -41,6 +41,8 @@ class Device {
     virtual Answer perform(const Chain &chain, const GuestMemory &memory) = 0;
     // What `perform` answers where all goes well, with nothing done.
     virtual Answer pretend(const Chain &chain) const = 0;
+    // How much of the writable part is data, from its start.
+    virtual uint64_t dataBytes(const Chain &chain) const = 0;
     virtual void writeStatus(const Chain &chain, const GuestMemory &memory, uint8_t status) = 0;
 
     // A property by its name; takes effect where a driver next looks. True: the

@@ -12,20 +12,8 @@ namespace hostile {
 
 namespace {
 
-using std::chrono::milliseconds;
-
 constexpr uint32_t MaxSize = 32768; // 2.7: the largest there is
 constexpr milliseconds PollEvery{1};
-constexpr auto Never = Loop::Clock::time_point::max();
-
-void signal(const Fd &event) {
-    uint64_t one = 1;
-
-    // A full counter already says what this would say.
-    if (event && write(event.get(), &one, sizeof(one)) < 0 && errno != EAGAIN) {
-        systemError("can't signal the front end");
-    }
-}
 
 // Takes what an event descriptor holds, without waiting for it.
 bool drain(const Fd &event) {
@@ -36,6 +24,15 @@ bool drain(const Fd &event) {
 }
 
 } // namespace
+
+void signalEvent(const Fd &event) {
+    uint64_t one = 1;
+
+    // A full counter already says what this would say.
+    if (event && write(event.get(), &one, sizeof(one)) < 0 && errno != EAGAIN) {
+        systemError("can't signal the front end");
+    }
+}
 
 Queue::~Queue() {
     abandon();
@@ -141,6 +138,7 @@ void Queue::kicked() {
 
 void Queue::start() {
     ring_ = std::make_unique<Ring>(resolve(), around_.memory, base_);
+    seen_.assign(size_, false);
     around_.counters.starts++;
     std::vector<uint16_t> again = inflight_.recover(ring_->usedIndex());
     // What was taken is used or in flight. A front end that has lost its connection doesn't
@@ -180,44 +178,7 @@ void Queue::serveSome() {
                 return;
             }
         }
-    } while (ring_->askForKick());
-}
-
-void Queue::take(Chain chain) {
-    std::string_view kind = around_.device.kindOf(chain, around_.memory);
-    Request request{std::move(chain), around_.behaviour.decide(kind), {}, {}};
-
-    around_.counters.requests++;
-    around_.counters.kinds[std::string(kind)]++;
-    inflight_.taken(request.chain.head);
-    apply(request.hits, Moment::Arrival, request.plan);
-    if (!request.plan.hold && request.plan.delay.count() == 0) {
-        answer(request);
-        return;
-    }
-    request.due = request.plan.hold ? Never : Loop::Clock::now() + request.plan.delay;
-    requests_.push_back(std::move(request));
-}
-
-void Queue::answer(Request &request) {
-    Device &device = around_.device;
-    Plan &plan = request.plan;
-    Answer right = plan.pretend ? device.pretend(request.chain)
-                                : device.perform(request.chain, around_.memory);
-
-    plan.status = right.status;
-    plan.usedId = request.chain.head;
-    plan.usedLength = right.written;
-    plan.writable = uint32_t(bytesOf(request.chain.writable));
-    apply(request.hits, Moment::Completion, plan);
-    if (plan.writeStatus) {
-        device.writeStatus(request.chain, around_.memory, plan.status);
-    }
-    inflight_.finishing(request.chain.head);
-    ring_->push(plan.usedId, plan.usedLength);
-    inflight_.finished(request.chain.head, ring_->usedIndex());
-    around_.counters.completed++;
-    around_.counters.misbehaved += request.hits.empty() ? 0 : 1;
+    } while (ring_->askForKick(lie_));
 }
 
 void Queue::answerDue() {
@@ -246,7 +207,7 @@ void Queue::answerDue() {
 
 void Queue::answerAll(bool alsoHeld) {
     for (Request &each : requests_) {
-        if (alsoHeld || each.due != Never) {
+        if (!each.plan.forget && (alsoHeld || each.due != Never)) {
             each.due = Loop::Clock::time_point::min();
         }
     }
@@ -269,11 +230,13 @@ void Queue::interrupt() {
     uint16_t used = ring_->usedIndex();
 
     if (ring_->interruptDue()) {
-        around_.counters.calls++;
-        signal(call_);
+        if (told_) {
+            call();
+        }
     } else if (used != lastUsed_) {
         around_.counters.suppressed++;
     }
+    told_ = false;
     lastUsed_ = used;
 }
 
@@ -296,6 +259,7 @@ void Queue::abandon() {
     close();
     around_.loop.cancel(timer_);
     around_.loop.cancel(againTimer_);
+    endLies();
     around_.counters.forgotten += requests_.size();
     requests_.clear();
     ring_.reset();
@@ -307,7 +271,7 @@ uint64_t Queue::release(uint64_t most) {
     uint64_t count = 0;
 
     for (Request &each : requests_) {
-        if (count < most && each.due == Never) {
+        if (count < most && each.held()) {
             each.due = Loop::Clock::time_point::min();
             count++;
         }
@@ -320,7 +284,7 @@ uint64_t Queue::release(uint64_t most) {
 
 uint64_t Queue::held() const {
     return uint64_t(std::count_if(requests_.begin(), requests_.end(),
-                                  [](const Request &each) { return each.due == Never; }));
+                                  [](const Request &each) { return each.held(); }));
 }
 
 void Queue::guarded(void (Queue::*step)()) {
@@ -336,10 +300,11 @@ void Queue::broken(const std::string &why) {
     around_.counters.forgotten += requests_.size();
     requests_.clear();
     around_.loop.cancel(timer_);
+    endLies();
     around_.counters.ring_errors++;
     around_.counters.last_error = why;
     fprintf(stderr, "queue %u: %s; it is served no more\n", index_, why.c_str());
-    signal(error_);
+    signalEvent(error_);
 }
 
 } // namespace hostile

@@ -3,6 +3,7 @@
 // requests that the device has taken, and when each of them is answered.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <memory>
 
@@ -15,12 +16,19 @@
 
 namespace hostile {
 
+// Tells whoever waits for an event. Throws Error.
+void signalEvent(const Fd &event);
+
+constexpr auto Never = Loop::Clock::time_point::max();
+
 struct Surroundings {
     Loop &loop;
     const GuestMemory &memory;
     Device &device;
     Behaviour &behaviour;
     Counters &counters;
+    // Ends the connection, when what now runs has returned, and takes none for a while.
+    std::function<void(milliseconds)> hangUp;
 };
 
 class Queue {
@@ -56,6 +64,8 @@ class Queue {
     // Stops the ring and answers nothing.
     void abandon();
 
+    // From now on correct again, also in what goes on after a request.
+    void behave();
     // Answers the oldest of the held requests. Returns how many those were.
     uint64_t release(uint64_t most);
     uint64_t held() const;
@@ -69,6 +79,10 @@ class Queue {
         Hits hits;
         Plan plan;
         Loop::Clock::time_point due;
+
+        bool held() const {
+            return due == Never && !plan.forget;
+        }
     };
 
     RingParts resolve() const;
@@ -77,15 +91,26 @@ class Queue {
     void start();
     void serve();
     void serveSome();
-    void take(Chain chain);
-    void answer(Request &request);
     void answerDue();
     void answerAll(bool alsoHeld);
     void arm();
     void interrupt();
+    void call();
     void guarded(void (Queue::*step)());
     void broken(const std::string &why);
     void close();
+
+    // queue_answer.cpp
+    void take(Chain chain);
+    void arrive(const Request &request);
+    void answer(Request &request);
+    void addFacts(const Chain &chain, Plan &plan) const;
+    void giveBack(const Request &request);
+    void scribble(const Chain &chain, unsigned where, uint64_t seed);
+    void writeOutside(const Chain &chain, uint32_t bytes, uint64_t seed);
+    void writeLater(const Request &request, std::vector<uint8_t> data);
+    void tick();
+    void endLies();
 
     Surroundings around_;
     unsigned index_;
@@ -98,6 +123,15 @@ class Queue {
     std::list<Request> requests_; // that are not answered at once, as they came
     uint16_t lastUsed_ = 0;
     uint64_t timer_ = 0, pollTimer_ = 0, againTimer_ = 0;
+
+    // Misbehaviour that goes on after its request.
+    EventLie lie_;
+    bool told_ = false;      // the driver is to hear of what was given back
+    std::vector<bool> seen_; // descriptors that were ever in a chain
+    unsigned storm_ = 0;     // interrupts still to come
+    Loop::Clock::time_point flickerUntil_{}, pollUntil_{};
+    uint64_t tickTimer_ = 0, ticks_ = 0;
+    std::vector<uint64_t> lateTimers_;
 };
 
 } // namespace hostile

@@ -1,23 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "ring.h"
 
-#include <atomic>
+#include "ring_layout.h"
 
 namespace hostile {
 
 namespace {
 
-// 2.7.5, 2.7.6, 2.7.8.
-constexpr uint16_t DescNext = 1, DescWrite = 2, DescIndirect = 4;
-constexpr uint16_t AvailNoInterrupt = 1;
-constexpr size_t AvailIdx = 2, AvailRing = 4;
-constexpr size_t UsedFlags = 0, UsedIdx = 2, UsedRing = 4, UsedElement = 8;
 // Longer than any queue; a driver may not exceed its queue's size (2.7.5.3.1).
 constexpr uint32_t MaxIndirect = 32768;
-
-std::atomic_ref<uint16_t> shared16(uint8_t *at) {
-    return std::atomic_ref<uint16_t>(*reinterpret_cast<uint16_t *>(at));
-}
 
 } // namespace
 
@@ -43,8 +34,17 @@ void Ring::moveTo(const RingParts &parts) {
     parts_ = parts;
 }
 
-uint16_t Ring::availableIndex() const {
-    return shared16(parts_.available + AvailIdx).load(std::memory_order_acquire);
+uint16_t Ring::availableIndex() {
+    uint16_t index = shared16(parts_.available + AvailIdx).load(std::memory_order_acquire);
+    if (index == scribbledIndex_) {
+        return next_; // our own, so that the driver has published nothing since
+    }
+    scribbledIndex_.reset();
+    return index;
+}
+
+uint8_t *Ring::availableEntry(uint16_t index) const {
+    return parts_.available + AvailRing + size_t(2) * (index % parts_.size);
 }
 
 Ring::Descriptor Ring::tableEntry(uint16_t index) const {
@@ -77,7 +77,8 @@ void Ring::append(Chain &chain, const Descriptor &descriptor) const {
     list.push_back({descriptor.address, descriptor.length, writable});
 }
 
-std::vector<Ring::Descriptor> Ring::indirectTable(const Descriptor &descriptor) const {
+std::vector<Ring::Descriptor> Ring::indirectTable(Chain &chain,
+                                                  const Descriptor &descriptor) const {
     if (!parts_.indirect) {
         throw RingError("an indirect descriptor that wasn't negotiated");
     }
@@ -93,6 +94,8 @@ std::vector<Ring::Descriptor> Ring::indirectTable(const Descriptor &descriptor) 
     if (!memory_.copyFrom(descriptor.address, table.data(), descriptor.length)) {
         throw RingError("an indirect table outside the guest's memory");
     }
+    chain.table = descriptor.address;
+    chain.tableBytes = descriptor.length;
     return table;
 }
 
@@ -105,11 +108,14 @@ void Ring::walk(Chain &chain, uint32_t count, uint16_t first, bool top, const Fe
             throw RingError("a chain that never ends");
         }
         Descriptor descriptor = fetch(index);
+        if (top) {
+            chain.descriptors.push_back(index);
+        }
         if ((descriptor.flags & DescIndirect) != 0) {
             if (!top) {
                 throw RingError("an indirect table in an indirect table");
             }
-            std::vector<Descriptor> table = indirectTable(descriptor);
+            std::vector<Descriptor> table = indirectTable(chain, descriptor);
             walk(chain, uint32_t(table.size()), 0, false, [&](uint16_t at) {
                 return at < table.size() ? table[at]
                                          : throw RingError("a link out of an indirect table");
@@ -142,30 +148,33 @@ std::optional<Chain> Ring::pop() {
         throw RingError(std::to_string(waiting) + " buffers available in a ring of " +
                         std::to_string(parts_.size));
     }
-    uint16_t head = shared16(parts_.available + AvailRing + size_t(2) * (next_ % parts_.size))
-                        .load(std::memory_order_relaxed);
+    uint16_t head = shared16(availableEntry(next_)).load(std::memory_order_relaxed);
     Chain chain = chainAt(head);
     next_++;
     return chain;
 }
 
-void Ring::push(uint32_t id, uint32_t length) {
-    uint8_t *element = parts_.used + UsedRing + UsedElement * (used_ % parts_.size);
-
-    memcpy(element, &id, sizeof(id));
-    memcpy(element + sizeof(id), &length, sizeof(length));
-    used_++;
+void Ring::push(uint32_t id, uint32_t length, unsigned copies, uint16_t offset) {
+    for (unsigned i = 0; i < copies; i++) {
+        uint8_t *element = parts_.used + UsedRing + UsedElement * (used_ % parts_.size);
+        memcpy(element, &id, sizeof(id));
+        memcpy(element + sizeof(id), &length, sizeof(length));
+        used_++;
+    }
     // The element, and what the device wrote into the buffer, before the index.
-    shared16(parts_.used + UsedIdx).store(used_, std::memory_order_release);
+    shared16(parts_.used + UsedIdx).store(uint16_t(used_ + offset), std::memory_order_release);
 }
 
-bool Ring::askForKick() {
+bool Ring::askForKick(const EventLie &lie) {
+    // The farthest from what comes next: the index before it.
+    uint16_t offset = lie.noNotify ? uint16_t(-1) : lie.offset;
+
     if (parts_.eventIdx) {
         shared16(parts_.used + UsedRing + UsedElement * parts_.size)
-            .store(next_, std::memory_order_relaxed);
-    } else {
-        shared16(parts_.used + UsedFlags).store(0, std::memory_order_relaxed);
+            .store(uint16_t(next_ + offset), std::memory_order_relaxed);
     }
+    shared16(parts_.used + UsedFlags)
+        .store(lie.noNotify ? UsedNoNotify : 0, std::memory_order_relaxed);
     // The driver stores its index and then reads this; so we store this and then read that.
     std::atomic_thread_fence(std::memory_order_seq_cst);
     return availableIndex() != next_;

@@ -21,6 +21,15 @@ class RingError : public Error {
 struct Chain {
     uint16_t head = 0;
     std::vector<Segment> readable, writable;
+    std::vector<uint16_t> descriptors; // of the ring's own table
+    uint64_t table = 0;                // the indirect table, of so many bytes
+    uint32_t tableBytes = 0;
+};
+
+// What the device says of notifications, instead of what it wants.
+struct EventLie {
+    uint16_t offset = 0; // added to avail_event
+    bool noNotify = false;
 };
 
 struct RingParts {
@@ -53,15 +62,24 @@ class Ring {
     std::optional<Chain> pop();
     // A buffer by its head, as one that was popped before. Throws RingError.
     Chain chainAt(uint16_t head) const;
-    // Gives a buffer back.
-    void push(uint32_t id, uint32_t length);
+    // Gives a buffer back, `copies` times at once; `offset` is added to what used->idx says,
+    // and nowhere else.
+    void push(uint32_t id, uint32_t length, unsigned copies = 1, uint16_t offset = 0);
 
     // Asks for a notification of the next buffer. True: one has come meanwhile, so look
     // again (2.7.7.1).
-    bool askForKick();
+    bool askForKick(const EventLie &lie = {});
     // Whether the driver wants to be interrupted for what was pushed since the last call
     // (2.7.7.2, 2.7.10).
     bool interruptDue();
+
+    // ring_scribble.cpp: over what the driver alone may write, or what it has had. The device
+    // itself has no use for it any more.
+    void scribbleDescriptors(const Chain &chain, uint64_t seed);
+    void scribbleTable(const Chain &chain, uint64_t seed);
+    void scribbleAvailable(uint64_t seed);
+    void scribbleUsed(uint64_t seed);
+    void scribbleEvents(uint64_t seed);
 
     uint16_t nextAvailable() const {
         return next_;
@@ -82,9 +100,10 @@ class Ring {
     };
     static_assert(sizeof(Descriptor) == 16);
 
-    uint16_t availableIndex() const;
+    uint16_t availableIndex();
+    uint8_t *availableEntry(uint16_t index) const;
     Descriptor tableEntry(uint16_t index) const;
-    std::vector<Descriptor> indirectTable(const Descriptor &descriptor) const;
+    std::vector<Descriptor> indirectTable(Chain &chain, const Descriptor &descriptor) const;
     void append(Chain &chain, const Descriptor &descriptor) const;
     using Fetch = std::function<Descriptor(uint16_t index)>;
     void walk(Chain &chain, uint32_t count, uint16_t first, bool top, const Fetch &fetch) const;
@@ -94,6 +113,7 @@ class Ring {
     uint16_t next_; // of the available ring
     uint16_t used_; // what used->idx is
     uint16_t told_; // used->idx when the driver was last interrupted, or could have been
+    std::optional<uint16_t> scribbledIndex_; // what the device wrote over avail->idx
 };
 
 } // namespace hostile

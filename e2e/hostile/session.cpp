@@ -4,11 +4,11 @@
 namespace hostile {
 
 Session::Session(Fd socket, Loop &loop, Device &device, Behaviour &behaviour, Counters &counters,
-                 Ended ended)
+                 std::function<void(milliseconds)> hangUp, Ended ended)
     : socket_(std::move(socket)), loop_(loop), device_(device), ended_(std::move(ended)) {
     for (unsigned i = 0; i < device.queues(); i++) {
-        queues_.push_back(
-            std::make_unique<Queue>(Surroundings{loop, memory_, device, behaviour, counters}, i));
+        queues_.push_back(std::make_unique<Queue>(
+            Surroundings{loop, memory_, device, behaviour, counters, hangUp}, i));
     }
     loop_.watch(socket_.get(), [this] { readable(); });
 }
@@ -87,6 +87,12 @@ bool Session::configChanged() {
     // Without a reply: the front end asks for the new configuration before it would reply.
     sendMessage(backendSocket_.get(), BackendConfigChange, Version, nullptr, 0);
     return true;
+}
+
+void Session::behave() {
+    for (auto &each : queues_) {
+        each->behave();
+    }
 }
 
 uint64_t Session::release(uint64_t most) {

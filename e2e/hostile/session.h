@@ -17,13 +17,14 @@ class Session {
 
     // `ended` is called once, when the front end has gone or has broken the protocol.
     Session(Fd socket, Loop &loop, Device &device, Behaviour &behaviour, Counters &counters,
-            Ended ended);
+            std::function<void(milliseconds)> hangUp, Ended ended);
     ~Session();
     Session(const Session &) = delete;
     Session &operator=(const Session &) = delete;
 
     // Tells the front end that the configuration space has changed. False: it can't be told.
     bool configChanged();
+    void behave();
     uint64_t release(uint64_t most);
     uint64_t held() const;
     uint64_t pending() const;

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from . import report, workers
+from . import hostile_report, report, workers
 from .errors import PASS, RIG, GuestError, RigError
 from .screen import progress, say
 
@@ -23,6 +23,7 @@ class Collector:
         self.fatal = None       # why no test could run
         self.folder = pathlib.Path(config.getoption("--results")).absolute()
         self.facts = {}
+        self.hostile = ""       # the table of the hostile device's ways
         self.total = 0
         self._stop = stop
         self._began = time.monotonic()
@@ -51,6 +52,7 @@ class Collector:
         try:
             report.write_junit(self.folder / "junit.xml", self.results, self.facts,
                                time.monotonic() - self._began)
+            self.hostile = hostile_report.write(self.folder, self.results)
         except OSError as bad:
             self.fatal = RigError(f"can't write {self.folder}/junit.xml: {bad.strerror}",
                                   "free some space, or make it writable")
@@ -75,6 +77,8 @@ class Collector:
             return
         terminalreporter.write_line("")
         terminalreporter.write_line(report.table(self.results, self.boot_times))
+        if self.hostile:
+            terminalreporter.write_line("\n" + self.hostile)
         terminalreporter.write_line(report.summary(self.results,
                                                    time.monotonic() - self._began))
         for name in ("guest", "guest lacks", "commit", "qemu", "accelerator"):

@@ -246,6 +246,21 @@ TEST(AgentWorkloadFaults, UnwrittenSectorsAreComparedOnlyWithBase) {
     EXPECT_NE(std::string::npos, rig.Ask("blk run write=0 ops=10 base=1").find("WORKLOAD_FAILED"));
 }
 
+// guard=: what is around each buffer, and what the device was given to read, stays as it was.
+TEST(AgentWorkloadFaults, WrittenMemoryThatIsNotTheDevices) {
+    for (Fault fault : {Fault::kOutside, Fault::kBefore, Fault::kReadable, Fault::kNone}) {
+        AgentRig rig;
+        fake->fault = [&](const SubmittedOperation &op, size_t index) {
+            return op.count && index == 60 ? fault : Fault::kNone;
+        };
+        std::string answer = rig.Ask("blk run ops=100 write=100 sizes=1024 guard=64 seed=5");
+        bool seen = fault != Fault::kNone;
+        EXPECT_EQ(seen, answer.find("status=0xe007000b name=MEMORY_CHANGED") != std::string::npos)
+            << answer;
+        EXPECT_EQ(seen, answer.find("name=WORKLOAD_FAILED") != std::string::npos) << answer;
+    }
+}
+
 TEST(AgentWorkloadFaults, FailedFlushesCount) {
     AgentRig rig;
     fake->disks[0].flush = false;

@@ -72,6 +72,12 @@ void Transfer(FakeDisk &disk, platform::Request *request, Fault fault) {
         std::memcpy(at, buffer, request->buffer_size);
     else
         std::memcpy(buffer, at, request->buffer_size);
+    if (fault == Fault::kOutside)
+        buffer[request->buffer_size] ^= 1;
+    if (fault == Fault::kBefore)
+        buffer[-1] ^= 1;
+    if (fault == Fault::kReadable && IsWrite(request->code))
+        buffer[7] ^= 1;
     if (fault == Fault::kWrongData)
         (IsWrite(request->code) ? at : buffer)[request->buffer_size - 3] ^= 0x10;
 }

@@ -25,6 +25,9 @@ enum class Fault {
     kWrongData,  // a read with one flipped bit; a write of one
     kNoTransfer, // success, but no data moved
     kShort,      // success with half the information length
+    kOutside,    // and the byte behind the buffer written
+    kBefore,     // and the byte before it
+    kReadable,   // a write, whose buffer is written
     kElsewhere,  // served from (or to) the sector behind
 };
 

@@ -176,8 +176,8 @@ TEST_F(BehaviourTest, CommandsThatMakeNoSense) {
         const char *command, *answer;
     } const cases[] = {
         {"dance", "error unknown command 'dance'; see help\n"},
-        {"misbehave", "error which misbehaviour? known: slow, "},
-        {"misbehave lie", "error unknown misbehaviour 'lie'; known: slow, "},
+        {"misbehave", "error which misbehaviour? known: used-id, "},
+        {"misbehave lie", "error unknown misbehaviour 'lie'; known: used-id, "},
         {"misbehave length value=-1", "error value '-1' is no number from 0 to "},
         {"misbehave length value=12x", "error value '12x' is no number"},
         {"misbehave length when=never", "error when=never: it must be always, on:K"},

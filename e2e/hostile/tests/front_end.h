@@ -80,6 +80,9 @@ class FrontEnd {
     uint64_t table() const {
         return Descriptors;
     }
+    uint64_t usedRing() const {
+        return UsedRing;
+    }
     // A chain of descriptors from `head` on; returns how many there are.
     uint16_t chain(uint16_t head, const std::vector<Segment> &segments);
     void publish(uint16_t head);

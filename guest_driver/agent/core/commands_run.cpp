@@ -29,10 +29,12 @@ void TakeParameters(Args &args, WorkloadParameters *p) {
     p->start = args.Option("start", 0, 0, UINT64_MAX);
     p->span = args.Option("span", 0, 0, UINT64_MAX);
     p->base = args.Option("base", 0, 0, 1) != 0;
+    p->guard = static_cast<uint32_t>(args.Option("guard", 0, 0, 2048));
     p->flush_every = args.Option("flush", 0, 0, UINT64_MAX);
     p->event.kind = static_cast<EventKind>(args.Choice("then", kEventNames));
     p->event.after = args.Option("after", 0, 0, UINT64_MAX);
     p->event.hold_ms = args.Option("hold", 0, 0, 60000);
+    p->event.idle_us = args.Option("idle", 0, 0, 10000) * 1000;
 }
 
 // Whole blocks only. False: answered.

@@ -7,20 +7,30 @@ namespace agent {
 namespace {
 
 constexpr size_t kPage = 4096;
+constexpr uint8_t kGuard = 0x6B;
 static_assert(sizeof(Call) <= kPage, "the call has a page of its own");
 
 } // namespace
 
-Call *NewCall(size_t data_size) {
-    if (data_size > SIZE_MAX - kPage)
+Call *NewCall(size_t data_size, size_t guard) {
+    if (data_size > SIZE_MAX - kPage - 2 * guard)
         return nullptr;
-    uint8_t *block = static_cast<uint8_t *>(platform::AllocatePages(kPage + data_size));
+    uint8_t *block = static_cast<uint8_t *>(platform::AllocatePages(kPage + data_size + 2 * guard));
     if (!block)
         return nullptr;
     Call *call = reinterpret_cast<Call *>(block);
-    call->data = block + kPage;
+    call->data = block + kPage + guard;
     call->data_size = data_size;
+    for (size_t i = 0; i < guard; i++)
+        call->data[i - guard] = call->data[data_size + i] = kGuard;
     return call;
+}
+
+bool GuardsAreWhole(const Call *call, size_t guard) {
+    for (size_t i = 0; i < guard; i++)
+        if (call->data[i - guard] != kGuard || call->data[call->data_size + i] != kGuard)
+            return false;
+    return true;
 }
 
 void FreeCall(Call *call) {

@@ -21,7 +21,8 @@ struct DeviceHandle {
     bool in_use;              // by the command that runs
 };
 
-// One request with its buffers, in one allocation; `data` is page-aligned.
+// One request with its buffers, in one allocation; `data` is page-aligned, or `guard` bytes
+// behind a page's beginning.
 struct Call {
     platform::Request request;
     VQ7_BLK_TRANSFER transfer; // input of block transfers
@@ -32,8 +33,10 @@ struct Call {
     bool abandoned;
 };
 
-// Null: no memory.
-Call *NewCall(size_t data_size);
+// Null: no memory. With `guard` (less than a page) there are so many bytes before and behind
+// the data that nobody may write.
+Call *NewCall(size_t data_size, size_t guard = 0);
+bool GuardsAreWhole(const Call *call, size_t guard);
 void FreeCall(Call *call); // null is fine
 
 struct Devices {

@@ -23,6 +23,7 @@ constexpr Name kNames[] = {
     {kNotSupported, "NOT_SUPPORTED"},
     {kNoMemory, "NO_MEMORY"},
     {kRequestLost, "REQUEST_LOST"},
+    {kMemoryChanged, "MEMORY_CHANGED"},
     {0x00000000, "STATUS_SUCCESS"},
     {0x00000102, "STATUS_TIMEOUT"},
     {0x00000103, "STATUS_PENDING"},

@@ -20,6 +20,7 @@ constexpr uint32_t kSequenceReused = 0xE0070007;
 constexpr uint32_t kNotSupported = 0xE0070008;
 constexpr uint32_t kNoMemory = 0xE0070009;
 constexpr uint32_t kRequestLost = 0xE007000A;
+constexpr uint32_t kMemoryChanged = 0xE007000B;
 
 constexpr uint32_t kStatusPending = 0x00000103;
 constexpr uint32_t kStatusNoSuchDevice = 0xC000000E;

@@ -39,7 +39,7 @@ bool Workload::Init(Devices &all, DeviceHandle *device, Answer &to,
     if (!slots || !free_list || !map.Init(parameters.span))
         return false;
     for (uint32_t i = 0; i < parameters.depth; i++) {
-        slots[i].call = NewCall(static_cast<size_t>(largest));
+        slots[i].call = NewCall(static_cast<size_t>(largest), parameters.guard);
         if (!slots[i].call)
             return false;
         slots[i].call->owner = &slots[i];
@@ -60,19 +60,19 @@ void Workload::Free() {
 
 void Workload::Run() {
     uint64_t start = platform::MonotonicUs();
-    uint64_t progress = start;
+    event.progress_us = start;
     for (;;) {
         IssueAll();
         if (!StepEvent() || (InFlight() == 0 && !event.down))
             break;
-        Call *call = devices->Wait(event.down ? 10 : 100);
+        Call *call = devices->Wait(event.down || parameters.event.idle_us ? 10 : 100);
         uint64_t now = platform::MonotonicUs();
         if (call) {
             Complete(*static_cast<Slot *>(call->owner));
-            progress = now;
+            event.progress_us = now;
         } else if (event.down && parameters.event.kind == EventKind::kPowerCycle) {
-            progress = now; // nothing is due meanwhile
-        } else if (now - progress > kRequestTimeoutUs) {
+            event.progress_us = now; // nothing is due meanwhile
+        } else if (now - event.progress_us > kRequestTimeoutUs) {
             AbandonAll();
             break;
         }
@@ -172,6 +172,10 @@ void Workload::Complete(Slot &slot) {
     if (op.kind == OperationKind::kWrite)
         map.Set(op.sector - parameters.start, op.count,
                 ok ? static_cast<uint32_t>(op.index + 1) : GenerationMap::kUnknown);
+    if (!MemoryIsWhole(slot)) {
+        Report(op, kMemoryChanged, nullptr);
+        counters.miscompares++;
+    }
     if (!ok) {
         Report(op, status, nullptr);
         counters.errors++;
@@ -201,6 +205,20 @@ void Workload::CompareRead(Slot &slot) {
         counters.miscompares++;
         return;
     }
+}
+
+// Whether what the device may not write is as it was: the guards, and a write's data.
+bool Workload::MemoryIsWhole(const Slot &slot) const {
+    const Operation &op = slot.operation;
+    if (!parameters.guard || op.kind == OperationKind::kFlush)
+        return true;
+    const uint64_t *words = reinterpret_cast<const uint64_t *>(slot.call->data);
+    Mismatch mismatch;
+    for (uint64_t i = 0; op.kind == OperationKind::kWrite && i < op.count; i++)
+        if (!PatternCheck(words + i * kSectorWords, parameters.seed, op.sector + i, op.index + 1,
+                          &mismatch))
+            return false;
+    return GuardsAreWhole(slot.call, parameters.guard);
 }
 
 void Workload::Report(const Operation &operation, uint32_t status, const Mismatch *mismatch) {

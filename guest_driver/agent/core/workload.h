@@ -30,6 +30,7 @@ struct WorkloadParameters {
     uint64_t span;  // sectors; at least the largest size
     uint64_t block; // sectors of a logical block: sizes, start and span are multiples of it
     bool base;
+    uint32_t guard;       // bytes on both sides of each buffer, that must stay what they are
     uint64_t flush_every; // 0: never
     EventParameters event;
 };
@@ -121,6 +122,7 @@ struct Workload {
     void Count(const Operation &operation);
     void CompareRead(Slot &slot);
     bool CompareSector(const Slot &slot, uint64_t i, Mismatch *mismatch) const;
+    bool MemoryIsWhole(const Slot &slot) const;
     void Report(const Operation &operation, uint32_t status, const Mismatch *mismatch);
     void AbandonAll();
     void SayBusy();

@@ -15,7 +15,10 @@ bool Workload::StepEvent() {
         return true;
     if (counters.errors)
         event.no_more = true;
-    if (wanted.kind != EventKind::kRemoval && !event.fired && counters.ops >= wanted.after)
+    bool idle = wanted.idle_us == 0 ||
+                (InFlight() != 0 && platform::MonotonicUs() - event.progress_us >= wanted.idle_us);
+    bool due = counters.ops >= wanted.after && idle;
+    if (wanted.kind != EventKind::kRemoval && !event.fired && due)
         FireEvent();
     if (event.left)
         return false;

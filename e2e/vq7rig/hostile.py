@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""Ways in which the vhost-user back end misbehaves (e2e/hostile/ways.toml): what each does to
+a verified workload, against what is expected of it.
+
+After each way the device behaves again, is restarted where that is needed, and has to serve
+another verified workload; the disk must hold what the guest was told.
+"""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+
+from . import inflight
+from .errors import RigError
+from .paths import ROOT
+from .workload import Workload, expected_counts
+
+WAYS = ROOT / "e2e" / "hostile" / "ways.toml"
+BACKEND = ("backend=vhost-user", "sectors=8192")
+SPAN = 2048                 # sectors worked on
+IDLE_MS = 600               # without an answer: stuck, where that is expected
+BUSY_MS = 5000              # and elsewhere: a busy host isn't a device that is stuck
+GUARD = 64                  # bytes around each buffer that nobody may write
+
+LOADS = {
+    "one": Workload(depth=1, ops=40, sizes=(512, 4096), segments=3, span=SPAN),
+    "many": Workload(depth=16, ops=80, sizes=(512, 4096), segments=3, span=SPAN, flush=25),
+    "tables": Workload(depth=16, ops=60, sizes=(16384,), segments=17, span=SPAN),
+    "full": Workload(depth=96, ops=200, sizes=(2048, 4096), segments=3, span=SPAN),
+    "reads": Workload(depth=1, ops=40, sizes=(4096,), segments=1, write=0, span=SPAN),
+}
+OUTCOMES = ("served", "request", "broken", "stuck", "changed")
+CHANGES = ("MISCOMPARE", "MEMORY_CHANGED")      # what the agent itself sees
+
+# What a request gets whose device is given up, and one that comes after that.
+GIVEN_UP = {"STATUS_DEVICE_PROTOCOL_ERROR", "STATUS_DEVICE_NOT_READY"}
+
+# [MS-ERREF] 2.3.1; lib/virtqueue_split.h says which is for what.
+STATUS_NAMES = {
+    0xC000000D: "STATUS_INVALID_PARAMETER", 0xC0000185: "STATUS_IO_DEVICE_ERROR",
+    0xC0000186: "STATUS_DEVICE_PROTOCOL_ERROR", 0xC000009C: "STATUS_DEVICE_DATA_ERROR",
+    0xC000042A: "STATUS_REQUEST_OUT_OF_SEQUENCE", 0xC000003C: "STATUS_DATA_OVERRUN"}
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way, as data."""
+    name: str
+    rules: tuple
+    load: str
+    expect: str
+    also: tuple = ()
+    counts: str = ""
+    idle: int = 0
+    smoke: bool = False
+
+    @property
+    def idle_ms(self):
+        return self.idle or (IDLE_MS if self.expect == "stuck" else BUSY_MS)
+
+
+def load_ways(path=None):
+    """All ways by name. Raises RigError naming what is wrong."""
+    path = path or WAYS
+    try:
+        with open(path, "rb") as file:
+            rows = tomllib.load(file)["way"]
+        ways = [Way(**{name: tuple(value) if isinstance(value, list) else value
+                       for name, value in row.items()}) for row in rows]
+    except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError) as bad:
+        raise RigError(f"can't read {path}: {bad}") from bad
+    for way in ways:
+        if way.load not in LOADS or way.expect.partition(" ")[0] not in OUTCOMES or not way.rules:
+            raise RigError(f"{path}: way '{way.name}': its load must be one of "
+                           f"{', '.join(LOADS)}, its outcome one of {', '.join(OUTCOMES)}")
+    by_name = {way.name: way for way in ways}
+    if len(by_name) != len(ways):
+        raise RigError(f"{path}: two ways have the same name")
+    return by_name
+
+
+@dataclass
+class Seen:
+    """What came of a way."""
+    outcome: str
+    hits: int           # requests that it changed
+    operations: int
+
+
+def classify(answer, broken):
+    """The outcome in the words of the table. `broken`: the queue's status, or 0."""
+    rows = [row for row in answer.rows() if "name" in row]
+    names = sorted({row["name"] for row in rows})
+    changes = [name for name in names if name in CHANGES]
+    failed = [name for name in names if name not in CHANGES]
+    if broken:
+        return f"broken {STATUS_NAMES.get(broken, hex(broken))}"
+    if changes:
+        return f"changed {' '.join(changes)}"
+    if failed:
+        return f"request {' '.join(failed)}"
+    return "stuck" if answer.num("in_flight") else "served"
+
+
+def broken_status(vm):
+    """The status of the queue that is broken, or 0."""
+    for row in vm.console.command("queues").rows():
+        if int(row["broken"]):
+            return int(row["last_error"], 0)
+    return 0
+
+
+def restart(vm):
+    """The device starts anew, whatever it has come to."""
+    vm.console.command("device powerdown")
+    vm.console.command("device powerup")
+
+
+def verify(vm, seed):
+    """It serves, and the disk holds what it must."""
+    load = Workload(ops=40, depth=8, sizes=(512, 4096), seed=seed, span=SPAN, flush=20)
+    answer = vm.console.command(load.command())
+    vm.console.command("blk flush")
+    want = expected_counts(load, vm.disk.capacity)
+    assert {name: answer.num(name) for name in want} == want
+    vm.expected.ran(load)
+    vm.expected.check()
+
+
+def misbehave(vm, rule):
+    """Add a rule as the table has it; returns its number."""
+    name, *options = rule.split()
+    return vm.backend.misbehave(name, **dict(option.split("=", 1) for option in options))
+
+
+def run_way(vm, way, seed):
+    """Do it once. Returns what was Seen; raises where anything was lost, completed twice or
+    isn't what the guest was told, or the device doesn't serve afterwards."""
+    load = dataclasses.replace(LOADS[way.load], seed=seed, base=1)
+    vm.console.command(f"blk write 0 {SPAN} seed={seed} gen=0")
+    vm.expected.wrote(0, SPAN, seed, 0)
+    vm.console.command("stats clear")
+    rules = [misbehave(vm, rule) for rule in way.rules]
+    answer = vm.console.command(
+        f"{load.command()} guard={GUARD} then=powercycle idle={way.idle_ms}", timeout=60,
+        check=False)
+    hits = max(vm.backend.hits(rule) for rule in rules)
+    vm.backend.behave()
+    broken = broken_status(vm)
+    seen = Seen(classify(answer, broken), hits, answer.num("ops"))
+    check_once(answer, broken)
+    settle(vm, load, answer)
+    if way.counts:
+        assert vm.console.command("stats").num(way.counts) >= hits, way.counts
+    if broken:
+        restart(vm)
+        assert broken_status(vm) == 0
+    verify(vm, seed + 1)
+    return seen
+
+
+def check_once(answer, broken):
+    """Every operation came back, once; a device that is given up fails its requests alike."""
+    assert answer.num("duplicates") == 0
+    if broken:
+        names = {row["name"] for row in answer.rows() if "name" in row}
+        assert names <= GIVEN_UP, names
+
+
+def settle(vm, load, answer):
+    """The disk against the answer; what only the agent's own checks saw isn't a failure."""
+    kept = [line for line in answer.lines if not any(f"name={c}" in line for c in CHANGES)]
+    flushes = sum("kind=flush" in line for line in kept)
+    fields = {**answer.fields, "errors": str(answer.num("errors") - flushes)}
+    inflight.settle(vm, load, dataclasses.replace(answer, lines=kept, fields=fields))
