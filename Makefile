@@ -11,7 +11,7 @@ JOBS := auto
 QUIET := ci/quiet.sh
 
 .PHONY: help e2e test guest guest-x64 guest-x86 unit coverage check format rig-test smoke clean \
-	vm-modern vm-legacy vm-transitional kd windbg gdb guest-dwarf dump nightly nightly-e2e nightly-rig-test setup-build \
+	vm-modern vm-legacy vm-transitional kd windbg gdb guest-dwarf dump nightly nightly-e2e fuzz-e2e nightly-rig-test setup-build \
 	setup-rig setup-check setup-gdb setup-kit setup-wine nt-kit guest-image hostile hostile-test bench bench-compare FORCE
 
 help:
@@ -40,6 +40,7 @@ help:
 	@echo '  make bench            the library beside the floor: ns a buffer, ratio, row by row'
 	@echo '  make bench-compare    the ratios against those of the first `make bench`, or of BASE=rev'
 	@echo '  make nightly          the long run: e2e, sanitizers, stress, fuzzing, mutation testing'
+	@echo '  make fuzz-e2e         a hostile device at random, for SECONDS=60, of SEED=n'
 	@echo '  make clean            removes build/'
 	@echo
 	@echo 'Options: E2E_ARGS="-k reset"  passes arguments to the rig (as --qemu, --connect) and to'
@@ -155,6 +156,10 @@ smoke: setup-rig $(NEEDED) hostile
 
 nightly-e2e: setup-rig setup-gdb guest guest-dwarf hostile
 	@$(RIG) run --jobs $(JOBS) -m "nightly or not nightly" $(E2E_ARGS)
+
+# STEP=n: that step of the seed alone, as a finding says it.
+fuzz-e2e: setup-rig guest-x64 hostile
+	@$(RIG) fuzz $(SECONDS:%=--seconds %) $(SEED:%=--seed %) $(STEP:%=--step %) $(E2E_ARGS)
 
 nightly-rig-test: setup-rig setup-kit setup-wine guest-x64
 	@cd e2e && $(PYTHON) -m pytest -q rig_tests -m nightly

@@ -9,8 +9,8 @@ from vq7rig.frames import Answer
 from vq7rig.report import Attempt, Result
 
 
-def answer(*lines, in_flight=0):
-    return Answer(not lines, {"in_flight": str(in_flight)}, list(lines))
+def answer(*lines):
+    return Answer(not lines, {}, list(lines))
 
 
 def test_the_table_is_whole():
@@ -38,14 +38,18 @@ FAILED = "op=3 kind=read sector=0 count=1 status=0xc0000185 name=STATUS_IO_DEVIC
 CHANGED = "op=4 kind=read sector=0 count=1 status=0xe0070004 name=MISCOMPARE"
 
 
-@pytest.mark.parametrize("lines, in_flight, broken, outcome", [
-    ((), 0, 0, "served"), ((), 3, 0, "stuck"),
-    ((FAILED, FAILED), 0, 0, "request STATUS_IO_DEVICE_ERROR"),
-    ((CHANGED,), 0, 0, "changed MISCOMPARE"),
-    ((FAILED,), 0, 0xC000009C, "broken STATUS_DEVICE_DATA_ERROR"),
-    ((FAILED,), 5, 0xC0000001, "broken 0xc0000001")])
-def test_outcomes(lines, in_flight, broken, outcome):
-    assert hostile.classify(answer(*lines, in_flight=in_flight), broken) == outcome
+@pytest.mark.parametrize("lines, state, failures, outcome", [
+    ((), "running", "none", "served"), ((), "running", "time-out", "recovered time-out"),
+    ((FAILED, FAILED), "running", "none", "request STATUS_IO_DEVICE_ERROR"),
+    ((CHANGED,), "running", "none", "changed MISCOMPARE"),
+    ((FAILED,), "failed", "used-mid-chain", "failed used-mid-chain")])
+def test_outcomes(lines, state, failures, outcome):
+    assert hostile.classify(answer(*lines), state, failures) == outcome
+
+
+def test_failures():
+    stats = Answer(True, {"failed": "time-out:2,used-twice:1"}, [])
+    assert hostile.failures_of(stats) == "time-out used-twice"
 
 
 def result(note):
@@ -56,7 +60,7 @@ def result(note):
 
 def test_the_report(tmp_path):
     rows = ['[{"way": "a", "on": "modern msix", "expected": "served", "seen": "served", "hits": 2},'
-            ' {"way": "b", "on": "modern msix", "expected": "stuck", "seen": "Hang", "hits": 1}]',
+            ' {"way": "b", "on": "modern msix", "expected": "request", "seen": "Hang", "hits": 1}]',
             '[{"way": "a", "on": "legacy line", "expected": "served", "seen": "served",'
             ' "hits": 3}]']
     text = hostile_report.write(tmp_path, [result(each) for each in rows])
@@ -64,7 +68,7 @@ def test_the_report(tmp_path):
     assert lines[0].split() == ["hostile", "device:", "way", "expected", "legacy", "line",
                                 "modern", "msix"]
     assert lines[1].split() == ["a", "served", "as", "expected", "as", "expected"]
-    assert lines[2].split() == ["b", "stuck", "Hang"]
+    assert lines[2].split() == ["b", "request", "Hang"]
     assert lines[3] == "2 ways, tried 3 times, 6 requests hit, 1 not as expected"
     assert (tmp_path / "hostile.txt").read_text() == text + "\n"
     assert hostile_report.write(tmp_path / "none", []) == ""

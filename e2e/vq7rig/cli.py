@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""python3 -m vq7rig: run | vm | guest | kd | windbg | gdb | dump | check.
+"""python3 -m vq7rig: run | fuzz | vm | guest | kd | windbg | gdb | dump | check.
 
 Exit codes: 0 all passed; 1 a test failed, crashed or hung the guest; 2 usage;
 3 the rig or the machine it runs on is at fault; 130 interrupted.
@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 
-from . import check, choice, guests, machine
+from . import check, choice, fuzz, guests, machine
 from .errors import (EXIT_FAIL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_RIG, EXIT_USAGE, GuestError,
                      RIG, RigError, UsageError, exit_code)
 from .dump import live
@@ -79,13 +79,14 @@ def _parser():
     debug, windbg = kd_job.add_parser(jobs), kd_windbg.add_parser(jobs)
     gdb = gdb_job.add_parser(jobs)
     live.add_parser(jobs)
+    fuzzer = fuzz.add_parser(jobs)
     look = jobs.add_parser("check", help="say what is missing on this machine")
     look.set_defaults(function=lambda args, rest: check.main(args))
     guest = jobs.add_parser("guest", help="say whether a guest's image is there and of use")
     guest.set_defaults(function=_guest)
     for each in (run, vm, guest):
         guests.add_options(each.add_argument)
-    for each in (run, vm, guest, debug, windbg, gdb, look):
+    for each in (run, vm, guest, debug, windbg, gdb, fuzzer, look):
         each.add_argument("--connect", metavar="URI", help="libvirt URI; default: embedded")
         each.add_argument("--qemu", metavar="PATH", help="another QEMU than libvirt's own")
         each.add_argument("--pool", metavar="NAME",
@@ -138,7 +139,7 @@ def _run(args, rest):
         options += ["-n", str(jobs), "--dist", "loadgroup", "--max-worker-restart", "0",
                     f"--basetemp={results / 'pytest'}"]      # or it would leave a folder in /tmp
     with Lock():
-        _clear(results)
+        clear_results(results)
         if jobs > 1:
             end_leftovers()
         catcher = _Catcher()
@@ -178,7 +179,7 @@ def _names_tests(words):
                for at, word in enumerate(words))
 
 
-def _clear(results):
+def clear_results(results):
     """Remove the last run's results; refuse to remove what isn't a run's folder."""
     try:
         if results.exists():

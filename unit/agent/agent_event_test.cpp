@@ -42,27 +42,6 @@ TEST(AgentEvent, PowerCycleLosesNothing) {
     EXPECT_EQ("0", Value(Last(answer), "duplicates"));
 }
 
-// idle=: only if nothing comes back for so long.
-TEST(AgentEvent, PowerCycleOfAnIdleDevice) {
-    AgentRig rig;
-    std::string run = "blk run ops=200 depth=8 then=powercycle after=50 idle=300";
-    std::string answer = rig.Ask(run);
-    EXPECT_EQ("", fake->power) << "it was never idle";
-    EXPECT_EQ("0", Value(Last(answer), "in_flight"));
-    EXPECT_EQ("200", Value(Last(answer), "ops"));
-    size_t before = fake->submitted.size();
-    fake->fault = [before](const SubmittedOperation &, size_t index) {
-        return index == before + 90 ? Fault::kLost : Fault::kNone;
-    };
-    uint64_t began = fake->now_us;
-    answer = rig.Ask(run);
-    EXPECT_EQ("down up ", fake->power);
-    EXPECT_EQ("1", Value(Last(answer), "in_flight"));
-    EXPECT_GE(fake->now_us - began, 300000u);
-    fake->ReturnLost();
-    rig.Ask("info");
-}
-
 TEST(AgentEvent, CancelledOnesAreListedAndNothingFollows) {
     AgentRig rig;
     std::string answer = rig.Ask("blk run ops=1000 depth=16 then=cancel after=50");

@@ -30,7 +30,7 @@ constexpr Entry kCommands[] = {
      "blk run [pattern=random|sequential] [write=50] [sizes=n[,n...]] [depth=1] [segments=0] "
      "[ops=1000] [seed=1] [start=0] [span=0] [base=0] [guard=0] [flush=0] "
      "[then=nothing|powercycle|powerdown|"
-     "cancel|close|unload|reset|poweroff|removal] [after=0] [idle=0] [hold=0] [dev=n]"},
+     "cancel|close|unload|reset|poweroff|removal] [after=0] [hold=0] [dev=n]"},
     {"stats", "clear", CommandStatsClear, "stats clear [dev=n]"},
     {"stats", nullptr, CommandStats, "stats [dev=n]"},
     {"device", "powerdown", CommandDevicePowerDown, "device powerdown [dev=n]"},

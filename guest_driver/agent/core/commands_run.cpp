@@ -34,7 +34,6 @@ void TakeParameters(Args &args, WorkloadParameters *p) {
     p->event.kind = static_cast<EventKind>(args.Choice("then", kEventNames));
     p->event.after = args.Option("after", 0, 0, UINT64_MAX);
     p->event.hold_ms = args.Option("hold", 0, 0, 60000);
-    p->event.idle_us = args.Option("idle", 0, 0, 10000) * 1000;
 }
 
 // Whole blocks only. False: answered.

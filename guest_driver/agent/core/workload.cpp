@@ -60,19 +60,19 @@ void Workload::Free() {
 
 void Workload::Run() {
     uint64_t start = platform::MonotonicUs();
-    event.progress_us = start;
+    uint64_t progress = start;
     for (;;) {
         IssueAll();
         if (!StepEvent() || (InFlight() == 0 && !event.down))
             break;
-        Call *call = devices->Wait(event.down || parameters.event.idle_us ? 10 : 100);
+        Call *call = devices->Wait(event.down ? 10 : 100);
         uint64_t now = platform::MonotonicUs();
         if (call) {
             Complete(*static_cast<Slot *>(call->owner));
-            event.progress_us = now;
+            progress = now;
         } else if (event.down && parameters.event.kind == EventKind::kPowerCycle) {
-            event.progress_us = now; // nothing is due meanwhile
-        } else if (now - event.progress_us > kRequestTimeoutUs) {
+            progress = now; // nothing is due meanwhile
+        } else if (now - progress > kRequestTimeoutUs) {
             AbandonAll();
             break;
         }

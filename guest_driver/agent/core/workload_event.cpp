@@ -15,10 +15,7 @@ bool Workload::StepEvent() {
         return true;
     if (counters.errors)
         event.no_more = true;
-    bool idle = wanted.idle_us == 0 ||
-                (InFlight() != 0 && platform::MonotonicUs() - event.progress_us >= wanted.idle_us);
-    bool due = counters.ops >= wanted.after && idle;
-    if (wanted.kind != EventKind::kRemoval && !event.fired && due)
+    if (wanted.kind != EventKind::kRemoval && !event.fired && counters.ops >= wanted.after)
         FireEvent();
     if (event.left)
         return false;

@@ -24,7 +24,6 @@ struct EventParameters {
     EventKind kind;
     uint64_t after; // finished operations
     uint64_t hold_ms;
-    uint64_t idle_us; // and nothing has come back for so long
 };
 
 struct EventState {
@@ -34,8 +33,7 @@ struct EventState {
     bool left;    // the machine ends with requests in flight
     bool lost;    // a request did not come back
     uint32_t status;
-    uint64_t progress_us; // when something came back last
-    uint64_t in_flight;   // when it came
+    uint64_t in_flight; // when it came
     uint64_t up_at_us;
     uint64_t duplicates; // requests that came back twice
 };
