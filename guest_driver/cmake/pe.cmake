@@ -71,6 +71,9 @@ endfunction()
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 set(VQ7_PACKAGE ${CMAKE_CURRENT_LIST_DIR}/../package)
 function(vq7_windows_image name)
+  if(VQ7_DWARF) # for gdb alone: with a symbol table behind the sections
+    return()
+  endif()
   add_custom_command(
     TARGET ${name} POST_BUILD
     COMMAND ${Python3_EXECUTABLE} ${VQ7_PACKAGE}/pe_checksum.py $<TARGET_FILE:${name}>
