@@ -46,7 +46,7 @@ help:
 	@echo 'Options: E2E_ARGS="-k reset"  passes arguments to the rig (as --qemu, --connect) and to'
 	@echo 'pytest;  JOBS=1  runs the tests one after the other, else each CPU has a share;'
 	@echo 'VQ7_NO_SETUP=1  installs nothing;  MACHINE=q35 OPTIONS="cpus=2 page-per-vq=on"  for vm-*,'
-	@echo 'kd, gdb and windbg, which take FLAVOUR=legacy and (not gdb) WAIT=1, too.  Missing Debian packages are'
+	@echo 'kd, gdb and windbg, which take FLAVOUR=legacy and WAIT=1, too.  Missing Debian packages are'
 	@echo 'installed first.'
 
 setup-build setup-rig setup-check setup-gdb setup-kit setup-wine: setup-%:

@@ -60,13 +60,13 @@ def module(guest):
 # --- symbols and addresses ---------------------------------------------------------------------
 
 def test_symbols_are_moved_to_where_the_module_is(guest, module):
-    found = images._of(module, guest)
+    found = images.of(module, guest)
     assert found.symbols == guest / images.DWARF / "vq7test.sys"
-    text = job.commands([found], "target remote /run/x", "/run/agent").splitlines()
+    text = job.commands([found], "target remote /run/x", "/run/agent", "/guest").splitlines()
     (line,) = [each for each in text if each.startswith("add-symbol-file ")]
     assert line == f'add-symbol-file "{found.symbols}" -o {LOADED_AT - IMAGE_BASE:#x}'
     assert text[-1] == "target remote /run/x"           # its stack wants the unwinder
-    assert f"inside.install([({LOADED_AT}, 94208)], '/run/agent')" in text[-2]
+    assert f"inside.install([({LOADED_AT}, 94208)], '/run/agent', '/guest')" in text[-2]
 
 
 def test_file_names_are_words_of_gdb(tmp_path):
@@ -78,7 +78,7 @@ def test_file_names_are_words_of_gdb(tmp_path):
 
 def test_other_code_than_in_the_machine_has_no_symbols(guest, module):
     pe(guest / images.DWARF / "vq7test.sys", text=TEXT[::-1])
-    found = images._of(module, guest)
+    found = images.of(module, guest)
     assert found.symbols is None and "is of other sources than" in found.why_not
     with pytest.raises(RigError, match="is of other sources than") as bad:
         images.need_symbols([found])
@@ -87,15 +87,15 @@ def test_other_code_than_in_the_machine_has_no_symbols(guest, module):
 
 def test_another_build_in_the_machine_has_no_symbols(guest, module):
     pe(guest / "vq7test.sys", guid=b"Y" * 16)
-    assert "is of another build than" in images._of(module, guest).why_not
-    assert "is of another build than" in images._of(Module(None), guest).why_not
+    assert "is of another build than" in images.of(module, guest).why_not
+    assert "is of another build than" in images.of(Module(None), guest).why_not
 
 
 @pytest.mark.parametrize("gone, words", [(images.DWARF + "/vq7test.sys", "dwarf has no"),
                                          ("vq7test.sys", "has no VQ7TEST.SYS")])
 def test_image_that_is_not_there(guest, module, gone, words):
     (guest / gone).unlink()
-    assert words in images._of(module, guest).why_not
+    assert words in images.of(module, guest).why_not
 
 
 def test_one_module_with_symbols_is_enough():

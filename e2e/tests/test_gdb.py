@@ -11,16 +11,18 @@ import pytest
 from vq7rig.dump import take
 from vq7rig.errors import GuestCrash, Lacking, RigError
 from vq7rig.gdb import images, job
+from vq7rig.kd.job import BREAK
+from vq7rig.symbols import load_address
 
 pytestmark = [pytest.mark.nightly, pytest.mark.needs("debugger")]
 LIMIT = 120.0               # seconds: gdb reads some MB of DWARF first
 
 
 @pytest.fixture
-def gdb(vm):
+def gdb(pool):
     """Path of gdb; skipped without it, and without symbols."""
-    if not (vm.guest / images.DWARF / "vq7test.sys").exists():
-        raise Lacking(f"gdb needs images with DWARF in {vm.guest / images.DWARF}: "
+    if not (pool.guest / images.DWARF / "vq7test.sys").exists():
+        raise Lacking(f"gdb needs images with DWARF in {pool.guest / images.DWARF}: "
                       "`make guest-dwarf`")
     try:
         return job.need_gdb()
@@ -77,6 +79,67 @@ def test_stop_where_a_buffer_is_taken(vm, gdb, artefacts):
     assert re.search(r"used\[\d+\]: head \d+, 4097 bytes$", text, re.M), text
     assert re.search(r"^\$1 = size \d+, \d+ free, 1 in flight.*qsz = \d+", text, re.M | re.S), text
     assert "DIFFERS" not in text and "NO HEAD" not in text
+
+
+def session(gdb, file, out, *commands):
+    """A gdb that executes them, its output in a file. To be ended."""
+    return subprocess.Popen(batch(gdb, file, "set pagination off", *commands), text=True,
+                            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+
+
+@pytest.mark.on("one")
+@pytest.mark.fresh
+def test_driver_that_is_loaded_later(vm, gdb, artefacts):
+    """It goes and comes while gdb is there: its symbols go and come with it, and a breakpoint
+    in its first function stops there, where the kernel has loaded it."""
+    out = artefacts / "gdb.txt"
+    with job.prepared(vm) as (file, _), open(out, "w", encoding="utf-8") as said:
+        process = session(gdb, file, said, "break DriverEntry", "continue", "bt 3",
+                          "delete", "detach")
+        try:
+            wait_for(out, "Breakpoint 1 at", process)
+            time.sleep(0.5)                     # it continues
+            for line in ("driver unload", "driver load"):
+                assert vm.console.command(line, timeout=LIMIT, quiet=LIMIT).ok
+            process.wait(LIMIT)
+        finally:
+            process.kill()
+            process.wait()
+    text = out.read_text()
+    assert process.returncode == 0, text
+    assert re.search(r"^\[vq7test\.sys is unloaded\]$", text, re.M), text
+    at, = re.findall(r"^\[vq7test\.sys is loaded at 0x([0-9a-f]+)\]$", text, re.M)
+    assert int(at, 16) == load_address(vm, "vq7test.sys")
+    assert re.search(r"^#0 .*DriverEntry ", text, re.M), text
+
+
+@pytest.mark.on("one", settings=(BREAK,))
+def test_stop_before_the_first_driver(blank, pool, gdb, artefacts):
+    """`make gdb WAIT=1`: the kernel alone is there, and the driver's first function is stopped
+    at when it comes, by its name, which nobody knew before."""
+    vm, out = blank, artefacts / "gdb.txt"
+    vm.start()
+    job.stop_before_drivers(vm)
+    assert "vq7test" not in vm.kernel_log()
+    with job.prepared(vm) as (file, _), open(out, "w", encoding="utf-8") as said:
+        process = session(gdb, file, said, "bt", "break DriverEntry", "continue", "bt",
+                          "finish", "delete", "detach")
+        try:
+            process.wait(LIMIT)
+        finally:
+            process.kill()
+            process.wait()
+    text = out.read_text()
+    assert process.returncode == 0, text
+    assert 'Function "DriverEntry" not defined.' in text, text
+    assert re.search(r"^#\d .*KiSystemStartup", text, re.M) or \
+        re.search(r"^#\d .*in \S+ .*ntcompat/", text, re.M), text
+    at, = re.findall(r"^\[vq7test\.sys is loaded at 0x([0-9a-f]+)\]$", text, re.M)
+    assert int(at, 16) == load_address(vm, "vq7test.sys")
+    assert re.search(r"^Breakpoint 1.* DriverEntry ", text, re.M), text
+    vm.console.wait_boot(LIMIT)
+    vm.state = "running"
+    assert vm.console.command("info")["driver"] == "loaded"
 
 
 @pytest.mark.on("one")

@@ -63,10 +63,20 @@ class GdbStub:
 
     def go(self):
         """Continue, and wait for the next stop. Raises RigError if none comes."""
+        self.resume()
+        self.wait_stop()
+
+    def resume(self):
         self._send("c")
+
+    def wait_stop(self):
         answer = self._receive()
         if not answer.startswith(("T", "S")):
             raise RigError(f"the gdbstub says {answer!r} instead of where it stopped")
+
+    def leave(self):
+        """Without letting the machine go on: who connects next finds it stopped."""
+        self._socket.close()
 
     def close(self):
         """Let the machine go on, without us."""

@@ -49,7 +49,7 @@ def loaded(core, guest):
                            "loader")
         debugger = Debugger(Frozen(memory), [guest])
         try:
-            return [_of(module, guest) for module in debugger.module_list.all()]
+            return [of(module, guest) for module in debugger.module_list.all()]
         except KdError as bad:
             raise RigError(f"{core}: {bad}") from bad
         finally:
@@ -66,7 +66,8 @@ def need_symbols(modules):
     return found
 
 
-def _of(module, guest):
+def of(module, guest):
+    """The Loaded of a module with `file`, `base`, `size` and `pdb`."""
     shipped, symbols = _file(guest, module.file), _file(guest / DWARF, module.file)
     if symbols is None:
         why_not = f"{guest / DWARF} has no {module.file}"

@@ -3,7 +3,7 @@
 
 import gdb
 
-from . import unwinder, virtq
+from . import loads, unwinder, virtq
 
 
 class Agent(gdb.Command):
@@ -19,9 +19,12 @@ It reads the line while the machine runs: agent blk read 0 8, then continue."""
             pipe.write(line + "\n")
 
 
-def install(modules, pipe=None):
-    """`modules`: (base, size) of each. `pipe`: who writes there types at the console."""
+def install(modules, pipe=None, guest=None):
+    """`modules`: (base, size) of each. `pipe`: who writes there types at the console. `guest`:
+    folder with the images of modules that are loaded later."""
     unwinder.install(modules)
     virtq.install()
+    if guest:
+        loads.install(modules, guest)
     if pipe:
         Agent(pipe)

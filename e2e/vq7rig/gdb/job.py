@@ -11,6 +11,7 @@ import subprocess
 
 from .. import check, choice
 from ..errors import EXIT_PASS, GuestCrash, RigError
+from ..kd.job import BREAK
 from ..libvirt_host import Host
 from ..paths import E2E, ROOT, need_names
 
@@ -20,7 +21,7 @@ SOCKET, PIPE, COMMANDS = "gdb.sock", "agent", "gdb-commands"
 def add_parser(jobs):
     """The job's own arguments; those of all jobs are added by cli."""
     parser = jobs.add_parser("gdb", help="boot a machine and debug its kernel with gdb")
-    choice.add_arguments(parser)
+    choice.add_arguments(parser, "stop before the first driver is loaded")
     parser.add_argument("--core", metavar="FILE",
                         help="look at core.elf, as the folder of a test that crashed has it")
     parser.set_defaults(function=_job)
@@ -43,24 +44,26 @@ def _job(args, _rest):
     if args.core:
         look_at(program, pathlib.Path(args.core).absolute(), guest)
         return EXIT_PASS
-    config, settings = choice.config_of(args)
+    config, settings = choice.config_of(args, *([BREAK] if args.wait else []))
     check.need_guest(args.guest)
     from ..workers import Lock
     with Lock(), Host(args.connect, qemu=args.qemu, pool=args.pool) as host:
-        boot(program, host, config, guest, settings)
+        boot(program, host, config, guest, settings, args.wait)
     return EXIT_PASS
 
 
-def commands(modules, target, pipe=None):
+def commands(modules, target, pipe=None, guest=None):
     """What gdb is started with. `modules` are those with symbols, `target` is the command that
-    connects gdb with the machine or the core."""
-    lines = ["set confirm off", "set print entry-values no", "set architecture i386:x86-64"]
+    connects gdb with the machine or the core. `guest` is the folder for modules that are loaded
+    later; None: none will be."""
+    lines = ["set confirm off", "set print entry-values no", "set architecture i386:x86-64",
+             "set breakpoint pending on"]
     for each in modules:
         lines.append(f"add-symbol-file {_quoted(each.symbols)} -o {each.offset:#x}")
     lines += [f"python import sys; sys.path.insert(0, {str(ROOT / 'e2e')!r})",
               "python from vq7rig.gdb import inside",
               f"python inside.install({[(each.base, each.size) for each in modules]!r}, "
-              f"{str(pipe) if pipe else None!r})",
+              f"{str(pipe) if pipe else None!r}, {str(guest) if guest else None!r})",
               target]
     return "\n".join(lines) + "\n"
 
@@ -93,7 +96,7 @@ def _with_symbols(modules):
     return found
 
 
-def boot(program, host, config, guest, settings):
+def boot(program, host, config, guest, settings, wait=False):
     from ..probe import accelerator
     from ..vm import VM
     host.accel, why = accelerator(host)
@@ -104,9 +107,37 @@ def boot(program, host, config, guest, settings):
           flush=True)
     with VM(host, config, guest, folder, settings["disk_mib"], settings["hello_timeout_s"]) as vm:
         vm.start()
-        vm.boot()
+        if wait:
+            stop_before_drivers(vm)
+        else:
+            vm.boot()
         with prepared(vm) as (file, pipe), _keys_for_gdb():
             _together(vm, pipe, subprocess.Popen([program, "-q", "-x", str(file)]))
+
+
+def stop_before_drivers(vm):
+    """Let a machine that was booted with /break come as far as that, and stop it there for gdb.
+
+    The kernel waits in its own debugger, which is let go on while QEMU stops it at the next
+    instruction. Raises GuestError, RigError.
+    """
+    from ..gdbstub import GdbStub
+    from ..kd import session
+    from ..vm import RUNNING
+    vm.state = RUNNING
+    vm.resume()
+    with session.debugging(vm, [vm.guest]) as debugger:
+        # It comes by itself. A break-in would be kept, and stop it once more later on.
+        event = debugger.wait(vm.hello_timeout)
+        stub = GdbStub(vm)
+        try:
+            stub.break_at(event.pc + 1)
+            stub.resume()
+            debugger.go()
+            stub.wait_stop()
+            stub.break_at(event.pc + 1, on=False)
+        finally:
+            stub.leave()
 
 
 @contextlib.contextmanager
@@ -129,13 +160,15 @@ def prepared(vm, agent=True):
         modules = _with_symbols(loaded(core, vm.guest))
     finally:
         core.unlink(missing_ok=True)
-    said = vm.host.hmp(vm.dom, f"gdbserver unix:{socket},server=on,wait=off")
-    if not socket.exists():
-        raise RigError(f"QEMU opens no gdbstub at {socket}: {said.strip()}")
+    if not socket.exists():                 # no earlier visitor has had it opened
+        said = vm.host.hmp(vm.dom, f"gdbserver unix:{socket},server=on,wait=off")
+        if not socket.exists():
+            raise RigError(f"QEMU opens no gdbstub at {socket}: {said.strip()}")
     pipe = _pipe(path) if agent else None
     try:
         file = vm.folder / COMMANDS
-        file.write_text(commands(modules, f"target remote {socket}", path if agent else None))
+        file.write_text(commands(modules, f"target remote {socket}", path if agent else None,
+                                 vm.guest))
         yield file, pipe
     finally:
         if agent:
