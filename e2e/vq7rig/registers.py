@@ -161,6 +161,16 @@ class Device:
         used = -(-(avail + 2 * (3 + size)) // LEGACY_ALIGN) * LEGACY_ALIGN
         return (size, desc, avail, used) if desc else (size, 0, 0, 0)
 
+    def structures(self):
+        """{cfg_type: (place of its capability, bar, offset)} of the first of each (4.1.4)."""
+        found, at = {}, self._config_in(CAPABILITIES, 1) & 0xFC
+        while at:
+            if self._config_in(at, 1) == 9:             # vendor specific
+                found.setdefault(self._config_in(at + 3, 1),
+                                 (at, self._config_in(at + 4, 1), self._config_in(at + 8, 4)))
+            at = self._config_in(at + 1, 1) & 0xFC
+        return found
+
     # --- ways to a register ----------------------------------------------------
 
     def _bar_in(self, register):

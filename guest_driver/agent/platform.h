@@ -90,6 +90,34 @@ const char *GuestName();
 // "x64" or "x86".
 const char *Architecture();
 
+// ---- faults on demand; kNotSupported where the guest has none ------------------------
+
+// Of all allocations that are made for the driver, the nth from now on fails; 0: none.
+uint32_t SetLowResources(uint32_t nth);
+struct LowResources {
+    uint32_t nth;
+    uint32_t calls;     // since then
+    const char *failed; // what it was; null: none yet
+    uint32_t offset;    // where in the driver it was called
+};
+uint32_t GetLowResources(LowResources *now);
+
+// What the driver reads in a register of the PCI function in a slot of bus 0, instead of
+// what the device says.
+struct Lie {
+    uint32_t slot;
+    int bar; // -1: configuration space
+    uint32_t offset, width;
+    uint32_t operation; // 0 set, 1 or, 2 and, 3 xor, 4 add another multiple each time
+    uint32_t value;
+    uint32_t skip, times; // true reads before; lies then, 0: all that follow
+    uint32_t reads, hits; // so far
+};
+uint32_t AddLie(const Lie &lie);
+// An error: there is no index-th.
+uint32_t GetLie(uint32_t index, Lie *lie);
+uint32_t ClearLies();
+
 // ---- the machine ------------------------------------------------------------
 
 // Removes all devices of the driver and unloads it / loads it and starts them.

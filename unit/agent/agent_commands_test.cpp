@@ -113,11 +113,44 @@ TEST(AgentCommands, RestartAndTimeout) {
     EXPECT_EQ("STATUS_IO_DEVICE_ERROR", Value(rig.Ask("device restart"), "name"));
 }
 
+TEST(AgentCommands, LowMemory) {
+    AgentRig rig;
+    EXPECT_EQ("ok lines=0 fail=0 calls=0 failed=none at=0x00000000\n", rig.Ask("lowmemory"));
+    EXPECT_EQ("ok lines=0 fail=7 calls=0 failed=none at=0x00000000\n", rig.Ask("lowmemory fail=7"));
+    fake->low_resources = {7, 9, "pool", 0x1234};
+    EXPECT_EQ("ok lines=0 fail=7 calls=9 failed=pool at=0x00001234\n", rig.Ask("lowmemory"));
+    EXPECT_EQ("BAD_ARGUMENT", Value(rig.Ask("lowmemory fail=-1"), "name"));
+    fake->has_faults = false;
+    EXPECT_EQ("NOT_SUPPORTED", Value(rig.Ask("lowmemory fail=1"), "name"));
+}
+
+TEST(AgentCommands, Lies) {
+    AgentRig rig;
+    EXPECT_EQ("ok lines=0\n", rig.Ask("lie add slot=4 at=0x34 width=1 value=0"));
+    EXPECT_EQ("ok lines=0\n", rig.Ask("lie add slot=5 space=bar4 at=0x1014 width=4 op=count "
+                                      "value=0xffffffff skip=2 times=3"));
+    EXPECT_EQ("#1 lie=0 slot=4 space=config at=0x000034 width=1 op=set value=0x00000000 skip=0 "
+              "times=0 reads=0 hits=0\n"
+              "#2 lie=1 slot=5 space=bar4 at=0x001014 width=4 op=count value=0xffffffff skip=2 "
+              "times=3 reads=0 hits=0\n"
+              "ok lines=2 lies=2\n",
+              rig.Ask("lie list"));
+    EXPECT_EQ("ok lines=0\n", rig.Ask("lie clear"));
+    EXPECT_EQ("ok lines=0 lies=0\n", rig.Ask("lie list"));
+    for (const char *bad : {"lie add at=1 width=1 value=1", "lie add slot=4 width=1 value=1",
+                            "lie add slot=4 at=1 width=1", "lie add slot=4 at=1 width=5 value=1",
+                            "lie add slot=4 space=bar6 at=1 width=1 value=1",
+                            "lie add slot=4 op=not at=1 width=1 value=1"})
+        EXPECT_EQ("BAD_ARGUMENT", Value(rig.Ask(bad), "name")) << bad;
+    fake->has_faults = false;
+    EXPECT_EQ("NOT_SUPPORTED", Value(rig.Ask("lie clear"), "name"));
+}
+
 TEST(AgentCommands, Help) {
     AgentRig rig;
     EXPECT_EQ("#1 blk flush [dev=n]\nok lines=1\n", rig.Ask("help blk flush"));
     EXPECT_NE(std::string::npos, rig.Ask("help blk").find("ok lines=7\n"));
-    EXPECT_NE(std::string::npos, rig.Ask("help").find("ok lines=23\n"));
+    EXPECT_NE(std::string::npos, rig.Ask("help").find("ok lines=27\n"));
     EXPECT_EQ("UNKNOWN_COMMAND", Value(rig.Ask("help nothing"), "name"));
     EXPECT_EQ("BAD_ARGUMENT", Value(rig.Ask("help blk read 0"), "name"));
 }

@@ -318,6 +318,33 @@ uint32_t DriverUnload() {
         fake->loaded = false;
     return fake->unload_status;
 }
+uint32_t SetLowResources(uint32_t nth) {
+    fake->low_resources = {nth, 0, nullptr, 0};
+    return fake->has_faults ? 0 : 0xE0070008;
+}
+
+uint32_t GetLowResources(LowResources *now) {
+    *now = fake->low_resources;
+    return fake->has_faults ? 0 : 0xE0070008;
+}
+
+uint32_t AddLie(const Lie &lie) {
+    fake->lies.push_back(lie);
+    return fake->has_faults ? 0 : 0xE0070008;
+}
+
+uint32_t GetLie(uint32_t index, Lie *lie) {
+    if (index >= fake->lies.size())
+        return kInvalidRequest;
+    *lie = fake->lies[index];
+    return 0;
+}
+
+uint32_t ClearLies() {
+    fake->lies.clear();
+    return fake->has_faults ? 0 : 0xE0070008;
+}
+
 uint32_t DriverLoad() {
     fake->loaded = true;
     return 0;

@@ -55,6 +55,9 @@ struct FakeHandle {
 };
 
 struct FakePlatform {
+    bool has_faults = true;
+    platform::LowResources low_resources{};
+    std::vector<platform::Lie> lies;
     std::deque<uint8_t> input;
     std::string output;
     uint64_t now_us = 1000;

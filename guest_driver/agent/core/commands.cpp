@@ -42,6 +42,12 @@ constexpr Entry kCommands[] = {
     {"ioctl", nullptr, CommandIoctl,
      "ioctl <code> [in=<hex>] [in_size=n] [out=0] [fill=0] [access=both|read|write|none] "
      "[offset=0] [same=0] [count=1] [share=0] [close=0] [quiet=0] [dev=n]"},
+    {"lowmemory", nullptr, CommandLowMemory, "lowmemory [fail=n]"},
+    {"lie", "add", CommandLieAdd,
+     "lie add slot=n [space=config|bar0|...|bar5] at=n width=1|2|4 [op=set|or|and|xor|count] "
+     "value=n [skip=0] [times=0]"},
+    {"lie", "list", CommandLieList, "lie list"},
+    {"lie", "clear", CommandLieClear, "lie clear"},
     {"crash", nullptr, CommandCrash, "crash"},
     {"reset", nullptr, CommandReset, "reset"},
     {"poweroff", nullptr, CommandPowerOff, "poweroff"},

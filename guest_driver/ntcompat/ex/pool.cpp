@@ -53,6 +53,8 @@ void *AllocateOrRaise(ULONG type, size_t size, ULONG tag, uint64_t caller, bool 
 void *ExpAllocatePool(POOL_TYPE pool_type, size_t size, ULONG tag, uint64_t caller) {
     const ULONG type = static_cast<ULONG>(pool_type);
     CheckRequest(type, size, tag, caller);
+    if (MiFailsForLack("pool"))
+        return nullptr;
     if (size > kLargestSmall || (type & kCacheAlignedBit))
         return MiAllocateLarge(size, tag, static_cast<uint16_t>(type), caller);
     return MiAllocateSmall(size, tag, static_cast<uint16_t>(type), caller, false);

@@ -211,6 +211,41 @@ __declspec(dllexport) NTSTATUS NtcWakeDevice(PDEVICE_OBJECT device);
 // Shuts down: power IRPs to the devices, then off or reset. Does not return.
 __declspec(dllexport) NTSTATUS NtcShutdown(BOOLEAN reboot);
 
+// ---- faults for tests, for the agent: exported as those above -----------------------
+
+// Of all allocations for this image (pool, mappings, contiguous memory; also those which
+// the framework or the kernel make in its calls) the nth fails; 0: none. The count starts
+// anew. STATUS_INVALID_PARAMETER: a name that is too long.
+__declspec(dllexport) NTSTATUS NtcSetLowResources(const char *image, ULONG nth);
+typedef struct _NTC_LOW_RESOURCES {
+    ULONG nth;
+    ULONG calls;        // so far, counted while nth is not 0
+    const char *failed; // what it was; null: none yet
+    ULONG offset;       // where the call came from, in the image
+} NTC_LOW_RESOURCES;
+__declspec(dllexport) void NtcGetLowResources(NTC_LOW_RESOURCES *now);
+
+// What a driver reads in a register of a PCI function, instead of what the device says.
+enum { NTC_LIE_SET, NTC_LIE_OR, NTC_LIE_AND, NTC_LIE_XOR, NTC_LIE_COUNT };
+#define NTC_LIE_CONFIG 0xFFu // a space: configuration space; else a BAR's number
+typedef struct _NTC_LIE {
+    ULONG bus, device, function;
+    ULONG space;
+    ULONG offset, width; // only an access of just this width
+    ULONG operation;     // NTC_LIE_COUNT: adds another multiple of `value` each time
+    ULONG value;
+    ULONG skip;        // so many reads get the truth first
+    ULONG times;       // so many are lied to; 0: all that follow
+    ULONG reads, hits; // so far
+} NTC_LIE;
+// PASSIVE_LEVEL. STATUS_INVALID_PARAMETER: no such register; STATUS_NO_SUCH_DEVICE;
+// STATUS_INSUFFICIENT_RESOURCES: more than 16, or more than four ports.
+__declspec(dllexport) NTSTATUS NtcAddLie(const NTC_LIE *lie);
+// STATUS_NO_MORE_ENTRIES: there is no index-th.
+__declspec(dllexport) NTSTATUS NtcGetLie(ULONG index, NTC_LIE *lie);
+// PASSIVE_LEVEL. The devices say the truth again.
+__declspec(dllexport) void NtcClearLies(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -13,6 +13,7 @@ list(APPEND NTC_KERNEL_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/interrupt_object.cpp
   ${CMAKE_CURRENT_LIST_DIR}/intrinsics.cpp
   ${CMAKE_CURRENT_LIST_DIR}/irql.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/liar.cpp
   ${CMAKE_CURRENT_LIST_DIR}/objects.cpp
   ${CMAKE_CURRENT_LIST_DIR}/thread.cpp
   ${CMAKE_CURRENT_LIST_DIR}/timer.cpp

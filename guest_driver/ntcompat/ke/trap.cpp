@@ -6,6 +6,7 @@
 #include "ki.h"
 
 #include "kd/kdp.h"
+#include "liar.h"
 
 extern "C" {
 
@@ -188,6 +189,8 @@ static void KiHandle(const KI_EXCEPTION *e) {
 void KiDispatchException(KI_TRAP_FRAME *frame, M128A *xmm6_to_15) {
     bool handled = KdFixup(frame) || (frame->Vector == KI_PAGE_FAULT && KiBeginGoneAccess(frame)) ||
                    (frame->Vector == KI_DEBUG && KiEndGoneAccess(frame)) ||
+                   (frame->Vector == KI_PAGE_FAULT && KiBeginLiedAccess(frame)) ||
+                   (frame->Vector == KI_DEBUG && KiEndLie(frame)) ||
                    (frame->Vector == KI_DEBUG_SERVICE && KdServiceTrap(frame, xmm6_to_15));
     const KI_EXCEPTION exception = {frame, xmm6_to_15};
     if (!handled)

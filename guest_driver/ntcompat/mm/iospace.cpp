@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Device memory.
+#include "ke/liar.h"
 #include "mm/mi.h"
 
 PVOID NTAPI MmMapIoSpace(PHYSICAL_ADDRESS physical, SIZE_T size, MEMORY_CACHING_TYPE caching) {
@@ -29,6 +30,7 @@ PVOID NTAPI MmMapIoSpace(PHYSICAL_ADDRESS physical, SIZE_T size, MEMORY_CACHING_
     }
     for (size_t i = 0; i < pages; ++i)
         MiMapPage(va + i * MI_PAGE_SIZE, first + i, TRUE, FALSE, caching);
+    MiWatchMapping(&record);
     return reinterpret_cast<PVOID>(address);
 }
 
@@ -46,8 +48,9 @@ VOID NTAPI MmUnmapIoSpace(PVOID address, SIZE_T size) {
     MiRemoveRecord(va, &record);
     const uint64_t page = va & ~(MI_PAGE_SIZE - 1);
     for (size_t i = 0; i < record.pages; ++i)
-        if (!MiIsGone(page + i * MI_PAGE_SIZE))
+        if (!MiIsGone(page + i * MI_PAGE_SIZE) && !MiIsWatched(page + i * MI_PAGE_SIZE, nullptr))
             MiUnmapPage(page + i * MI_PAGE_SIZE);
     MiForgetGone(page, record.pages);
+    MiForgetWatched(page, record.pages);
     MiReleaseSystemPtes(page, record.pages);
 }

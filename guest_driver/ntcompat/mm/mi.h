@@ -135,6 +135,16 @@ void MiForEachRecord(void (*visit)(const MI_RECORD *record, void *context), void
 // MmUnmapIoSpace: these pages need no unmapping; the room may be given to others.
 void MiForgetGone(uint64_t va, size_t pages);
 
+// ---- watched device memory, watch.cpp (ke/liar.h has the rest)
+
+void MiWatchMapping(const MI_RECORD *record);
+void MiForgetWatched(uint64_t va, size_t pages);
+
+// ---- allocations that fail on demand, lack.cpp
+
+// Counts an allocation; true: this one fails. `what` is kept.
+bool MiFailsForLack(const char *what);
+
 // ---- small pool (below a page), pool_small.cpp
 
 void MiInitializeSmallPool(void);

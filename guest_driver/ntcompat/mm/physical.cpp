@@ -145,6 +145,8 @@ uint64_t MiAllocateContiguousRange(size_t count, uint64_t lowest_pfn, uint64_t h
 }
 
 uint64_t MiAllocateContiguousPages(size_t count, uint64_t highest_pfn, uint64_t boundary_pages) {
+    if (MiFailsForLack("contiguous-memory"))
+        return 0;
     return MiAllocateContiguousRange(count, 0, highest_pfn, boundary_pages);
 }
 

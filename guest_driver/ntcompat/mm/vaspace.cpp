@@ -62,6 +62,8 @@ void MiReleaseVa(MI_VA_SPACE *space, uint64_t va, size_t pages) {
 }
 
 uint64_t MiReserveSystemPtes(size_t pages) {
+    if (MiFailsForLack("address-space"))
+        return 0;
     const uint64_t va = MiReserveVa(&system_ptes, pages + 2);
     return va ? va + MI_PAGE_SIZE : 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // PnP and power requests at the PDO: the bottom of each PCI device's stack.
+#include "pnp/liar.h"
 #include "pnp/pci.h"
 
 // {496B8280-6F25-11D0-BEAF-08002BE2092F}, {C8EBDFB0-B510-11D0-80E5-00A0C92542E3}
@@ -70,7 +71,9 @@ static ULONG NTAPI SetData(PVOID context, ULONG space, PVOID buffer, ULONG offse
 static ULONG NTAPI GetData(PVOID context, ULONG space, PVOID buffer, ULONG offset, ULONG length) {
     PCI_DEVICE *device = FromContext(context);
     length = CheckedLength(space, offset, length);
-    return length ? PciReadConfig(device, offset, buffer, length) : 0;
+    ULONG done = length ? PciReadConfig(device, offset, buffer, length) : 0;
+    PnpLieAboutConfig(device, offset, (UCHAR *)buffer, done);
+    return done;
 }
 
 static NTSTATUS QueryInterface(PCI_DEVICE *device, PIO_STACK_LOCATION location) {

@@ -3,6 +3,7 @@ list(APPEND NTC_KERNEL_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/devnode.cpp
   ${CMAKE_CURRENT_LIST_DIR}/events.cpp
   ${CMAKE_CURRENT_LIST_DIR}/iface.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/liar.cpp
   ${CMAKE_CURRENT_LIST_DIR}/match.cpp
   ${CMAKE_CURRENT_LIST_DIR}/msix.cpp
   ${CMAKE_CURRENT_LIST_DIR}/pci.cpp
