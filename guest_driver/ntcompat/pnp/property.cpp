@@ -15,6 +15,11 @@ static NTSTATUS Answer(const void *data, size_t bytes, ULONG room, PVOID buffer,
     return STATUS_SUCCESS;
 }
 
+// What the bus has no answer to isn't there; for want of memory it may be.
+static NTSTATUS NotAnswered(NTSTATUS status) {
+    return status == STATUS_INSUFFICIENT_RESOURCES ? status : STATUS_OBJECT_NAME_NOT_FOUND;
+}
+
 static NTSTATUS AnswerIds(PNP_NODE *node, BUS_QUERY_ID_TYPE type, ULONG room, PVOID buffer,
                           PULONG result) {
     WCHAR *ids = PnpQueryId(node->pdo, type);
@@ -36,7 +41,7 @@ static NTSTATUS AnswerText(PNP_NODE *node, DEVICE_TEXT_TYPE type, ULONG room, PV
     ULONG_PTR information = 0;
     NTSTATUS status = PnpSendIrp(node->pdo, IRP_MN_QUERY_DEVICE_TEXT, &location, &information);
     if (!NT_SUCCESS(status))
-        return STATUS_OBJECT_NAME_NOT_FOUND;
+        return NotAnswered(status);
     auto *text = (WCHAR *)information;
     status = Answer(text, StringBytes(text), room, buffer, result);
     ExFreePool(text);
@@ -49,7 +54,7 @@ static NTSTATUS AnswerBus(PNP_NODE *node, DEVICE_REGISTRY_PROPERTY property, ULO
     ULONG_PTR information = 0;
     NTSTATUS status = PnpSendIrp(node->pdo, IRP_MN_QUERY_BUS_INFORMATION, &location, &information);
     if (!NT_SUCCESS(status))
-        return STATUS_OBJECT_NAME_NOT_FOUND;
+        return NotAnswered(status);
     auto *bus = (PPNP_BUS_INFORMATION)information;
     if (property == DevicePropertyBusTypeGuid)
         status = Answer(&bus->BusTypeGuid, sizeof(GUID), room, buffer, result);
