@@ -34,6 +34,7 @@ help:
 	@echo
 	@echo '  make guest            the driver, the agent and ntcompat: build/guest/x64, x86'
 	@echo '  make nt-kit           what a Windows 7 or another NT needs: build/nt-kit, nt-kit.iso'
+	@echo '  make win7-image       Windows 7, unattended: ISO=win7.iso OUT=win7.qcow2'
 	@echo '  make unit             unit tests of the library and the agent on the host'
 	@echo '  make coverage         line and branch coverage of lib/, held against a floor'
 	@echo '  make check            formatting and lint;  make format  formats'
@@ -66,6 +67,19 @@ guest-x64 guest-x86: guest-%: setup-build
 nt-kit: setup-kit guest
 	@$(PYTHON) -B guest_driver/package/nt_kit.py --guest build/guest --out build \
 		$(if $(PFX),--pfx $(PFX))
+
+# ISO=win7.iso OUT=win7.qcow2 [EDITION=Professional] [KEY=...] [ARCH=x86] [VERIFIER=1]
+from_here = "$(if $(filter /%,$(1)),,$(CURDIR)/)$(1)"
+
+.PHONY: win7-image
+win7-image: setup-rig setup-kit
+	@[ -n "$(ISO)" ] && [ -n "$(OUT)" ] || { \
+		echo "win7-image: ISO= and OUT= are wanted: make win7-image ISO=win7.iso OUT=win7.qcow2" >&2; exit 2; }
+	@$(RIG) win7-image --look --iso $(call from_here,$(ISO))
+	@[ -e build/nt-kit/vq7.cer ] || $(MAKE) --no-print-directory nt-kit
+	@$(RIG) win7-image --iso $(call from_here,$(ISO)) --out $(call from_here,$(OUT)) \
+		$(if $(EDITION),--edition "$(EDITION)") $(if $(KEY),--key "$(KEY)") \
+		$(if $(ARCH),--arch $(ARCH)) $(if $(VERIFIER),--verifier)
 
 # The same images of ntcompat and the driver with DWARF, which gdb reads; nobody boots them.
 DWARF := build/guest/x64/dwarf

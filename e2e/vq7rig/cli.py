@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""python3 -m vq7rig: run | fuzz | vm | guest | kd | windbg | gdb | dump | check.
+"""python3 -m vq7rig: run | fuzz | vm | guest | win7-image | kd | windbg | gdb | dump | check.
 
 Exit codes: 0 all passed; 1 a test failed, crashed or hung the guest; 2 usage;
 3 the rig or the machine it runs on is at fault; 130 interrupted.
@@ -20,6 +20,7 @@ from .gdb import job as gdb_job
 from .kd import job as kd_job, windbg as kd_windbg
 from .libvirt_host import Host, end_leftovers
 from .paths import E2E, GUEST, ROOT, need_names
+from .win7 import job as win7_job
 from .workers import SIGNALS, Lock, jobs_of, jobs_with_debugger
 
 _interrupted = False
@@ -80,13 +81,14 @@ def _parser():
     gdb = gdb_job.add_parser(jobs)
     live.add_parser(jobs)
     fuzzer = fuzz.add_parser(jobs)
+    win7 = win7_job.add_parser(jobs)
     look = jobs.add_parser("check", help="say what is missing on this machine")
     look.set_defaults(function=lambda args, rest: check.main(args))
     guest = jobs.add_parser("guest", help="say whether a guest's image is there and of use")
     guest.set_defaults(function=_guest)
     for each in (run, vm, guest):
         guests.add_options(each.add_argument)
-    for each in (run, vm, guest, debug, windbg, gdb, fuzzer, look):
+    for each in (run, vm, guest, win7, debug, windbg, gdb, fuzzer, look):
         each.add_argument("--connect", metavar="URI", help="libvirt URI; default: embedded")
         each.add_argument("--qemu", metavar="PATH", help="another QEMU than libvirt's own")
         each.add_argument("--pool", metavar="NAME",

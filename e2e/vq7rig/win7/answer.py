@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""The answer disk: a CD with Autounattend.xml in its root, where Setup looks for it, and below
+vq7\\ the kit and the script of the first logon."""
+
+import pathlib
+import shutil
+import subprocess
+from xml.sax.saxutils import escape
+
+from ..errors import RigError
+from ..paths import BUILD, ROOT
+
+SOURCE = ROOT / "guest_driver" / "package" / "win7"
+ARCHITECTURES = {"x86": "x86", "x64": "amd64"}
+VOLUME = "VQ7_ANSWER"
+
+
+def answer_file(edition, key=""):
+    """The text of Autounattend.xml for an edition (media.Edition)."""
+    text = (SOURCE / "Autounattend.xml").read_text(encoding="utf-8")
+    for mark, value in (("@ARCH@", ARCHITECTURES[edition.arch]), ("@LANGUAGE@", edition.language),
+                        ("@INDEX@", str(edition.index)), ("@KEY@", key)):
+        text = text.replace(mark, escape(value))
+    return text
+
+
+def need_kit(kit=BUILD / "nt-kit"):
+    """Raises RigError unless there is a kit."""
+    for name in ("x86/vq7test.cat", "x64/vq7test.cat", "x86/vq7agent.exe", "x64/vq7agent.exe",
+                 "vq7.cer"):
+        if not (kit / name).is_file():
+            raise RigError(f"there is no kit, {kit / name} is missing", "run `make nt-kit`")
+    return kit
+
+
+def make(image, edition, key="", verifier=False, kit=BUILD / "nt-kit"):
+    """Write the answer disk, an ISO."""
+    need_kit(kit)
+    tree = pathlib.Path(f"{image}.tree")
+    shutil.rmtree(tree, ignore_errors=True)
+    try:
+        shutil.copytree(kit, tree / "vq7")
+        lines = (SOURCE / "firstlogon.cmd").read_text(encoding="ascii").splitlines()
+        (tree / "vq7" / "firstlogon.cmd").write_bytes(
+            "".join(line + "\r\n" for line in lines).encode("ascii"))
+        (tree / "Autounattend.xml").write_text(answer_file(edition, key), encoding="utf-8")
+        if verifier:
+            (tree / "vq7" / "verifier.txt").write_text("Driver Verifier for vq7test.sys\r\n")
+        done = subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-V", VOLUME, "-J", "-r",
+                               "-o", str(image), str(tree)], capture_output=True, text=True)
+        if done.returncode:
+            raise RigError(f"xorriso: {done.stderr.strip().splitlines()[-1]}")
+    except FileNotFoundError as bad:
+        raise RigError(f"no {bad.filename}", "ci/setup.sh kit") from bad
+    finally:
+        shutil.rmtree(tree, ignore_errors=True)
+    return image

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""Runs Windows' Setup in a machine of its own and watches it to its end."""
+
+import shutil
+import subprocess
+import time
+import xml.etree.ElementTree as ET
+
+from ..bindings import MonitorError, libvirt
+from ..channel import SocketChannel
+from ..clock import now
+from ..disk import Disk
+from ..errors import GuestError, RigError
+from ..machine import escape
+from ..paths import CONFIGS
+from ..temps import new_temp
+from .progress import EMULATED, Progress
+
+DISK_GIB = 24
+LEAST_GIB = 16          # Microsoft's own minimum for x86; x64 wants 20
+PICTURE_S = 30
+VIRTIO_SECTORS = 131072
+
+
+def new_disk(path, gib):
+    done = subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), f"{gib}G"],
+                          capture_output=True, text=True)
+    if done.returncode:
+        raise RigError(f"no disk: {done.stderr.strip()}")
+
+
+class Installation:
+    """One run of Setup: `folder` gets console.log, screen.png and domain.xml."""
+
+    def __init__(self, host, iso, answer, disk, folder, tell, scale=1.0):
+        self.host, self.folder, self.tell = host, folder, tell
+        self.run = new_temp()
+        self.name = f"{host.prefix}win7-install"
+        slow = (1.0 if host.accel == "kvm" else EMULATED) * scale
+        self.progress = Progress(now, tell, slow)
+        self.dom = self.channel = None
+        self._resets = self._pictured = 0
+        self._xml = self._domain(iso, answer, disk)
+
+    def _domain(self, iso, answer, disk):
+        text = (CONFIGS / "win7-install.xml").read_text()
+        for mark, path in (("@ISO@", iso), ("@ANSWER@", answer), ("@DISK@", disk),
+                           ("@RUN@", self.run)):
+            text = text.replace(mark, escape(str(path)))
+        root = ET.fromstring(text)
+        root.set("type", self.host.accel or "qemu")
+        root.find("name").text = self.name
+        if self.host.qemu:
+            ET.SubElement(root.find("devices"), "emulator").text = self.host.qemu
+        return ET.tostring(root, encoding="unicode")
+
+    def __enter__(self):
+        try:
+            Disk(self.run / "disk.img", VIRTIO_SECTORS).create()
+            (self.folder / "domain.xml").write_text(self._xml)
+            self.dom = self.host.create(self._xml, self.run)
+            self.host.conn.domainEventRegisterAny(
+                self.dom, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._on_reset, None)
+            self.channel = SocketChannel.connect(str(self.run / "console.sock"))
+            self.dom.resume()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.channel is not None:
+            self.channel.close()
+        if self.dom is not None:
+            self.host.destroy(self.dom)
+        self.host.forget(self.run)
+        shutil.rmtree(self.run, ignore_errors=True)
+
+    def _on_reset(self, *_):
+        self._resets += 1
+
+    def watch(self):
+        """Until the machine has turned itself off. Raises GuestError with the last picture."""
+        try:
+            with open(self.folder / "console.log", "ab", buffering=0) as log:
+                while self._step(log):
+                    pass
+            self.progress.ended()
+        except GuestError as bad:
+            bad.args = (f"{bad}\n{self._shown()}",)
+            raise
+
+    def _step(self, log):
+        """False: the machine is off."""
+        data = self.channel.recv(1.0)
+        if data:
+            log.write(data)
+            self.progress.feed(data)
+        seen, self._resets = self._resets, 0
+        for _ in range(seen):
+            self.progress.reset()
+        if data is None or not self._active():
+            return False
+        self.progress.check()
+        if now() - self._pictured > PICTURE_S:
+            self._picture()
+        return True
+
+    def _active(self):
+        try:
+            return bool(self.dom.isActive())
+        except libvirt.libvirtError:
+            return False
+
+    def _picture(self):
+        """The last one stays when the machine is gone."""
+        self._pictured = now()
+        try:
+            self.host.qmp(self.dom, "screendump", filename=str(self.folder / "screen.png"),
+                          format="png")
+        except (libvirt.libvirtError, MonitorError, RigError) as bad:
+            self.tell(f"  no picture of the screen ({bad})")
+
+    def _shown(self):
+        if self._active():
+            self._picture()
+        picture = self.folder / "screen.png"
+        said = "COM1 was silent; " if not self.progress.log else ""
+        return f"{said}its screen: {picture if picture.exists() else 'no picture was taken'}"
+
+
+def wait_written(path):
+    """QEMU has let go of the disk."""
+    for _ in range(50):
+        done = subprocess.run(["qemu-img", "check", "-q", str(path)], capture_output=True)
+        if done.returncode == 0:
+            return
+        time.sleep(0.2)
+    raise RigError(f"{path} is damaged: {done.stderr.decode(errors='replace').strip()}")
