@@ -71,7 +71,7 @@ def names_a_test(fault):
     if "unit" in fault:
         suite, _, name = fault["unit"].partition(".")
         return any(f"TEST({suite}, {name})" in (UNIT / each).read_text() for each in UNIT_SOURCES)
-    file, _, name = fault["test"].partition("::")
+    file, _, name = fault["test"].partition("[")[0].partition("::")
     path = TOP / "e2e" / "tests" / file
     return path.exists() and re.search(rf"^def {name}\(", path.read_text(), re.M) is not None
 
