@@ -10,7 +10,7 @@ names.
 
 Needs what `make e2e` needs. Works in build/kd_planted; a log of each fault stays there.
 
-Exit status: 0 all found, 1 some not, 2 the original fails or wrong use, 3 a fault cannot be
+Exit status: 0 all found, 1 some not, 2 one couldn't be judged or wrong use, 3 a fault cannot be
 planted, since what it replaces or its test is not in the source any more.
 """
 import argparse
@@ -34,8 +34,11 @@ PASSED, FAILED = 0, 1                   # the rig's exit codes
 ATTEMPTS = 3                            # after a rig error, or without any fault
 
 
+FOUND, MISSED, UNKNOWN = "found", "NOT FOUND", "UNKNOWN"
+
+
 class Broken(Exception):
-    """The original doesn't build, or its tests fail."""
+    """Something doesn't build, or the tests fail without any fault, or the rig does."""
 
 
 def run(command, log, limit=None, **more):
@@ -161,11 +164,23 @@ class Bench:
             if "unit" in fault:
                 return self.unit(fault["unit"], log) != 0
             if not self.build(log):
-                raise Broken(f"{fault['what']}: it doesn't build: {log.name}")
+                raise Broken(f"it doesn't build: {log.name}")
             return not self.rig(self.guest, fault["test"], log) and \
                 self.passes_without(fault["test"], log)
         finally:
             path.write_text(original)
+
+
+def verdict(bench, fault, path):
+    began, why = time.monotonic(), ""
+    try:
+        with open(path, "w") as log:
+            said = FOUND if bench.judge(fault, log) else MISSED
+    except Broken as bad:
+        said, why = UNKNOWN, f": {bad}"
+    print(f"{said:9} {time.monotonic() - began:6.1f} s  {fault['what']} "
+          f"({fault.get('unit') or fault['test']}){why}", flush=True)
+    return said
 
 
 def main():
@@ -184,21 +199,15 @@ def main():
         parser.error("--only: no fault has that text")
     if check(faults):
         return 3
-    missed = 0
     try:
         bench = Bench(faults, args.original)
-        for number, fault in enumerate(faults):
-            began = time.monotonic()
-            with open(WORK / f"fault{number:02}.log", "w") as log:
-                found = bench.judge(fault, log)
-            missed += not found
-            print(f"{'found' if found else 'NOT FOUND':9} {time.monotonic() - began:6.1f} s  "
-                  f"{fault['what']} ({fault.get('unit') or fault['test']})", flush=True)
     except Broken as bad:
         print(f"kd_planted: {bad}", file=sys.stderr)
         return 2
-    print(f"{len(faults) - missed} of {len(faults)} faults found")
-    return 1 if missed else 0
+    verdicts = [verdict(bench, fault, WORK / f"fault{number:02}.log")
+                for number, fault in enumerate(faults)]
+    print(f"{verdicts.count(FOUND)} of {len(faults)} faults found")
+    return 2 if UNKNOWN in verdicts else 1 if MISSED in verdicts else 0
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 """What the tests of the kernel debugger share: a debugger, and the agent at work meanwhile."""
 
 import contextlib
+import re
 import struct
+import subprocess
 
 import pytest
 
@@ -12,6 +14,7 @@ from vq7rig.inflight import background
 from vq7rig.kd import messages as m
 from vq7rig.kd import session
 from vq7rig.kd.context import Context
+from vq7rig.kd.pdb import tool
 from vq7rig.workload import Workload
 
 # The default port, named: so that these tests have a machine of their own. A kernel that a
@@ -197,3 +200,13 @@ def call(kd, function, *arguments):
     with calling(kd, function, *arguments):
         kd.wait(STEP)
     return kd.result & 0xFFFFFFFF, "".join(kd.said)
+
+
+def offset_of(vm, structure, member):
+    """Where the driver's compiler has put a member, from its PDB."""
+    types = subprocess.run([tool("llvm-pdbutil"), "dump", "--types",
+                            str(vm.guest / f"{DRIVER}.pdb")],
+                           capture_output=True, text=True, check=True).stdout
+    fields = re.search(rf"LF_STRUCTURE .*`{structure}`\n.*\n.*field list: (0x[0-9A-F]+)\n", types)
+    listed = types.partition(f" {fields[1]} | LF_FIELDLIST")[2].partition(" | LF_")[0]
+    return int(re.search(rf"`{member}`, .*offset = (\d+),", listed)[1])

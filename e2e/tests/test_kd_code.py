@@ -11,15 +11,12 @@ import subprocess
 import pytest
 
 from kd_bench import (DIRECT_MAP, DRIVER, IMAGES, MACHINE, PAGE, SMALL, STEP, command,
-                      finish, miscompares, stopped_at)
+                      finish, miscompares, offset_of, stopped_at)
 from vq7rig.kd import messages as m
 from vq7rig.kd.context import GENERAL
 from vq7rig.kd.errors import Refused, Unreadable
 from vq7rig.kd.pdb import tool
 from vq7rig.workload import Workload
-
-# Of VQ7_QUEUE, which BlkService has in rcx: its QUEUE_STATS.
-COMPLETED, MAX_IN_FLIGHT = 0x28, 0x68
 
 
 # --- code: stack, breakpoints, steps ---------------------------------------------------------
@@ -138,7 +135,7 @@ def test_step_in_the_interrupt_routine(kd, vm):
 # --- data ------------------------------------------------------------------------------------
 
 def queue_of(kd):
-    """The VQ7_QUEUE, at the entry of BlkService."""
+    """The VQ7_QUEUE, at the entry of BlkService, where it is the first parameter."""
     assert kd.name_of(kd.event.pc) == "vq7test!BlkService"
     return kd.context["rcx"]
 
@@ -149,17 +146,18 @@ def test_hardware_breakpoint_and_a_variable(kd, vm):
     that the debugger writes is what the agent says then."""
     load = Workload(ops=4, depth=1, sizes=(4096,), seed=73)
     with stopped_at(kd, vm, "vq7test!BlkService", load) as answer:
-        queue = queue_of(kd)
-        watch = kd.breakpoints.add("completed", queue + COMPLETED, "w", 8)
-        began = kd.number(queue + COMPLETED)
+        stats = queue_of(kd) + offset_of(vm, "_VQ7_QUEUE", "stats")
+        completed = stats + offset_of(vm, "_QUEUE_STATS", "completed")
+        watch = kd.breakpoints.add("completed", completed, "w", 8)
+        began = kd.number(completed)
         for n in range(1, load.ops + 1):
             kd.go()
             event = kd.wait(STEP)
             assert event.code == m.SINGLE_STEP and event.dr6 & 1, f"{event.dr6:#x}"
-            assert kd.number(queue + COMPLETED) == began + n
+            assert kd.number(completed) == began + n
             assert kd.name_of(event.pc).startswith(f"{DRIVER}!")
         assert watch.hits == load.ops
-        kd.write(queue + MAX_IN_FLIGHT, struct.pack("<Q", 12345))
+        kd.write(stats + offset_of(vm, "_QUEUE_STATS", "max_in_flight"), struct.pack("<Q", 12345))
         answer = finish(kd, answer)
         assert miscompares(answer) == (0, 0) and answer.num("completed") == load.ops
         assert vm.console.command("stats").num("max_in_flight") == 12345
