@@ -252,16 +252,15 @@ def test_stack_from_each_instruction_of_an_interrupt(kd, instructions):
     context = kd.context
     interrupted, back = kd.number(context["rsp"]), kd.number(context["rsp"] + 24)
     wanted = {name: context[name] for name in GENERAL} | {"rsp": back}
-    names, text = [], ""
-    while len(names) < instructions and not text.startswith("iret"):
-        if names:
+    names, here = [], None
+    while len(names) < instructions and not (here and here.text.startswith("iret")):
+        if here:
             event = kd.step_over(lambda: kd.wait(STEP)) if here.calls else kd.step()
             assert event.code in (m.SINGLE_STEP, m.BREAKPOINT)
         frame = kd.stack(2)[1].frame
         names.append(kd.name_of(kd.context["rip"]))
         assert (frame.rip, frame.registers) == (interrupted, wanted), names
-        (here,) = kd.disassemble(kd.context["rip"], 1)
-        text = here.text
+        here = kd.disassemble(kd.context["rip"], 1)[0]
     assert "nt!KiInterruptEntry" in names, names
-    if text.startswith("iret"):
+    if here.text.startswith("iret"):
         assert len(names) > 50 and kd.step().pc == interrupted
