@@ -28,7 +28,7 @@ from mutation_operators import blanked, closing
 
 RIG_PYTHON = "/usr/bin/python3"
 PATIENCE = "0.4"            # of the rig, unless VQ7_PATIENCE says it: some machines hang
-UNIT_LIMIT_S = 20           # processor time of a test program that takes milliseconds
+UNIT_LIMIT_S = 6            # processor time of a test program that takes milliseconds
 RIG_ATTEMPTS = 3
 PASS, FAIL, INTERRUPTED = 0, 1, 130     # the rig's exit codes
 TOO_LONG = -1                           # what stands for one

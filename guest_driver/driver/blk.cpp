@@ -31,16 +31,12 @@ static NTSTATUS Create(DEVICE_CONTEXT *dc) {
     RtlZeroMemory(blk, sizeof(*blk));
     InitializeListHead(&blk->active);
     InitializeListHead(&blk->restart);
-    blk->free_slot = BLK_NO_SLOT;
     dc->type_context = blk;
     return STATUS_SUCCESS;
 }
 
 static VOID Destroy(DEVICE_CONTEXT *dc) {
-    if (dc->type_context != NULL) {
-        ExFreePoolWithTag(dc->type_context, VQ7_POOL_TAG);
-        dc->type_context = NULL;
-    }
+    ExFreePoolWithTag(dc->type_context, VQ7_POOL_TAG);
 }
 
 static NTSTATUS ReadLimits(DEVICE_CONTEXT *dc, BLK_DEVICE *blk) {
@@ -135,18 +131,13 @@ static NTSTATUS SetLimits(BLK_DEVICE *blk, UINT16 queue_size) {
 static VOID QueuesGone(DEVICE_CONTEXT *dc) {
     BLK_DEVICE *blk = BlkOf(dc);
 
-    if (blk == NULL) {
-        return;
-    }
     Vq7DeleteBuffer(&blk->shared_buffer);
     Vq7DeleteBuffer(&blk->bounce_buffer);
-    blk->bounce_bytes = 0;
     if (blk->slots != NULL) {
         ExFreePoolWithTag(blk->slots, VQ7_POOL_TAG);
         blk->slots = NULL;
     }
     blk->slot_count = 0;
-    blk->free_slot = BLK_NO_SLOT;
 }
 
 static NTSTATUS AllocateSlots(DEVICE_CONTEXT *dc, BLK_DEVICE *blk, UINT16 count) {
@@ -184,10 +175,8 @@ static NTSTATUS QueuesReady(DEVICE_CONTEXT *dc) {
         return status;
     }
     blk->free_slot = BLK_NO_SLOT;
-    blk->bounce_busy = FALSE;
     for (UINT16 i = count; i-- > 0;) {
         blk->slots[i].io = NULL;
-        blk->slots[i].bounced = FALSE;
         blk->slots[i].index = i;
         blk->slots[i].next_free = blk->free_slot;
         blk->free_slot = i;
@@ -198,7 +187,7 @@ static NTSTATUS QueuesReady(DEVICE_CONTEXT *dc) {
 // register_lock held.
 static BOOLEAN ConfigChanged(DEVICE_CONTEXT *dc) {
     BLK_DEVICE *blk = BlkOf(dc);
-    UINT64 capacity = 0;
+    UINT64 capacity;
     NTSTATUS status =
         VirtioPciReadConfig(&dc->pci, BLK_CONFIG_CAPACITY, &capacity, sizeof(capacity));
 

@@ -16,7 +16,6 @@ NTSTATUS BlkBounceCreate(DEVICE_CONTEXT *dc, BLK_DEVICE *blk) {
     blk->bounce = (PUCHAR)WdfCommonBufferGetAlignedVirtualAddress(blk->bounce_buffer);
     blk->bounce_pa = Vq7BufferAddress(blk->bounce_buffer);
     blk->bounce_bytes = bytes;
-    blk->bounce_busy = FALSE;
     return STATUS_SUCCESS;
 }
 

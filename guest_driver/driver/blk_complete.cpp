@@ -8,7 +8,6 @@
 
 static VOID FreeSlot(BLK_DEVICE *blk, BLK_SLOT *slot) {
     if (slot->bounced) {
-        slot->bounced = FALSE;
         blk->bounce_busy = FALSE;
     }
     slot->io = NULL;
@@ -102,9 +101,10 @@ static VOID CompletePart(VQ7_QUEUE *queue, BLK_DEVICE *blk, BLK_SLOT *slot, UINT
     BlkFinish(io, finished);
 }
 
-// One ring's worth at most. STATUS_NOT_FOUND: no more; STATUS_SUCCESS: perhaps.
+// One ring's worth at most, since nothing is sent meanwhile and nothing comes back twice.
+// STATUS_NOT_FOUND: no more; or how the ring is broken.
 static NTSTATUS TakeUsed(VQ7_QUEUE *queue, BLK_DEVICE *blk, LIST_ENTRY *finished) {
-    for (UINT32 i = 0; i < queue->size; i++) {
+    for (;;) {
         void *cookie;
         UINT32 written;
         UINT32 cut_before = queue->vq->used_length_cut;
@@ -116,7 +116,6 @@ static NTSTATUS TakeUsed(VQ7_QUEUE *queue, BLK_DEVICE *blk, LIST_ENTRY *finished
         CompletePart(queue, blk, (BLK_SLOT *)cookie, written,
                      (BOOLEAN)(queue->vq->used_length_cut != cut_before), finished);
     }
-    return STATUS_SUCCESS;
 }
 
 // The queue's lock is held. TRUE: the device keeps finishing more.
@@ -124,7 +123,7 @@ static BOOLEAN Drain(VQ7_QUEUE *queue, BLK_DEVICE *blk, LIST_ENTRY *finished) {
     for (int round = 0; round < MAX_ROUNDS; round++) {
         VirtqSplitDisableInterrupts(queue->vq);
         NTSTATUS status = TakeUsed(queue, blk, finished);
-        if (!NT_SUCCESS(status) && status != STATUS_NOT_FOUND) {
+        if (status != STATUS_NOT_FOUND) {
             queue->running = FALSE;
             queue->last_error = status;
             Vq7DeviceFail(queue->device, Vq7FailureOf(status));
@@ -159,7 +158,6 @@ static VOID KeepForRestart(BLK_DEVICE *blk, BLK_IO *io) {
     RemoveEntryList(&io->link);
     InsertHeadList(&blk->restart, &io->link);
     io->next = 0;
-    io->in_flight = 0;
     io->all_sent = FALSE;
     io->taken_back = FALSE;
     io->status = STATUS_SUCCESS;

@@ -7,12 +7,7 @@
 // Everything goes through io_queue, so that requests keep their order and the
 // framework cancels those that wait.
 static VOID Send(DEVICE_CONTEXT *dc, BLK_IO *io) {
-    NTSTATUS status = STATUS_DEVICE_NOT_READY;
-
-    if (dc->state != Vq7Failed) {
-        status = WdfRequestForwardToIoQueue(io->request, dc->io_queue);
-    }
-    if (!NT_SUCCESS(status)) {
+    if (!NT_SUCCESS(WdfRequestForwardToIoQueue(io->request, dc->io_queue))) {
         WdfRequestComplete(io->request, STATUS_DEVICE_NOT_READY);
         return;
     }
@@ -39,7 +34,7 @@ static NTSTATUS PrepareTransfer(BLK_DEVICE *blk, BLK_IO *io, size_t length) {
     }
     transfer = (VQ7_BLK_TRANSFER *)input;
     // Whole blocks: what a device makes of parts of one is its affair.
-    if (length == 0 || (length & (blk->block_size - 1)) != 0 ||
+    if ((length & (blk->block_size - 1)) != 0 ||
         (transfer->sector & (blk->block_size / BLK_SECTOR_SIZE - 1)) != 0 ||
         transfer->segments > MAX_PIECES || transfer->reserved != 0 ||
         !BlkCutInit(&io->cut, (UINT32)length, transfer->segments)) {
@@ -52,11 +47,8 @@ static NTSTATUS PrepareTransfer(BLK_DEVICE *blk, BLK_IO *io, size_t length) {
     if (io->type == VIRTIO_BLK_T_OUT && blk->read_only) {
         return STATUS_MEDIA_WRITE_PROTECTED;
     }
-    status = WdfRequestRetrieveOutputWdmMdl(io->request, &io->mdl);
-    if (NT_SUCCESS(status)) {
-        io->information = length;
-    }
-    return status;
+    io->information = length;
+    return WdfRequestRetrieveOutputWdmMdl(io->request, &io->mdl);
 }
 
 static VOID Transfer(DEVICE_CONTEXT *dc, WDFREQUEST request, UINT32 type, size_t length) {

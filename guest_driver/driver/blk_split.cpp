@@ -5,11 +5,10 @@ BOOLEAN BlkCutInit(BLK_CUT *cut, UINT32 total, UINT32 pieces) {
     if (pieces == 0) {
         pieces = 1;
     }
-    if (total == 0 || pieces > total) {
+    if (pieces > total) { // also where there are no bytes
         return FALSE;
     }
     cut->total = total;
-    cut->pieces = pieces;
     cut->base = total / pieces;
     cut->longer = total % pieces;
     return TRUE;
@@ -25,21 +24,18 @@ UINT32 BlkCutEnd(const BLK_CUT *cut, UINT32 offset) {
     return longer_bytes + ((offset - longer_bytes) / cut->base + 1) * cut->base;
 }
 
+static UINT32 Smaller(UINT32 a, UINT32 b) {
+    return a < b ? a : b;
+}
+
 UINT16 BlkTrimSegments(VIRTQ_SG *sg, UINT16 count, UINT32 bytes) {
     UINT16 i;
 
     for (i = 0; i < count && bytes != 0; i++) {
-        if (sg[i].len >= bytes) {
-            sg[i].len = bytes;
-            return (UINT16)(i + 1);
-        }
+        sg[i].len = Smaller(sg[i].len, bytes);
         bytes -= sg[i].len;
     }
     return i;
-}
-
-static UINT32 Smaller(UINT32 a, UINT32 b) {
-    return a < b ? a : b;
 }
 
 static UINT32 SumOf(const VIRTQ_SG *sg, UINT16 count) {
@@ -60,7 +56,7 @@ NTSTATUS BlkBuildPart(const BLK_LIMITS *limits, const BLK_CUT *cut, PMDL mdl, UI
     while (position < end && used < limits->max_segments) {
         UINT32 piece = Smaller(BlkCutEnd(cut, position), end) - position;
         UINT16 room = (UINT16)(limits->max_segments - used);
-        UINT16 got = 0;
+        UINT16 got;
 
         if (limits->size_max != 0) {
             piece = Smaller(piece, limits->size_max);

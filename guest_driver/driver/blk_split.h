@@ -14,11 +14,10 @@ typedef struct _BLK_LIMITS {
     UINT32 unit;         // requests are cut at multiples of this (the block size)
 } BLK_LIMITS;
 
-// Where the caller wants segments to end: `total` bytes in `pieces` pieces, the
-// first `longer` of which have base + 1 bytes, the others base.
+// Where the caller wants segments to end: `total` bytes in pieces, the first
+// `longer` of which have base + 1 bytes, the others base.
 typedef struct _BLK_CUT {
     UINT32 total;
-    UINT32 pieces;
     UINT32 base;
     UINT32 longer;
 } BLK_CUT;

@@ -78,7 +78,7 @@ static VOID FillHeader(BLK_DEVICE *blk, BLK_IO *io, const BLK_SLOT *slot, UINT16
 
     shared->header.type = io->type;
     shared->header.reserved = 0;
-    shared->header.sector = io->mdl != NULL ? io->sector + io->next / BLK_SECTOR_SIZE : 0;
+    shared->header.sector = io->sector + io->next / BLK_SECTOR_SIZE; // 0 without data
     shared->status = STATUS_BYTE_UNSET;
     SetSegment(&blk->sg[0], pa, sizeof(BLK_HEADER), FALSE);
     SetSegment(&blk->sg[1 + data_count], pa + offsetof(BLK_SHARED, status), 1, TRUE);
@@ -222,7 +222,7 @@ VOID BlkPump(VQ7_QUEUE *queue) {
     WdfSpinLockAcquire(queue->lock);
     if (blk->pumping) {
         blk->pump_again = TRUE; // whoever is at it looks again
-    } else if (queue->running) {
+    } else {
         blk->pumping = TRUE;
         SendWaiting(queue, blk, &finished);
         blk->pumping = FALSE;

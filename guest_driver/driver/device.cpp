@@ -72,7 +72,6 @@ static NTSTATUS CreateLocks(DEVICE_CONTEXT *dc) {
     for (UINT16 i = 0; NT_SUCCESS(status) && i < VQ7_MAX_QUEUES; i++) {
         dc->queues[i].device = dc;
         dc->queues[i].index = i;
-        dc->queues[i].vector = VIRTIO_PCI_NO_VECTOR;
         status = WdfSpinLockCreate(&attributes, &dc->queues[i].lock);
     }
     return status;

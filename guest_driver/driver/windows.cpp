@@ -35,7 +35,6 @@ VOID Vq7UnmapRegions(DEVICE_CONTEXT *dc) {
     for (LONG i = 0; i < count; i++) {
         MmUnmapIoSpace(dc->windows[i].mapped, (SIZE_T)dc->windows[i].range.length);
     }
-    RtlZeroMemory(dc->windows, sizeof(dc->windows));
 }
 
 PUCHAR Vq7Mapped(const DEVICE_CONTEXT *dc, UINT8 bar, UINT32 offset, UINT32 width) {

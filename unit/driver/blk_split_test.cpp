@@ -125,6 +125,53 @@ size_t Segments(const std::vector<Part> &parts) {
     return n;
 }
 
+// Through a buffer: whole blocks, as many as it has room for, or all that is left.
+TEST(BouncePart, WholeBlocksOrTheRest) {
+    struct Case {
+        UINT32 unit, max_bytes, size_max, room, total, offset;
+        std::vector<UINT32> lengths;
+    };
+    for (const Case &c : {
+             Case{512, 0x100000, 0, 0x10000, 4096, 0, {4096}},
+             Case{512, 0x100000, 0, 0x10000, 4096, 1024, {3072}},
+             Case{512, 0x100000, 0, 1600, 4096, 0, {1536}},
+             Case{512, 2048, 0, 0x10000, 4096, 512, {2048}},
+             Case{512, 0x100000, 700, 0x10000, 4096, 2048, {700, 700, 648}},
+             Case{512, 0x100000, 1024, 2560, 4096, 512, {1024, 1024, 512}},
+             Case{4096, 0x100000, 0, 0x10000, 512, 0, {512}}, // of when blocks were smaller
+             Case{512, 0x100000, 0, 1600, 5632, 4096, {1536}},
+         }) {
+        const BLK_LIMITS limits = {8, c.max_bytes, c.size_max, c.unit};
+        BLK_CUT cut;
+        ASSERT_TRUE(BlkCutInit(&cut, c.total, 1));
+        for (BOOLEAN device_write : {TRUE, FALSE}) {
+            std::vector<VIRTQ_SG> sg(9, VIRTQ_SG{1, 2, BOOLEAN(!device_write)});
+            UINT16 count = 0;
+            UINT32 sum = 0;
+            const UINT32 bytes = BlkBouncePart(&limits, &cut, c.offset, kBounce, c.room,
+                                               device_write, sg.data(), &count);
+            ASSERT_EQ(count, c.lengths.size());
+            for (size_t i = 0; i < count; i++) {
+                EXPECT_EQ(sg[i].addr, kBounce + sum);
+                EXPECT_EQ(sg[i].len, c.lengths[i]);
+                EXPECT_EQ(sg[i].write, device_write);
+                sum += sg[i].len;
+            }
+            EXPECT_EQ(bytes, sum);
+            EXPECT_EQ(sg[count].len, 2u) << "no more of them";
+        }
+    }
+}
+
+TEST(Cut, OneByteIsOnePiece) {
+    BLK_CUT cut;
+    ASSERT_TRUE(BlkCutInit(&cut, 1, 1));
+    EXPECT_EQ(BlkCutEnd(&cut, 0), 1u);
+    EXPECT_FALSE(BlkCutInit(&cut, 0, 0));
+    EXPECT_FALSE(BlkCutInit(&cut, 0, 1));
+    EXPECT_FALSE(BlkCutInit(&cut, 1, 2));
+}
+
 TEST(Cut, AsEvenAsCanBe) {
     BLK_CUT cut;
     ASSERT_TRUE(BlkCutInit(&cut, 1000, 3));

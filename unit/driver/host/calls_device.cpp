@@ -2,6 +2,7 @@
 //
 // The framework's functions of objects, the driver, its parameters and the device.
 #include "calls.h"
+#include "faults.h"
 
 #include <cstdio>
 #include <cstring>
@@ -75,6 +76,9 @@ NTSTATUS QueryString(Globals, WDFKEY key, PCUNICODE_STRING name, PUSHORT length,
 NTSTATUS QueryNumber(Globals, WDFKEY key, PCUNICODE_STRING name, PULONG value) {
     Of<Key>(key);
     const auto *text = reinterpret_cast<const char16_t *>(name->Buffer);
+    if (faults.no_number == std::u16string(text, name->Length / 2)) {
+        return NTSTATUS(0xC0000024L); // STATUS_OBJECT_TYPE_MISMATCH
+    }
     auto found = framework->numbers.find(std::u16string(text, name->Length / 2));
     if (found == framework->numbers.end()) {
         return STATUS_OBJECT_NAME_NOT_FOUND;
@@ -137,6 +141,7 @@ ULONG BusAccess(char kind, ULONG type, PVOID buffer, ULONG offset, ULONG length)
         auto *byte = static_cast<std::uint8_t *>(buffer) + i;
         if (kind == 'w') {
             kernel->pci.cfg[offset + i] = *byte;
+            framework->config_writes += i == 0;
         } else {
             *byte = kernel->pci.gone ? 0xFF : std::uint8_t(kernel->pci.getCfg(offset + i, 1));
         }

@@ -35,6 +35,7 @@ WDFDEVICE InterruptDevice(Globals, WDFINTERRUPT handle) {
 
 VOID InterruptLock(Globals, WDFINTERRUPT handle) {
     kernel->Need(!std::exchange(Of<Interrupt>(handle)->held, true), "interrupt lock taken twice");
+    Of<Interrupt>(handle)->locked++;
 }
 
 VOID InterruptUnlock(Globals, WDFINTERRUPT handle) {
@@ -54,10 +55,15 @@ NTSTATUS CommonBufferCreate(Globals, WDFDMAENABLER enabler, size_t length,
                             WDFCOMMONBUFFER *handle) {
     Of<Object>(enabler);
     kernel->Need(kernel->irql == PASSIVE_LEVEL, "a common buffer made above PASSIVE_LEVEL");
-    return Create<Buffer>("WdfCommonBufferCreateWithConfig", attributes, handle, [&](Buffer *made) {
-        made->length = length;
-        made->pa = kernel->memory.Allocate(length, config->AlignmentRequirement + 1);
-    });
+    NTSTATUS status = Create<Buffer>(
+        "WdfCommonBufferCreateWithConfig", attributes, handle, [&](Buffer *made) {
+            made->length = length;
+            made->pa = kernel->memory.Allocate(length, config->AlignmentRequirement + 1);
+        });
+    if (!NT_SUCCESS(status)) { // nobody said what the handle is then
+        *handle = reinterpret_cast<WDFCOMMONBUFFER>(~ULONG_PTR(0));
+    }
+    return status;
 }
 
 PVOID CommonBufferVa(Globals, WDFCOMMONBUFFER handle) {
@@ -146,6 +152,7 @@ BOOLEAN TimerStart(Globals, WDFTIMER handle, LONGLONG due) {
 
 BOOLEAN TimerStop(Globals, WDFTIMER handle, BOOLEAN wait) {
     kernel->Need(!wait || kernel->irql == PASSIVE_LEVEL, "a wait above PASSIVE_LEVEL");
+    Of<Timer>(handle)->waits += wait != FALSE;
     return BOOLEAN(std::exchange(Of<Timer>(handle)->armed, false));
 }
 

@@ -37,6 +37,9 @@ NTSTATUS RetrieveNext(Globals, WDFQUEUE handle, WDFREQUEST *request) {
     queue->waiting.pop_front();
     next->presented = true;
     *request = HandleOf<WDFREQUEST>(next);
+    if (framework->in_retrieved) {
+        std::exchange(framework->in_retrieved, nullptr)();
+    }
     return STATUS_SUCCESS;
 }
 
@@ -74,6 +77,9 @@ VOID Complete(Globals, WDFREQUEST handle, NTSTATUS status, ULONG_PTR information
     request->presented = false;
     request->status = status;
     request->information = information;
+    if (framework->in_complete) {
+        std::exchange(framework->in_complete, nullptr)();
+    }
 }
 
 VOID CompletePlain(Globals globals, WDFREQUEST handle, NTSTATUS status) {
@@ -115,6 +121,9 @@ VOID StopAcknowledge(Globals, WDFREQUEST handle, BOOLEAN requeue) {
     kernel->Need(request->presented, "a request is acknowledged that the driver has not");
     kernel->Need(!requeue, "a request that was begun goes back to the queue");
     request->acknowledged = true;
+    if (framework->in_acknowledge) {
+        std::exchange(framework->in_acknowledge, nullptr)();
+    }
 }
 
 } // namespace

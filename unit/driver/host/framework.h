@@ -48,6 +48,7 @@ struct Key : Object {
 struct Interrupt : Object {
     Interrupt() : Object("interrupt") {}
     bool held = false, queued = false; // its lock, its DPC
+    unsigned locked = 0;               // so often
     WDF_INTERRUPT_CONFIG config = {};
 };
 
@@ -61,6 +62,7 @@ struct Timer : Object {
     Timer() : Object("timer") {}
     bool armed = false;
     unsigned due_ms = 0; // from when it was armed
+    unsigned waits = 0;  // until it doesn't run any more
     WDF_TIMER_CONFIG config = {};
 };
 
@@ -137,6 +139,7 @@ class Framework {
     PCWDF_OBJECT_CONTEXT_TYPE_INFO request_context = nullptr;
     std::string interface_guid; // of the device interface
     int bus_references = 0, open_keys = 0;
+    int config_writes = 0; // into configuration space
     std::size_t dma_length = 0;
     WDF_DMA_PROFILE dma_profile = WdfDmaProfileInvalid;
     bool connected = false;              // interrupts
@@ -144,6 +147,9 @@ class Framework {
     std::function<void()> while_waiting; // for requests that the driver has to give back
     std::function<void()> in_retrieve;   // another thread, while one asks for a request
     std::function<void()> in_no_more;    // another, when one was told that there is none
+    std::function<void()> in_retrieved;  // another, when one has just got it
+    std::function<void()> in_complete;   // another, while one completes a request
+    std::function<void()> in_acknowledge; // another, while one acknowledges a stop
 
     template <typename T> T *Make() {
         objects.push_back(std::make_unique<T>());

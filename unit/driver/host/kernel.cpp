@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "kernel.h"
 
+#include "faults.h"
+
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -9,6 +11,7 @@
 namespace vq7::host {
 
 Kernel *kernel;
+Faults faults;
 
 namespace {
 
@@ -21,6 +24,7 @@ constexpr ULONG kTag = '7qVt';
 Kernel::Kernel(::model::PciDevice &pci, vq7::model::GuestMemory &memory)
     : pci(pci), memory(memory) {
     kernel = this;
+    faults = {};
     for (int i = 0; i < 6; i++) {
         if (pci.barLength[i] == 0) {
             continue;
@@ -145,6 +149,9 @@ PHYSICAL_ADDRESS MmGetPhysicalAddress(PVOID address) {
     std::uint8_t *first = kernel->memory.Host(vq7::model::GuestMemory::kBase, 1);
     result.QuadPart =
         LONGLONG(vq7::model::GuestMemory::kBase) + (static_cast<std::uint8_t *>(address) - first);
+    if (vq7::host::faults.physical) {
+        result.QuadPart = LONGLONG(vq7::host::faults.physical(std::uint64_t(result.QuadPart)));
+    }
     return result;
 }
 
@@ -214,6 +221,9 @@ ULONG DbgPrintEx(ULONG, ULONG, const char *format, ...) {
     std::vsnprintf(line, sizeof(line), plain.c_str(), list);
     va_end(list);
     kernel->log.push_back(line);
+    if (kernel->at_log) {
+        kernel->at_log();
+    }
     return 0;
 }
 

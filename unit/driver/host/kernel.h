@@ -30,6 +30,7 @@ struct Kernel {
     std::map<void *, std::size_t> pool;
     std::map<std::uint64_t, std::size_t> mappings; // of device memory, by bus address
     std::vector<std::string> log;                  // DbgPrintEx
+    std::function<void()> at_log;                  // what goes on when a line comes
     std::vector<std::string> violations;           // what a driver must not do
 
     // Whatever may fail asks this first. `fail_at` counts down to the one that does.

@@ -89,6 +89,7 @@ class Machine {
     void Reattach();                // the driver has set up its ring anew
     void Remove();                  // and looks for leaks
     bool Serve(int most = 1 << 20); // true: the driver wants an interrupt
+    void ServeOne(const vq7::model::Chain &chain);
     void Interrupt();               // of the queue
     void Run();                     // until nothing is left to do
 
@@ -125,7 +126,6 @@ class Machine {
 
   private:
     void Attach();
-    void ServeOne(const vq7::model::Chain &chain);
     Options options_;
     std::size_t notified_ = 0;
 };
