@@ -7,11 +7,11 @@
 // Everything goes through io_queue, so that requests keep their order and the
 // framework cancels those that wait.
 static VOID Send(DEVICE_CONTEXT *dc, BLK_IO *io) {
-    if (!NT_SUCCESS(WdfRequestForwardToIoQueue(io->request, dc->io_queue))) {
+    if (NT_SUCCESS(WdfRequestForwardToIoQueue(io->request, dc->io_queue))) {
+        BlkPump(&dc->queues[0]); // the request may be complete by now
+    } else {
         WdfRequestComplete(io->request, STATUS_DEVICE_NOT_READY);
-        return;
     }
-    BlkPump(&dc->queues[0]); // the request may be complete by now
 }
 
 static BLK_IO *InitIo(WDFREQUEST request, UINT32 type) {

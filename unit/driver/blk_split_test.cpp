@@ -139,6 +139,7 @@ TEST(BouncePart, WholeBlocksOrTheRest) {
              Case{512, 0x100000, 700, 0x10000, 4096, 2048, {700, 700, 648}},
              Case{512, 0x100000, 1024, 2560, 4096, 512, {1024, 1024, 512}},
              Case{4096, 0x100000, 0, 0x10000, 512, 0, {512}}, // of when blocks were smaller
+             Case{4096, 0x100000, 0, 0x10000, 4608, 4096, {512}},
              Case{512, 0x100000, 0, 1600, 5632, 4096, {1536}},
          }) {
         const BLK_LIMITS limits = {8, c.max_bytes, c.size_max, c.unit};

@@ -31,6 +31,7 @@ TEST(Ioctl, TransfersThatAreRefused) {
              Case{~0ull, 0, 0, 16, 512, bad},
              Case{~0ull - 1, 0, 0, 16, 1024, bad},
              Case{~0ull - 1, 0, 0, 16, 512, STATUS_IO_DEVICE_ERROR},
+             Case{~0ull - 2048, 0, 0, 16, 0x100000, STATUS_IO_DEVICE_ERROR},
              Case{0, 0, 0, 16, 512, STATUS_SUCCESS},
              Case{0, 4096, 0, 16, 0x40000, STATUS_SUCCESS},
              Case{0, 0, 0, 24, 512, STATUS_SUCCESS},
