@@ -37,9 +37,9 @@ TEST(BlkConfig, EachFieldInItsOwnWidth) {
                 widths[at] = access.width;
             }
         }
-        EXPECT_EQ(widths, all ? (std::map<unsigned, int>{
-                                    {0, 4}, {4, 4}, {8, 4}, {12, 4}, {20, 4}, {32, 1}})
-                              : (std::map<unsigned, int>{{0, 4}, {4, 4}}));
+        EXPECT_EQ(widths,
+                  all ? (std::map<unsigned, int>{{0, 4}, {4, 4}, {8, 4}, {12, 4}, {20, 4}, {32, 1}})
+                      : (std::map<unsigned, int>{{0, 4}, {4, 4}}));
         machine.Remove();
     }
 }
@@ -97,11 +97,15 @@ TEST(BlkConfig, LargeLimits) {
     };
     for (const Case &c : {
              Case{0x80000000, 126, 14, 0x100000}, // 14 of them are no 32-bit number
-             Case{0xFFFFFFFF, 126, 14, 0x100000}, Case{0x20000, 126, 14, 0x100000},
-             Case{0x12000, 126, 14, 14 * 0x12000}, Case{0x100000, 1, 1, 0x100000},
+             Case{0xFFFFFFFF, 126, 14, 0x100000},
+             Case{0x20000, 126, 14, 0x100000},
+             Case{0x12000, 126, 14, 14 * 0x12000},
+             Case{0x100000, 1, 1, 0x100000},
              Case{1000, 3, 3, 2560}, // five whole blocks
-             Case{0x40000, 14, 14, 0x100000}, Case{0x40000, 13, 13, 0x100000},
-             Case{0x40000, 0x10000001, 14, 0x100000}, Case{0, 2, 2, 0x100000},
+             Case{0x40000, 14, 14, 0x100000},
+             Case{0x40000, 13, 13, 0x100000},
+             Case{0x40000, 0x10000001, 14, 0x100000},
+             Case{0, 2, 2, 0x100000},
          }) {
         Options options;
         options.features |= kSizeMax;

@@ -225,9 +225,7 @@ TEST(Ways, ToTheLegacyInterface) {
          [](Machine &m) { m.pci.queues[0].maxSize = m.pci.queues[0].size = 0; }},
         {"blocks of no size", true, false, [](Machine &m) { m.pci.config[20] = 1; }},
         {"no memory", false, false,
-         [](Machine &m) {
-             m.pci.onConfigRead = [&m] { m.kernel.fail_at = 0; };
-         }},
+         [](Machine &m) { m.pci.onConfigRead = [&m] { m.kernel.fail_at = 0; }; }},
     };
     for (const Case &c : cases) {
         SCOPED_TRACE(c.what);

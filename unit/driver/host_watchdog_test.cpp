@@ -151,12 +151,13 @@ TEST_F(Watch, NewAnswersAreNotOldOnes) {
 
 // A device that is always done with one more: the tick ends, and the next one goes on.
 struct Deep : Watch {
-    Deep() : Watch([] {
-            Options options;
-            options.queue_size = 64;
-            options.features &= ~(kIndirect | kEventIdx);
-            return options;
-        }()) {}
+    Deep()
+        : Watch([] {
+              Options options;
+              options.queue_size = 64;
+              options.features &= ~(kIndirect | kEventIdx);
+              return options;
+          }()) {}
 };
 
 TEST_F(Deep, ATickEnds) {

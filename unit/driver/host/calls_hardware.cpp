@@ -55,8 +55,8 @@ NTSTATUS CommonBufferCreate(Globals, WDFDMAENABLER enabler, size_t length,
                             WDFCOMMONBUFFER *handle) {
     Of<Object>(enabler);
     kernel->Need(kernel->irql == PASSIVE_LEVEL, "a common buffer made above PASSIVE_LEVEL");
-    NTSTATUS status = Create<Buffer>(
-        "WdfCommonBufferCreateWithConfig", attributes, handle, [&](Buffer *made) {
+    NTSTATUS status =
+        Create<Buffer>("WdfCommonBufferCreateWithConfig", attributes, handle, [&](Buffer *made) {
             made->length = length;
             made->pa = kernel->memory.Allocate(length, config->AlignmentRequirement + 1);
         });

@@ -142,13 +142,13 @@ class Framework {
     int config_writes = 0; // into configuration space
     std::size_t dma_length = 0;
     WDF_DMA_PROFILE dma_profile = WdfDmaProfileInvalid;
-    bool connected = false;              // interrupts
-    bool powered = false;                // power-managed queues hand out requests
-    std::function<void()> while_waiting; // for requests that the driver has to give back
-    std::function<void()> in_retrieve;   // another thread, while one asks for a request
-    std::function<void()> in_no_more;    // another, when one was told that there is none
-    std::function<void()> in_retrieved;  // another, when one has just got it
-    std::function<void()> in_complete;   // another, while one completes a request
+    bool connected = false;               // interrupts
+    bool powered = false;                 // power-managed queues hand out requests
+    std::function<void()> while_waiting;  // for requests that the driver has to give back
+    std::function<void()> in_retrieve;    // another thread, while one asks for a request
+    std::function<void()> in_no_more;     // another, when one was told that there is none
+    std::function<void()> in_retrieved;   // another, when one has just got it
+    std::function<void()> in_complete;    // another, while one completes a request
     std::function<void()> in_acknowledge; // another, while one acknowledges a stop
 
     template <typename T> T *Make() {

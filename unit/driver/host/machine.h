@@ -90,8 +90,8 @@ class Machine {
     void Remove();                  // and looks for leaks
     bool Serve(int most = 1 << 20); // true: the driver wants an interrupt
     void ServeOne(const vq7::model::Chain &chain);
-    void Interrupt();               // of the queue
-    void Run();                     // until nothing is left to do
+    void Interrupt(); // of the queue
+    void Run();       // until nothing is left to do
 
     Request *Transfer(ULONG code, std::uint64_t sector, Data &data, unsigned segments = 0);
     Request *Read(std::uint64_t sector, Data &data, unsigned segments = 0) {
