@@ -5,6 +5,8 @@ and the registry files, as Wine's SetupAPI and registry editor understand them."
 
 import importlib.util
 import pathlib
+import shutil
+import subprocess
 import time
 import types
 
@@ -209,3 +211,103 @@ def test_inf_and_registry_file(prefix, kit):
     assert bound.count("vq7test") == 128
     assert prefix.value(SERVICE, "ImagePath") == r"%SystemRoot%\system32\vq7agent.exe service"
     prefix.run("reg", "delete", SERVICE, "/f")
+
+
+# --- the script of Windows' first logon ------------------------------------------------------
+
+STUBS = ("certutil", "bcdedit", "powercfg", "pnputil", "verifier", "shutdown")
+TRIPLE = "x86_64-w64-mingw32"
+
+
+@pytest.fixture(scope="module")
+def stubs(tmp_path_factory):
+    """A folder with a stand-in for each program that Wine lacks, or that would end it."""
+    folder = tmp_path_factory.mktemp("stubs")
+    subprocess.run(["clang", f"--target={TRIPLE}", "-O1", "-ffreestanding", "-nostdlib",
+                    "-nostdlibinc", "-isystem", f"/usr/{TRIPLE}/include", "-fuse-ld=lld",
+                    "-Wl,--entry,StubEntry", "-Wl,--subsystem,console", f"-L/usr/{TRIPLE}/lib",
+                    "-o", folder / "certutil.exe", wine_prefix.HERE / "stub_program.c",
+                    "-lkernel32"], check=True)
+    for name in STUBS[1:]:
+        shutil.copy(folder / "certutil.exe", folder / f"{name}.exe")
+    return folder
+
+
+@pytest.fixture
+def first_logon(prefix, kit, stubs, tmp_path):
+    """first_logon(fails, code, verifier): (exit code, what it said, what it called)"""
+    disc = tmp_path / "vq7"
+    shutil.copytree(kit.parent, disc)
+    source = kit_files.PACKAGE / "win7" / "firstlogon.cmd"
+    (disc / "firstlogon.cmd").write_bytes(source.read_bytes().replace(b"\n", b"\r\n"))
+    prefix.stay_up()
+
+    def run(fails="", code=0, verifier=False):
+        said, log = tmp_path / "said.txt", tmp_path / "log.txt"
+        for path in (said, log):
+            path.unlink(missing_ok=True)
+        if verifier:
+            (disc / "verifier.txt").touch()
+        # Unlike COM1, a file would be begun anew by each line.
+        script = disc / "firstlogon.cmd"
+        script.write_bytes(script.read_bytes().replace(b"\r\n>%VQ7_COM%", b"\r\n>>%VQ7_COM%"))
+        prefix.env.update(VQ7_COM=windows_path(said), VQ7_STUB_LOG=windows_path(log),
+                          VQ7_STUB_FAILS=fails, VQ7_STUB_CODE=str(code),
+                          WINEPATH=windows_path(stubs))
+        done = prefix.run("cmd", "/c", windows_path(script))
+        said = [line.strip() for line in said.read_text().splitlines()]
+        called = [line.replace('"', "") for line in log.read_text().splitlines()]
+        return done.returncode, said, called
+    yield run
+    prefix.run(AGENT, "uninstall")
+    for name in ("VQ7_COM", "VQ7_STUB_LOG", "VQ7_STUB_FAILS", "VQ7_STUB_CODE", "WINEPATH"):
+        prefix.env.pop(name, None)
+
+
+def windows_path(path):
+    return "Z:" + str(path).replace("/", "\\")
+
+
+def test_first_logon(prefix, first_logon, tmp_path):
+    """Each program is called as Windows 7 documents it, and the registry is as it has to be."""
+    code, said, called = first_logon(verifier=True)
+    assert code == 0, said
+    here = windows_path(tmp_path / "vq7")
+    assert [line.split(None, 1) for line in called] == [line.split(None, 1) for line in (
+        rf"certutil -f -addstore Root {here}\vq7.cer",
+        rf"certutil -f -addstore TrustedPublisher {here}\vq7.cer",
+        "bcdedit /set testsigning on",
+        "bcdedit /dbgsettings serial debugport:2 baudrate:115200",
+        "bcdedit /debug on",
+        "bcdedit /set recoveryenabled no",
+        "bcdedit /set bootstatuspolicy ignoreallfailures",
+        "powercfg -change -standby-timeout-ac 0",
+        "powercfg -change -monitor-timeout-ac 0",
+        "powercfg -h off",
+        rf"pnputil -i -a {here}\x64\vq7test.inf",
+        "verifier /flags 0x9bb /driver vq7test.sys",
+        "shutdown /s /t 0")]
+    assert said[0] == "vq7-setup phase=firstlogon" and said[-1] == "vq7-setup phase=done"
+    assert [line.partition("step=")[2] for line in said[1:-1]] == [
+        "root", "publisher", "testsigning", "debugger", "recovery", "power", "registry",
+        "driver", "agent", "verifier"]
+    control = r"HKLM\SYSTEM\CurrentControlSet\Control"
+    for key, name, value in (
+            (rf"{control}\CrashControl", "CrashDumpEnabled", "0x1"),
+            (rf"{control}\CrashControl", "AutoReboot", "0x0"),
+            (rf"{control}\Windows", "ErrorMode", "0x2"),
+            (r"HKCU\Control Panel\Desktop", "ScreenSaveActive", "0"),
+            (r"HKLM\SOFTWARE\Microsoft\Windows\Windows Error Reporting", "DontShowUI", "0x1"),
+            (r"HKLM\SYSTEM\CurrentControlSet\Services\msahci", "Start", "0x0")):
+        assert prefix.value(key, name) == value, name
+    assert prefix.value(SERVICE, "Start") == "0x2"
+
+
+def test_first_logon_that_fails(first_logon):
+    """It says at which step, and doesn't shut down; what wants a restart is no failure."""
+    code, said, called = first_logon("testsigning", 5)
+    assert (code, said[-1]) == (1, "vq7-setup failed step=testsigning code=5")
+    assert not any("shutdown" in line or "pnputil" in line for line in called)
+    code, said, _ = first_logon("pnputil", 1)
+    assert (code, said[-1]) == (1, "vq7-setup failed step=driver code=1")
+    assert first_logon("pnputil", 3010)[1][-1] == "vq7-setup phase=done"

@@ -12,7 +12,8 @@ import tempfile
 import threading
 import tty
 
-AGENT = pathlib.Path(__file__).resolve().parents[2] / "build" / "guest" / "x64" / "vq7agent.exe"
+HERE = pathlib.Path(__file__).resolve().parent
+AGENT = HERE.parents[1] / "build" / "guest" / "x64" / "vq7agent.exe"
 SERVER = next((p for p in ("/usr/lib/wine/wineserver64", "/usr/lib/wine/wineserver")
                if os.path.exists(p)), None)
 MISSING = (None if shutil.which("wine") and SERVER else

@@ -16,32 +16,49 @@ set UPDATE=HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Upd
 >%VQ7_COM% echo vq7-setup phase=firstlogon
 
 call :say root
-certutil -f -addstore Root "%HERE%vq7.cer" || goto :failed
+certutil -f -addstore Root "%HERE%vq7.cer"
+if not "%errorlevel%"=="0" goto :failed
 call :say publisher
-certutil -f -addstore TrustedPublisher "%HERE%vq7.cer" || goto :failed
+certutil -f -addstore TrustedPublisher "%HERE%vq7.cer"
+if not "%errorlevel%"=="0" goto :failed
 
 call :say testsigning
-bcdedit /set testsigning on || goto :failed
+bcdedit /set testsigning on
+if not "%errorlevel%"=="0" goto :failed
 call :say debugger
-bcdedit /dbgsettings serial debugport:2 baudrate:115200 || goto :failed
-bcdedit /debug on || goto :failed
+bcdedit /dbgsettings serial debugport:2 baudrate:115200
+if not "%errorlevel%"=="0" goto :failed
+bcdedit /debug on
+if not "%errorlevel%"=="0" goto :failed
 call :say recovery
-bcdedit /set recoveryenabled no || goto :failed
-bcdedit /set bootstatuspolicy ignoreallfailures || goto :failed
+bcdedit /set recoveryenabled no
+if not "%errorlevel%"=="0" goto :failed
+bcdedit /set bootstatuspolicy ignoreallfailures
+if not "%errorlevel%"=="0" goto :failed
 
 call :say power
-powercfg -change -standby-timeout-ac 0 || goto :failed
-powercfg -change -monitor-timeout-ac 0 || goto :failed
-powercfg -h off || goto :failed
+powercfg -change -standby-timeout-ac 0
+if not "%errorlevel%"=="0" goto :failed
+powercfg -change -monitor-timeout-ac 0
+if not "%errorlevel%"=="0" goto :failed
+powercfg -h off
+if not "%errorlevel%"=="0" goto :failed
 
 call :say registry
-reg add "%UPDATE%" /v AUOptions /t REG_DWORD /d 1 /f || goto :failed
-reg add "%WER%" /v DontShowUI /t REG_DWORD /d 1 /f || goto :failed
-reg add %CONTROL%\Windows /v ErrorMode /t REG_DWORD /d 2 /f || goto :failed
-reg add "HKCU\Control Panel\Desktop" /v ScreenSaveActive /t REG_SZ /d 0 /f || goto :failed
-reg add %CONTROL%\CrashControl /v CrashDumpEnabled /t REG_DWORD /d 1 /f || goto :failed
-reg add %CONTROL%\CrashControl /v AutoReboot /t REG_DWORD /d 0 /f || goto :failed
-reg add HKLM\SYSTEM\CurrentControlSet\Services\msahci /v Start /t REG_DWORD /d 0 /f || goto :failed
+reg add "%UPDATE%" /v AUOptions /t REG_DWORD /d 1 /f
+if not "%errorlevel%"=="0" goto :failed
+reg add "%WER%" /v DontShowUI /t REG_DWORD /d 1 /f
+if not "%errorlevel%"=="0" goto :failed
+reg add %CONTROL%\Windows /v ErrorMode /t REG_DWORD /d 2 /f
+if not "%errorlevel%"=="0" goto :failed
+reg add "HKCU\Control Panel\Desktop" /v ScreenSaveActive /t REG_SZ /d 0 /f
+if not "%errorlevel%"=="0" goto :failed
+reg add %CONTROL%\CrashControl /v CrashDumpEnabled /t REG_DWORD /d 1 /f
+if not "%errorlevel%"=="0" goto :failed
+reg add %CONTROL%\CrashControl /v AutoReboot /t REG_DWORD /d 0 /f
+if not "%errorlevel%"=="0" goto :failed
+reg add HKLM\SYSTEM\CurrentControlSet\Services\msahci /v Start /t REG_DWORD /d 0 /f
+if not "%errorlevel%"=="0" goto :failed
 
 rem 3010: done, after a restart, which comes anyway.
 call :say driver
@@ -49,8 +66,10 @@ pnputil -i -a "%KIT%\vq7test.inf"
 if not "%errorlevel%"=="0" if not "%errorlevel%"=="3010" goto :failed
 
 call :say agent
-copy /y "%KIT%\vq7agent.exe" "%SystemRoot%\System32\" || goto :failed
-"%SystemRoot%\System32\vq7agent.exe" install || goto :failed
+copy /y "%KIT%\vq7agent.exe" "%SystemRoot%\System32\"
+if not "%errorlevel%"=="0" goto :failed
+"%SystemRoot%\System32\vq7agent.exe" install
+if not "%errorlevel%"=="0" goto :failed
 
 if not exist "%HERE%verifier.txt" goto :done
 rem 2: done, after a restart.
