@@ -149,6 +149,8 @@ NT = {
     "fault-divide": (0x7E, DIVIDE, ""),
     "fault-invalid-opcode": (0x7E, ILLEGAL, ""),
     "fault-breakpoint": (0x1E, 0x80000003, "DbgBreakPoint"),
+    "fault-assert": (0xC4, 0, "assertion failed"),
+    "fault-nt-assert": (0x7E, 0xC0000420, ""),
     "fault-fast-fail": (0xF7, 2, ""),
     "fault-recursion": (0x7F, 8, ""),
     "missing-import": (0xDEAD0001, None, "*** ExUuidCreate"),

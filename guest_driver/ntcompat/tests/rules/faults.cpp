@@ -95,6 +95,19 @@ static NTSTATUS Breakpoint(PDRIVER_OBJECT) {
     return STATUS_SUCCESS;
 }
 
+// What ASSERT calls, in a checked build.
+static NTSTATUS Assertion(PDRIVER_OBJECT) {
+    char text[] = "1 == 2", file[] = "faults.cpp";
+    RtlAssert(text, file, __LINE__, nullptr);
+    return STATUS_SUCCESS;
+}
+
+// What NT_ASSERT executes.
+static NTSTATUS NtAssertion(PDRIVER_OBJECT) {
+    __asm__ volatile("int $0x2C");
+    return STATUS_SUCCESS;
+}
+
 static NTSTATUS FastFail(PDRIVER_OBJECT) {
     __asm__ volatile("int $0x29" : : "c"(2));
     return STATUS_SUCCESS;
@@ -137,6 +150,8 @@ const RuleCase FaultCases[] = {
     {"fault-divide", Divide},
     {"fault-invalid-opcode", InvalidOpcode},
     {"fault-breakpoint", Breakpoint},
+    {"fault-assert", Assertion},
+    {"fault-nt-assert", NtAssertion},
     {"fault-fast-fail", FastFail},
     {"fault-recursion", Recursion},
     {"missing-import", MissingImport},
