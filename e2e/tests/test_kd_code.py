@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from kd_bench import (DIRECT_MAP, DRIVER, IMAGES, MACHINE, PAGE, SMALL, STEP, command,
+from kd_bench import (DIRECT_MAP, DRIVER, IMAGES, MACHINE, PAGE, STEP, command,
                       finish, miscompares, offset_of, stopped_at)
 from vq7rig.kd import messages as m
 from vq7rig.kd.context import GENERAL
