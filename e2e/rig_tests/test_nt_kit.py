@@ -200,4 +200,7 @@ def test_registry_files_say_what_the_inf_says(out, inf):
             assert f'"{value}"={written}\n' in live
         hive = (folder / "vq7test-hive.reg").read_bytes().decode("ascii")
         assert "\r" not in hive
+        keys = re.findall(r"\[HKEY_LOCAL_MACHINE\\SYSTEM\\(.*)\]", hive)
+        for number, key in enumerate(keys):
+            assert "\\" not in key or key.rpartition("\\")[0] in keys[:number], key
         assert hive.replace("ControlSet001", "CurrentControlSet") == live

@@ -65,6 +65,10 @@ def registry_file(inf, architecture, control_set):
     service = inf.value("Vq7.Install.NT.Services", "AddService")[0]
     yield HEADER
     yield ""
+    # Any system has these, but an editor of hives makes no key whose parent isn't named first.
+    for parent in ("", r"\Services", r"\Control", r"\Control\Class",
+                   r"\Control\CriticalDeviceDatabase"):
+        yield from _key(control_set + parent)
     yield from _service(inf, control_set)
     yield from _agent(control_set)
     yield from _key(rf"{control_set}\Control\Class\{guid}",
