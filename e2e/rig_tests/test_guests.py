@@ -85,6 +85,7 @@ def test_what_a_guest_lacks_is_skipped_and_counted(cli, iso):
     assert f"guest: {title} x64" in done.stdout and "guest lacks: msi (" in done.stdout
 
 
+@pytest.mark.nightly
 def test_what_a_guest_lacks_all_at_once_is_a_failure(cli, iso):
     """An earlier run's memory of it is there."""
     memory = known.Memory(iso, cli.build / "guests")

@@ -48,6 +48,7 @@ def test_iso_has_what_the_folder_has(out, tmp_path):
             assert (tmp_path / "iso" / name).read_bytes() == (out / "nt-kit" / name).read_bytes()
 
 
+@pytest.mark.nightly
 def test_certificate_stays(out):
     """A guest that trusts the certificate of a kit trusts the next one's."""
     before = trusted(out).read_bytes()
