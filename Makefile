@@ -201,8 +201,8 @@ dump:
 gdb: setup-rig setup-gdb guest-x64 guest-dwarf
 	@$(RIG) gdb $(if $(CORE),--core $(abspath $(CORE)),$(DEBUGGED))
 
-windbg: setup-rig guest-x64
-	@$(RIG) windbg $(DEBUGGED) $(if $(LISTEN),--listen $(LISTEN))
+windbg: setup-rig $(if $(filter-out ntcompat,$(GUEST)),guest-image,guest-x64)
+	@$(RIG) windbg $(SYSTEM) $(DEBUGGED) $(if $(LISTEN),--listen $(LISTEN))
 
 # Any other flavour: the rig names those it knows.
 vm-%:

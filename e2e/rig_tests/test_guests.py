@@ -2,9 +2,11 @@
 """Other guests than ntcompat: what is said when their image is missing or no good, what they
 lack, and ntcompat as a user's own image, about which the rig knows nothing."""
 
+import contextlib
 import itertools
 import pathlib
 import re
+import socket
 import subprocess
 import xml.etree.ElementTree as ET
 
@@ -13,9 +15,10 @@ import pytest
 import fake_machine
 import nt_image
 from test_cli import known_qemu, one_line, qemu, qemu_cli       # noqa: F401, fixtures
-from vq7rig import guests, machine
+from vq7rig import cli as cli_module, guests, machine, terminal, workers
 from vq7rig.errors import GuestError, RigError, UsageError
 from vq7rig.guests import base, known, needs
+from vq7rig.kd import windbg
 
 FAKE = ("-p", "fake_machine", "--accel=tcg")
 SOME = "(test_enumeration or test_interrupt_mode or test_driver_unload or test_reset_command" \
@@ -210,6 +213,27 @@ def test_machine_of_an_image(iso, tmp_path, kind, board, bus):
     more = config.but(options=("memory=4096",))
     xml = machine.domain_xml(more, "x", tmp_path, tmp_path)
     assert ET.fromstring(system.place(xml, more, tmp_path)).find("memory").text == "4096"
+
+
+def test_windbg_for_another_guest(iso, tmp_path, monkeypatch):
+    """The debugger gets the symbols of the guest's own architecture."""
+    seen = []
+    monkeypatch.setattr(terminal, "session", lambda *arguments: seen.append(arguments))
+    monkeypatch.setattr(windbg, "Host", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(workers, "Lock", contextlib.nullcontext)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    def job(*words):
+        args = cli_module._parser().parse_args(
+            ["windbg", "--system", "nt", "--image", str(iso), "--arch", "x86", "--guest",
+             str(tmp_path / "x64"), "--listen", f"127.0.0.1:{port}", *words])
+        return args.function(args, [])
+    assert job() == 0
+    (_, _, guest, *_, system), = seen
+    assert guest == tmp_path / "x86" and system.title == "nt some nt.iso"
+    with pytest.raises(UsageError, match="--wait: ntcompat alone"):
+        job("--wait")
 
 
 # --- ntcompat as somebody's image ------------------------------------------------------------

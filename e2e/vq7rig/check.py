@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import sys
 
+from . import guests
 from .bindings import INSTALL
 from .errors import EXIT_PASS, EXIT_RIG, RigError, UsageError
 from .libvirt_host import Host
@@ -22,6 +23,15 @@ def need_guest(folder):
     if missing:
         remedy = "run `make guest`" if folder == GUEST else f"look at --guest {folder}"
         raise RigError(f"the guest isn't built: {folder} has no {' and no '.join(missing)}", remedy)
+
+
+def need_system(args):
+    """The guest that the options name, with all that it needs. Raises UsageError, RigError."""
+    system = guests.chosen(args.system, args.image, args.arch, args.lacks)
+    system.check()
+    if system.needs_files:
+        need_guest(args.guest)
+    return system
 
 
 def need_python():

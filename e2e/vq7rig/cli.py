@@ -86,7 +86,7 @@ def _parser():
     look.set_defaults(function=lambda args, rest: check.main(args))
     guest = jobs.add_parser("guest", help="say whether a guest's image is there and of use")
     guest.set_defaults(function=_guest)
-    for each in (run, vm, guest):
+    for each in (run, vm, guest, windbg):
         guests.add_options(each.add_argument)
     for each in (run, vm, guest, win7, debug, windbg, gdb, fuzzer, look):
         each.add_argument("--connect", metavar="URI", help="libvirt URI; default: embedded")
@@ -97,17 +97,8 @@ def _parser():
     return parser
 
 
-def _system(args):
-    """The guest that the options name, with all that it needs."""
-    system = guests.chosen(args.system, args.image, args.arch, args.lacks)
-    system.check()
-    if system.needs_files:
-        check.need_guest(args.guest)
-    return system
-
-
 def _guest(args, _rest):
-    system = _system(args)
+    system = check.need_system(args)
     print(f"{system.title}: {system.image or args.guest}")
     return EXIT_PASS
 
@@ -116,7 +107,7 @@ def _run(args, rest):
     jobs = jobs_with_debugger(args.jobs) if args.debugger else jobs_of(args.jobs)
     check.need_python()
     need_names(args.guest, args.results)
-    _system(args)
+    check.need_system(args)
     machine.load_matrix()
     import pytest
     results = pathlib.Path(args.results).absolute()
@@ -214,7 +205,7 @@ def _vm(args, _rest):
     config, settings = choice.config_of(args)
     check.need_python()
     need_names(args.guest)
-    system = _system(args)
+    system = check.need_system(args)
     from . import terminal
     with Lock(), Host(args.connect, qemu=args.qemu, pool=args.pool) as host:
         terminal.session(host, config, pathlib.Path(args.guest).absolute(), E2E / "vm", settings,

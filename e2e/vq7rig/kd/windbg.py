@@ -5,7 +5,7 @@ import pathlib
 import sys
 
 from .. import check
-from ..errors import EXIT_PASS
+from ..errors import EXIT_PASS, UsageError
 from ..libvirt_host import Host
 from ..paths import E2E, ROOT, need_names
 from . import bridge, job
@@ -80,16 +80,21 @@ def _job(args, _rest):
     bridge.address_of(args.listen)
     check.need_python()
     need_names(args.guest)
-    check.need_guest(args.guest)
+    system = check.need_system(args)
+    if args.wait and not system.needs_files:
+        raise UsageError("--wait: ntcompat alone waits for a debugger because it is told so")
     from .. import terminal
     from ..workers import Lock
     guest = pathlib.Path(args.guest).absolute()
+    if system.arch:
+        guest = guest.parent / system.arch      # symbols of the driver
     to_debugger = bridge.Bridge(args.listen, note)
     try:
         with Lock(), Host(args.connect, qemu=args.qemu, pool=args.pool) as host:
             def ready(vm):
                 offer(vm, to_debugger)
-            terminal.session(host, config, guest, E2E / "windbg", settings, ready)
+            terminal.session(host, config, guest, E2E / "windbg", settings, ready,
+                             system)
     finally:
         to_debugger.close()
     return EXIT_PASS
