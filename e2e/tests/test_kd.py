@@ -116,8 +116,9 @@ def break_in_often(kd, vm, count, note):
     note("break-ins", f"{count} in {took:.1f} s, {len(answers)} workloads")
     assert all(miscompares(each) == (0, 0) and each.num("ops") == BUSY.ops for each in answers)
     # What a busy host answered late and was sent twice was acknowledged twice: none is lost.
+    # One whose rest it kept back was asked for again.
     counts = kd.client.link.counts - before
-    assert counts["damaged"] == 0 and counts["again"] == counts["stray"], counts
+    assert counts["damaged"] == counts["late"] and counts["again"] == counts["stray"], counts
 
 
 @pytest.mark.on("one", settings=MACHINE)

@@ -219,6 +219,28 @@ def test_special_registers_are_loaded(kd):
 
 
 @pytest.mark.on("one", settings=MACHINE)
+def test_who_only_says_go_on(kd):
+    """Hardware breakpoints are on as a continue says; and off the instruction that it stands
+    at the target moves by itself."""
+    where, ticks = kd.evaluate("nt!KdCheckForDebugBreak"), kd.evaluate("nt!KiTickCount")
+    special = kd.client.special()
+    special["kdr0"], special["kdr7"] = where, 0x400
+    kd.client.set_special(special)
+    before = 0
+    for _ in range(2):                                  # from the break, then from this one
+        kd.client.go(dr7=0x402)
+        event = kd.client.wait(STEP)
+        assert (event.code, event.pc, event.dr6 & 1) == (m.SINGLE_STEP, where, 1), event
+        assert kd.client.number(ticks) > before, "it went on in between"
+        before = kd.client.number(ticks)
+    kd.client.go(dr7=0x400)
+    assert kd.client.break_in().code == m.BREAKPOINT
+    special["kdr0"] = 0
+    kd.client.set_special(special)
+    kd._forget()
+
+
+@pytest.mark.on("one", settings=MACHINE)
 def test_data_block(kd, vm):
     """RAM as QEMU has it, and images that have gone."""
     descriptor = kd.number(kd.kernel.field(0x270))

@@ -35,7 +35,7 @@ class Link:
         self._resets = 0
         self._last = 0.0                # when something came
         self._resyncing = False
-        self.counts = Counter()         # sent, received, again, damaged, repeated, stray
+        self.counts = Counter()         # sent, received, again, damaged (late ones, too), repeated ...
 
     # --- bytes -----------------------------------------------------------------
 
@@ -66,6 +66,7 @@ class Link:
             items = self._parser.feed(received)
         elif self._parser.partial and now() - self._last >= gap:
             items = self._parser.give_up()
+            self.counts["late"] += 1
         else:
             items = []
         for item in items:
