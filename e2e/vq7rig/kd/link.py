@@ -35,7 +35,7 @@ class Link:
         self._resets = 0
         self._last = 0.0                # when something came
         self._resyncing = False
-        self.counts = Counter()         # sent, received, again, damaged (late ones, too), repeated ...
+        self.counts = Counter()         # sent, received, again, repeated, damaged ...
 
     # --- bytes -----------------------------------------------------------------
 
