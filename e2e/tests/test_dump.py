@@ -44,8 +44,11 @@ def test_dump_agrees_with_the_machine(vm, artefacts):
         said = [loaded[name.lower()] + int(offset, 16)
                 for name, offset in FRAME.findall(text)]
         walked = [frame.frame.rip for frame in debugger.stack()]
-        # The kernel went on a little in KeBugCheckEx itself, the first two of them.
-        assert len(said) > 5 and walked[-len(said) + 2:] == said[2:]
+        # The kernel went on a little in KeBugCheckEx itself, the first two of them; and on a
+        # busy host its screen has come only in part.
+        assert len(said) > 4 and said[2] in walked
+        at = walked.index(said[2])
+        assert walked[at:at + len(said) - 2] == said[2:]
         debugger.module_list.close()
     # The verdict names function, file and line.
     assert re.match(r"MANUALLY_INITIATED_CRASH \(0x000000E2\) in vq7agent!platform::Crash, "
@@ -82,6 +85,10 @@ def test_who_holds_a_lock(kd, vm, artefacts):
             assert kd.number(int(address, 16)) == thread | 1, said
         stacks = (artefacts / take.STACKS).read_text()
         assert said in stacks
+        (queue,) = taken.queues
+        assert re.match(r"queue 0, 0x[0-9a-f]+: size \d+, \d+ free, 1 in flight, ", queue[0]), queue
+        assert int(queue[0].split()[2].rstrip(":"), 16) == kd.context["rcx"]
+        assert any("1 waiting" in line for line in queue) and queue[-1] in stacks
         assert re.search(r"^THREAD 0x\w+ Waiting, began in nt!Worker\n.*\n.* nt!KiSwapContext"
                          r"(.*\n)+?.* nt!KiThreadStartup\+0x\w+$", stacks, re.M), stacks
         finish(kd, answer)

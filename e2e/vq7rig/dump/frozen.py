@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A machine that doesn't run: the target of a kd.debugger.Debugger, from a dump."""
 
+import functools
 import struct
 
 from ..kd import messages as m
@@ -60,6 +61,17 @@ class Frozen:
         if found is None:
             raise Unreadable(address, 1, 0)
         return found[0]
+
+    @functools.cached_property
+    def _mappings(self):
+        return paging.mappings(self._memory.read, self.root)
+
+    def virtual_of(self, physical):
+        """An address that is mapped there, or None; of several the highest: images and pools
+        lie above a direct map of all memory."""
+        found = [virtual + physical - start for virtual, size, start in self._mappings
+                 if start <= physical < start + size]
+        return max(found, default=None)
 
     def _pcr(self, processor):
         return self.cpus[self.processor if processor is None else processor].special["gsbase"]

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from ..errors import ProtocolError
 from ..kd import nt
 from ..kd.errors import Unreadable
-from .paging import mappings
 
 EVENT, MUTANT, GATE = 1, 2, 7           # DISPATCHER_HEADER.Type: a synchronization event, ...
 EVENT_WORDS, MUTANT_WORDS = 6, 14       # DISPATCHER_HEADER.Size, in 4 bytes
@@ -86,7 +85,6 @@ def _odd_words(frozen, low, high):
 class _Finder:
     def __init__(self, frozen, threads, name_of):
         self._frozen, self._threads, self._name_of = frozen, threads, name_of
-        self._mappings = sorted(mappings(frozen.memory.read, frozen.root), key=lambda m: m[2])
         self.found = {}
 
     def look(self, physical, value):
@@ -94,7 +92,7 @@ class _Finder:
         thread = value & ~1
         if thread not in self._threads.stacks:
             return
-        address = self._virtual(physical)
+        address = self._frozen.virtual_of(physical)
         if address is None or self._threads.stack_of(address) is not None:
             return                      # what is on a stack is a variable, or an old one
         if value & 1:
@@ -117,13 +115,6 @@ class _Finder:
             return
         waiters = self._waiters(dispatcher) if dispatcher is not None else ()
         self.found.setdefault(address, Lock(kind, address, owner, waiters))
-
-    def _virtual(self, physical):
-        """An address that is mapped there; of several the highest: images and pools lie above
-        a direct map of all memory."""
-        found = [virtual + physical - start for virtual, size, start in self._mappings
-                 if start <= physical < start + size]
-        return max(found, default=None)
 
     def _number(self, address, size=8):
         try:

@@ -9,7 +9,7 @@ from ..errors import GuestError, Lacking, RigError
 from ..kd.debugger import Debugger
 from ..kd.show import q, source
 from ..paths import ROOT
-from . import locks, windows
+from . import locks, queues, windows
 from .elfcore import Core, write_virtual
 from .frozen import Frozen
 from .paging import mappings
@@ -30,6 +30,7 @@ class Taken:
     files: list
     why_not: str = ""
     locks: list = ()            # lines on who holds which
+    queues: list = ()           # of each: its lines
 
     def frame_at(self, address):
         """The StackFrame with that very address, or None."""
@@ -52,26 +53,28 @@ def take(vm, folder):
     try:
         vm.host.dump_memory(vm.dom, written)
         with Core(written) as core:
-            return _made(core, vm.guest, folder)
+            return _made(core, vm.guest, folder, queues.rings_of(vm))
     finally:
         written.unlink(missing_ok=True)
 
 
-def _made(core, symbols, folder):
+def _made(core, symbols, folder, rings=()):
     """The files, as far as the kernel has come."""
     if not core.cpus:
         write_virtual(folder / CORE, core, [(run.start, run.size, run.start)
                                             for run in core.runs])
         return Taken([], [CORE], "no CPU uses paging: the machine is in its firmware or a loader")
     write_virtual(folder / CORE, core, mappings(core.read, core.cpus[0].special["cr3"]))
-    files, why_not, held = [CORE], "", []
+    files, why_not, held, stand = [CORE], "", [], []
     debugger = Debugger(Frozen(core), [symbols])
     try:
         try:
             stacks = [_stack(debugger, number) for number in range(len(core.cpus))]
             held = locks.report(debugger)
+            stand = queues.report(debugger, rings)
             (folder / STACKS).write_text("\n".join([
-                *map(_text, range(len(stacks)), stacks), *_others(debugger), *held, ""]))
+                *map(_text, range(len(stacks)), stacks), *_others(debugger), *held,
+                *sum(stand, []), ""]))
             files.append(STACKS)
         except (GuestError, RigError) as bad:       # what the guest left there can be anything
             stacks, why_not = [], f"no stacks: {bad}"
@@ -83,7 +86,7 @@ def _made(core, symbols, folder):
             (folder / DUMP).unlink(missing_ok=True)
     finally:
         debugger.module_list.close()
-    return Taken(stacks, files, why_not, held)
+    return Taken(stacks, files, why_not, held, stand)
 
 
 def _stack(debugger, processor):
@@ -166,7 +169,8 @@ def explain(vm, error, folder):
         said = f"{', '.join(taken.files)} in {folder}" + \
             (f"; {taken.why_not}" if taken.why_not else "")
     first = headline(text, taken)
-    where = [*whereabouts(taken), *taken.locks] if taken and first is None else []
+    where = [*whereabouts(taken), *taken.locks, *(lines[0] for lines in taken.queues)] \
+        if taken and first is None else []
     error.args = ("\n".join(filter(None, [first, text, *where, f"dump: {said}"])),
                   *error.args[1:])
     return said
