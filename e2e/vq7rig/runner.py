@@ -74,6 +74,8 @@ class Runner:
         if self.worker in (None, "gw0"):
             say(f"{self.system.title}: looking at what it can do")
         self.system.look(self.pool.get(machine.Config()))
+        if "unload" in self.system.missing:
+            self.pool.release()     # who knows how the trial has left its driver
         self.facts.update(self.system.facts())
 
     def close(self):

@@ -191,6 +191,7 @@ class VM:
     def wait_off(self, timeout=10.0):
         """Wait until the domain has ended by itself. Raises Hang."""
         self._need(RUNNING)
+        timeout = max(timeout, self.system.off_s)
         began = self.now()
         while self.active():
             if self.now() - began > timeout:

@@ -23,6 +23,7 @@ class Guest:
 
     name = ""
     boot_s = None           # seconds to the prompt, at most; None: the matrix's
+    off_s = 0               # seconds that it may take, at least, to turn the machine off
     pace = 1.0              # how many times longer than ntcompat it may take for anything
     never = frozenset()     # capabilities that no image of this kind has
     has_screen = False      # is there something to see when it hangs?

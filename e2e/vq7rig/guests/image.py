@@ -20,6 +20,7 @@ class Nt(Guest):
 
     name = "nt"
     boot_s = 200            # times pace
+    off_s = 180
     pace = 3.0
     memory_mib = MEMORY_MIB
     has_screen = True
