@@ -242,7 +242,7 @@ def test_who_only_says_go_on(kd):
 
 @pytest.mark.on("one", settings=MACHINE)
 def test_data_block(kd, vm):
-    """RAM as QEMU has it, and images that have gone."""
+    """RAM as QEMU has it, and images that have gone, with the breakpoints in them."""
     descriptor = kd.number(kd.kernel.field(0x270))
     runs, pages = kd.number(descriptor, 4), kd.number(descriptor + 8)
     listed = [struct.unpack("<QQ", kd.read(descriptor + 16 + 16 * n, 16)) for n in range(runs)]
@@ -252,12 +252,14 @@ def test_data_block(kd, vm):
     for first, count in listed:
         kd.client.read_physical(first << 12, 8)
         kd.client.read_physical((first + count << 12) - 8, 8)
+    handle = kd.client.write_breakpoint(kd.evaluate("vq7test!DriverEntry"))
     module, next_ = kd.module_list.named(DRIVER), kd.number(kd.kernel.field(0x228), 4)
     kd.go()
     for text in ("driver unload", "driver load"):
         with command(kd, vm, text) as answer:
             pump(kd, answer)
     kd.break_in()
+    assert not kd.client.restore_breakpoint(handle)
     gone = {}
     for n in range(next_, kd.number(kd.kernel.field(0x228), 4)):
         raw = kd.read(kd.number(kd.kernel.field(0x220)) + 40 * n, 32)
