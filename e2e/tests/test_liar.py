@@ -15,6 +15,8 @@ from vq7rig.errors import CommandError
 from vq7rig.registers import Device, devices
 from vq7rig.workload import Workload
 
+pytestmark = pytest.mark.needs("faults", "unload", "kernel log")
+
 # Expected outcomes
 REFUSED = "refused"     # the device isn't started, and the log has the words
 WORKS = "works"         # it is, and serves

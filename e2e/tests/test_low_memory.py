@@ -10,6 +10,8 @@ import pytest
 
 from vq7rig.workload import Workload
 
+pytestmark = pytest.mark.needs("faults", "unload", "sleep")
+
 # What is done while an allocation may fail: start, I/O of each kind, reset, power, unload.
 LIFE = ("driver load", "blk write 0 8 seed=3 gen=1", "blk verify 0 8 seed=3 gen=1",
         "blk write 64 300 seed=3 gen=2 segments=300", "blk flush", "blk id", "device restart",

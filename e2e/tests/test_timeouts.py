@@ -125,3 +125,23 @@ def test_off(vm):
             assert answer.result().ok
         assert vm.console.command("stats").num("restarts") == 0
     serves(vm, 34)
+
+
+EVENTS = [("powercycle", 0), ("powercycle", 100), ("powercycle", 250), ("powercycle", 400),
+          ("cancel", 0), ("close", 0), ("unload", 0)]
+
+
+@pytest.mark.nightly
+@pytest.mark.on("transports", nightly="interrupts_of_pc", options=BACKEND)
+def test_a_time_out_meets_an_event(vm):
+    """The device says nothing any more, and is reset for it, while it is powered down and up,
+    while requests are cancelled and handles closed, and while the driver is to go."""
+    for event, hold in EVENTS:
+        load = Workload(ops=80, depth=8, write=0, seed=35, span=8192)
+        with timeout(vm):
+            for reading in (20, 30, 45):
+                vm.backend.misbehave("hold", kind="read", when=f"after:{reading}", times=3)
+            answer = vm.console.command(f"{load.command()} then={event} after=16 hold={hold}",
+                                        timeout=90)
+        assert answer.num("duplicates") == answer.num("miscompares") == 0, event
+        serves(vm, 36)

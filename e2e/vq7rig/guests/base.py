@@ -5,6 +5,7 @@
 CAPABILITIES = {
     "settings": "the host can't give it registry values",
     "rules": "it isn't ntcompat, whose rules are broken there",
+    "faults": "its kernel makes no faults on demand",
     "kernel log": "its kernel doesn't log on port 0xE9",
     "debugger": "its kernel isn't ntcompat's, whose symbols are at hand",
     "crash": "its agent can't stop the kernel",

@@ -24,7 +24,7 @@ class Nt(Guest):
     pace = 3.0
     memory_mib = MEMORY_MIB
     has_screen = True
-    never = frozenset({"settings", "rules", "kernel log", "debugger", "crash", "sleep",
+    never = frozenset({"settings", "rules", "faults", "kernel log", "debugger", "crash", "sleep",
                        "hotplug", "firmware"})
     missing_image = ("the guest nt needs an image: make e2e GUEST=nt IMAGE=x.iso (or x.qcow2, "
                      "x.img); docs/guests.md says what it must provide")

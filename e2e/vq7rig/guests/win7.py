@@ -11,7 +11,7 @@ class Win7(Nt):
     boot_s = 225            # times pace
     pace = 4.0
     memory_mib = 2048
-    never = frozenset({"settings", "rules", "kernel log", "debugger", "crash", "sleep",
+    never = frozenset({"settings", "rules", "faults", "kernel log", "debugger", "crash", "sleep",
                        "firmware"})
     missing_image = ("the guest win7 needs an image, which is made of your own Windows 7 ISO: make "
                      "win7-image ISO=win7.iso OUT=win7.qcow2, then make e2e GUEST=win7 "

@@ -123,6 +123,8 @@ DECLSPEC_NORETURN void KdViolation(ULONG code, const char *rule, uint64_t p1, ui
 
 // An address in the driver that called into the kernel, see KdCallingDriver; 0: none.
 uint64_t KdCaller(void);
+// The same, without those that are blamed for what the kernel does with them (KD_SUSPECT).
+uint64_t KdCallerOnStack(void);
 // Until the end, what breaks a rule without another driver's code further in on the
 // stack is blamed on the driver at `address`: while it is unloaded or its device removed,
 // its own code need not be on the stack. The structure lies on the caller's stack.

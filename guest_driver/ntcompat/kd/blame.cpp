@@ -10,10 +10,10 @@ extern "C" {
 
 // The innermost driver on the stack, or the innermost library that drivers call, as
 // WDFLDR.SYS, where there is no driver. A driver whose unloading or removal the kernel
-// is busy with counts as being on the stack where that began. 0: neither.
-static uint64_t KdCallingDriver(KD_FRAME frame) {
+// is busy with counts as being on the stack where that began, if suspects count. 0: neither.
+static uint64_t KdCallingDriver(KD_FRAME frame, bool suspects) {
     PKTHREAD thread = KiCurrent();
-    const KD_SUSPECT *suspect = thread ? (const KD_SUSPECT *)thread->Suspect : nullptr;
+    const KD_SUSPECT *suspect = thread && suspects ? (const KD_SUSPECT *)thread->Suspect : nullptr;
     uint64_t library = 0;
     for (int i = 0; i < KD_STACK_LIMIT; i++) {
         if (suspect && frame.Rsp > (uint64_t)suspect)
@@ -33,7 +33,13 @@ static uint64_t KdCallingDriver(KD_FRAME frame) {
 uint64_t KdCaller(void) {
     KD_FRAME frame;
     KdFrameFromHere(&frame);
-    return KdCallingDriver(frame);
+    return KdCallingDriver(frame, true);
+}
+
+uint64_t KdCallerOnStack(void) {
+    KD_FRAME frame;
+    KdFrameFromHere(&frame);
+    return KdCallingDriver(frame, false);
 }
 
 void KdBeginSuspect(KD_SUSPECT *suspect, const void *address) {
@@ -75,7 +81,7 @@ uint64_t KdGuilty(ULONG code, const ULONG_PTR p[4], const KI_TRAP_FRAME *trap,
     uint64_t address = KdReturnedRoutine(code, p);
     if (!trap && KdIsDriver(address))
         return address;
-    address = KdCallingDriver(*frame);
+    address = KdCallingDriver(*frame, true);
     // A thread that ends has left its driver.
     PKTHREAD thread = KiCurrent();
     if (address == 0 && thread && KdIsDriver((uint64_t)thread->StartAddress))

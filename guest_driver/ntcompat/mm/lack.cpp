@@ -30,7 +30,7 @@ bool IsTarget(const NTC_IMAGE *image) {
 bool MiFailsForLack(const char *what) {
     if (!state.nth)
         return false;
-    const uint64_t address = KdCaller();
+    const uint64_t address = KdCallerOnStack();
     const NTC_IMAGE *image = address ? LdrFindImage(address) : nullptr;
     if (!image || !IsTarget(image) || ++state.calls != state.nth)
         return false;
