@@ -185,15 +185,28 @@ TEST(ResourceKinds, GoAfterTheWorkItem) {
     machine.Remove();
 }
 
-// Where the framework leaves out all callbacks before this one.
+// Where the framework leaves out the callbacks before these. What it wants ended is.
 TEST(ResourceKinds, OfADeviceThatRuns) {
-    Machine machine;
-    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
-    machine.framework.powered = machine.framework.connected = false;
-    machine.framework.callbacks.EvtDeviceReleaseHardware(HandleOf(machine), nullptr);
-    EXPECT_EQ(machine.pci.status, 0);
-    EXPECT_TRUE(machine.kernel.mappings.empty());
-    machine.Remove();
+    for (bool release : {true, false}) {
+        Machine machine;
+        ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+        Data data(machine.memory, 512);
+        Request *request = machine.Write(0, data);
+        request->queue->config.EvtIoStop(reinterpret_cast<WDFQUEUE>(request->queue),
+                                         reinterpret_cast<WDFREQUEST>(request),
+                                         WdfRequestStopActionPurge);
+        machine.framework.powered = machine.framework.connected = false;
+        if (release) {
+            machine.framework.callbacks.EvtDeviceReleaseHardware(HandleOf(machine), nullptr);
+        } else {
+            machine.framework.callbacks.EvtDeviceD0Exit(HandleOf(machine), WdfPowerDeviceD3);
+        }
+        EXPECT_EQ(machine.pci.status, 0);
+        EXPECT_EQ(machine.kernel.mappings.empty(), release);
+        EXPECT_TRUE(request->completed);
+        EXPECT_EQ(request->status, STATUS_CANCELLED);
+        machine.Remove();
+    }
 }
 
 // ----------------------------------------------------------------- interfaces

@@ -34,6 +34,8 @@ TEST(Registers, OfBarsThatAreNone) {
     ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
     EXPECT_NE(Vq7PciIo.BarLength(ContextOf(machine), 4), 0u);
     EXPECT_EQ(Vq7PciIo.BarLength(ContextOf(machine), 3), 0u);
+    static_cast<DEVICE_CONTEXT *>(ContextOf(machine))->bars[5].length = 0x80;
+    EXPECT_EQ(Vq7PciIo.BarLength(ContextOf(machine), 5), 0x80u) << "the last one there can be";
     EXPECT_EQ(Vq7PciIo.BarLength(ContextOf(machine), 6), 0u);
     EXPECT_EQ(Vq7PciIo.BarLength(ContextOf(machine), 0xFF), 0u);
     machine.Remove();

@@ -60,6 +60,27 @@ TEST(DecodeBars, OtherTypes) {
     }
 }
 
+// What is behind the sixth is somebody else's.
+TEST(DecodeBars, SixOfThem) {
+    const UINT32 registers[7] = {0xFE000000, 0xFD000000, 0xFC000000, 0xFB000000,
+                                 0xFA000000, 0xF9000000, 0xF8000000};
+    VQ7_BAR_REGISTER bars[7];
+    bars[6].address = 0xF8000000;
+    bars[6].present = TRUE;
+    bars[6].port = FALSE;
+    Vq7DecodeBars(registers, bars);
+    EXPECT_EQ(bars[5].address, 0xF9000000u);
+    EXPECT_EQ(bars[6].address, 0xF8000000u);
+    EXPECT_TRUE(bars[6].present);
+    EXPECT_EQ(Vq7FindBar(bars, FALSE, 0xF9000000), 5);
+    EXPECT_EQ(Vq7FindBar(bars, FALSE, 0xF8000000), -1);
+    bars[6].port = TRUE;
+    bars[6].present = FALSE;
+    Vq7DecodeBars(registers, bars);
+    EXPECT_TRUE(bars[6].port);
+    EXPECT_FALSE(bars[6].present);
+}
+
 TEST(QueueMessage, OneAQueueOrInTurn) {
     EXPECT_EQ(Vq7QueueMessage(0, 1), 0) << "one message serves all";
     EXPECT_EQ(Vq7QueueMessage(7, 1), 0);
@@ -115,6 +136,7 @@ TEST(RangeHolds, ItsBytesAlone) {
     EXPECT_TRUE(Vq7RangeHolds(&range, 2, 0x1FFE, 2));
     EXPECT_FALSE(Vq7RangeHolds(&range, 2, 0x1FFF, 2));
     EXPECT_FALSE(Vq7RangeHolds(&range, 2, 0xFFF, 1));
+    EXPECT_TRUE(Vq7RangeHolds(&range, 2, 0x2000, 0)) << "no bytes, at its end";
     EXPECT_FALSE(Vq7RangeHolds(&range, 2, 0x2001, 0));
     EXPECT_FALSE(Vq7RangeHolds(&range, 3, 0x1000, 1));
 }

@@ -150,12 +150,15 @@ void Framework::StopQueues(ULONG action) {
 
 void Framework::PowerDown(ULONG action) {
     StopQueues(action);
-    callbacks.EvtDeviceD0ExitPreInterruptsDisabled(Handle(device), WdfPowerDeviceD3);
+    kernel_.Need(callbacks.EvtDeviceD0ExitPreInterruptsDisabled(Handle(device), WdfPowerDeviceD3) ==
+                     STATUS_SUCCESS,
+                 "a power-down fails");
     kernel_.Need(kernel_.pci.status == 0, "interrupts are disconnected from a device that runs");
     connected = false;
     kernel_.pci.msix = false;
     if (callbacks.EvtDeviceD0Exit != nullptr) {
-        callbacks.EvtDeviceD0Exit(Handle(device), WdfPowerDeviceD3);
+        kernel_.Need(callbacks.EvtDeviceD0Exit(Handle(device), WdfPowerDeviceD3) == STATUS_SUCCESS,
+                     "a power-down fails");
     }
 }
 
