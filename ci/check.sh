@@ -37,6 +37,7 @@ unit/fuzz/planted.py --check || failed+=(planted)
 unit/proof/prove.py check || failed+=(planted)
 ci/kd_planted.py --check || failed+=(planted)
 ci/mutate.py --check || failed+=(planted)
+ci/hostile_checks.py --check || failed+=(planted)
 
 echo "check: licence headers"
 while IFS= read -r f; do

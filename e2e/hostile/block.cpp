@@ -63,6 +63,7 @@ const Property propertyTable[] = {
     {"flush", &Block::Properties::flush, 1},
     {"config_wce", &Block::Properties::configWce, 1},
     {"without", &Block::Properties::without, UINT64_MAX},
+    {"with", &Block::Properties::with, UINT64_MAX},
 };
 
 const std::vector<std::string_view> kindNames = {"read", "write", "flush", "id", "other"};
@@ -160,7 +161,7 @@ uint64_t Block::features() const {
     offered |= properties_.flush != 0 ? FeatureFlush : 0;
     offered |= properties_.configWce != 0 ? FeatureConfigWce : 0;
     offered |= properties_.queues > 1 ? FeatureMq : 0;
-    return offered & ~properties_.without;
+    return (offered | properties_.with) & ~properties_.without;
 }
 
 std::vector<uint8_t> Block::config() const {
@@ -230,9 +231,11 @@ bool Block::withinLimits(const Request &request) {
             continue;
         }
         count++;
-        good = good && ((negotiated_ & FeatureSizeMax) == 0 || to - from <= properties_.sizeMax);
+        good = good && ((negotiated_ & FeatureSizeMax) == 0 || properties_.sizeMax == 0 ||
+                        to - from <= properties_.sizeMax);
     }
-    good = good && ((negotiated_ & FeatureSegMax) == 0 || count <= properties_.segMax);
+    good = good && ((negotiated_ & FeatureSegMax) == 0 || properties_.segMax == 0 ||
+                    count <= properties_.segMax);
     counters_["limits_exceeded"] += good ? 0 : 1;
     counters_["most_segments"] = std::max(counters_["most_segments"], count);
     return good;
@@ -244,6 +247,7 @@ bool Block::inRange(const Request &request) const {
 
     return request.data() != 0 && request.data() % Sector == 0 && sectors % unit == 0 &&
            sector % unit == 0 && sector <= properties_.capacity &&
+           sector < uint64_t(INT64_MAX) / Sector && // a file has no more
            sectors <= properties_.capacity - sector;
 }
 
@@ -337,7 +341,7 @@ bool Block::set(const std::string &name, const std::string &value) {
     for (const Property &each : propertyTable) {
         if (name == each.name) {
             properties_.*each.value = number(value, name, each.max);
-            return each.value != &Properties::without;
+            return each.value != &Properties::without && each.value != &Properties::with;
         }
     }
     std::string known = "serial";

@@ -48,6 +48,7 @@ class Block : public Device {
         uint64_t flush = 1;
         uint64_t configWce = 0;
         uint64_t without = 0; // feature bits that are not offered
+        uint64_t with = 0;    // those that are, whatever their fields hold
     };
 
   private:

@@ -21,7 +21,8 @@ enum Scribble : unsigned {
     ScribbleTable = 2,       // its indirect table
     ScribbleAvailable = 4,   // its entry of the available ring, and the index
     ScribbleReadable = 8,    // what the device was given to read: header, data to be written
-    ScribbleUsed = 16,       // entries of the used ring that are not in use
+    ScribbleUsed = 16,       // the entry of the used ring that comes next
+    ScribbleBehind = 32,     // the page behind the used ring's
 };
 
 // What is written after the buffer has been given back.

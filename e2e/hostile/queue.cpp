@@ -71,6 +71,8 @@ RingParts Queue::resolve() const {
     parts.descriptors = memory.atUser(addresses_.descriptor, descriptorBytes(size_));
     parts.available = memory.atUser(addresses_.available, availableBytes(size_));
     parts.used = memory.atUser(addresses_.used, usedBytes(size_));
+    uint64_t end = (addresses_.used + usedBytes(size_) + Page - 1) / Page * Page;
+    parts.behind = memory.atUser(end, sizeof(uint64_t));
     if (size_ == 0 || parts.descriptors == nullptr || parts.available == nullptr ||
         parts.used == nullptr || addresses_.descriptor % 16 != 0 || addresses_.available % 2 != 0 ||
         addresses_.used % 4 != 0) {

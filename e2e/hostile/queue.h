@@ -19,6 +19,7 @@ namespace hostile {
 // Tells whoever waits for an event. Throws Error.
 void signalEvent(const Fd &event);
 
+constexpr uint64_t Page = 4096;
 constexpr auto Never = Loop::Clock::time_point::max();
 
 struct Surroundings {

@@ -10,7 +10,6 @@ namespace hostile {
 namespace {
 
 constexpr std::chrono::microseconds TickEvery{200};
-constexpr uint64_t Page = 4096;
 
 // The first `bytes` bytes of what the segments hold.
 std::vector<uint8_t> contents(const GuestMemory &memory, const std::vector<Segment> &segments,
@@ -160,6 +159,9 @@ void Queue::scribble(const Chain &chain, unsigned where, uint64_t seed) {
     }
     if ((where & ScribbleUsed) != 0) {
         ring_->scribbleUsed(seed);
+    }
+    if ((where & ScribbleBehind) != 0) {
+        ring_->scribbleBehind(seed);
     }
     if ((where & ScribbleReadable) != 0 &&
         slice(around_.memory, chain.readable, 0, bytesOf(chain.readable), parts)) {

@@ -36,6 +36,7 @@ struct RingParts {
     uint8_t *descriptors = nullptr;
     uint8_t *available = nullptr;
     uint8_t *used = nullptr;
+    uint8_t *behind = nullptr; // the first page that isn't the used ring's, if there is one
     uint16_t size = 0;
     bool eventIdx = false;
     bool indirect = false;
@@ -80,6 +81,7 @@ class Ring {
     void scribbleAvailable(uint64_t seed);
     void scribbleUsed(uint64_t seed);
     void scribbleEvents(uint64_t seed);
+    void scribbleBehind(uint64_t seed);
 
     uint16_t nextAvailable() const {
         return next_;

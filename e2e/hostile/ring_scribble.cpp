@@ -38,6 +38,13 @@ void Ring::scribbleUsed(uint64_t seed) {
                     seed);
 }
 
+// A device without bounds: whose memory that is, it can't know.
+void Ring::scribbleBehind(uint64_t seed) {
+    if (parts_.behind != nullptr) {
+        fillWithGarbage(parts_.behind, sizeof(uint64_t), seed);
+    }
+}
+
 void Ring::scribbleEvents(uint64_t seed) {
     shared16(parts_.used + UsedRing + UsedElement * parts_.size)
         .store(uint16_t(seed), std::memory_order_relaxed);

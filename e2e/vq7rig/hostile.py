@@ -16,6 +16,7 @@ from .paths import ROOT
 from .workload import Workload, expected_counts
 
 WAYS = ROOT / "e2e" / "hostile" / "ways.toml"
+STARTS = ROOT / "e2e" / "hostile" / "starts.toml"
 BACKEND = ("backend=vhost-user", "sectors=8192")
 SPAN = 2048                 # sectors worked on
 TIMEOUT_MS = 300            # of the driver's, where a device that doesn't answer is expected
@@ -72,6 +73,58 @@ def load_ways(path=None):
     if len(by_name) != len(ways):
         raise RigError(f"{path}: two ways have the same name")
     return by_name
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a device says of itself before it is started, as data."""
+    name: str
+    properties: tuple
+    expect: str
+
+    @property
+    def options(self):
+        return BACKEND + tuple(f"backend.{each}" for each in self.properties)
+
+
+def load_starts():
+    """All of starts.toml by name."""
+    with open(STARTS, "rb") as file:
+        rows = tomllib.load(file)["start"]
+    return {row["name"]: Start(row["name"], tuple(row["properties"]), row["expect"])
+            for row in rows}
+
+
+def run_start(vm, start):
+    """A machine that has booted with it. Returns the outcome's words."""
+    if vm.console.command("devices")["devices"] == "0":
+        words = start.expect.removeprefix("refused ")
+        return start.expect if words in vm.kernel_log() else "refused, for another reason"
+    verify(vm, 1)
+    capacity = vm.console.command("blk info").num("capacity")
+    for sector in (capacity - 1, 1 << 55, (1 << 55) - 1):       # bytes beyond 2^64, or nearly
+        refused = vm.console.command(f"blk read {sector} 1 quiet=1", check=False)
+        assert refused.ok == (sector < vm.disk.capacity), f"{sector}: {refused}"
+    return "serves"
+
+
+def run_capacities(vm, capacities, seed):
+    """The capacity is one after the other while a workload runs. Returns the outcome."""
+    load = dataclasses.replace(LOADS["many"], ops=400, seed=seed, base=1)
+    fill(vm, seed)
+    vm.console.command("stats clear")
+    with inflight.background(workload, vm, load) as answer:
+        while not answer.done():
+            for capacity in capacities:
+                vm.backend.set(capacity=capacity)
+        answer = answer.result()
+    vm.backend.set(capacity=vm.disk.capacity)
+    state, stats = state_of(vm), vm.console.command("stats")
+    check_once(answer, state)
+    settle(vm, load, answer)
+    assert stats.num("config_changes") > 0
+    verify(vm, seed + 1)
+    return classify(answer, state, failures_of(stats))
 
 
 @dataclass

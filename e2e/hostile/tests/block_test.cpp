@@ -210,5 +210,11 @@ TEST_F(BlockTest, WritesOfTheConfiguration) {
     EXPECT_EQ(front.tell(Type::SetConfig, wce), 0u);
 }
 
+// `with`: a feature whose field makes no sense.
+TEST_F(BlockTest, FeaturesWithoutTheirFields) {
+    served.command("set seg_max=0 size_max=0 with=0x46");
+    EXPECT_EQ(front.ask(Type::GetFeatures) & 0x46u, 0x46u);
+}
+
 } // namespace
 } // namespace hostile

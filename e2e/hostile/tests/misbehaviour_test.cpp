@@ -201,6 +201,15 @@ TEST_F(MisbehaviourTest, ScribblesWhatItWasGivenToRead) {
     EXPECT_NE(front.get(address(1), 512), text) << "the data";
 }
 
+TEST_F(MisbehaviourTest, WritesBehindTheRing) {
+    misbehave("scribble value=32");
+    uint64_t behind = front.usedRing() + 4096;
+    submitFlush(0);
+    front.used(1);
+    EXPECT_NE(front.get(behind, 8), std::string(8, '\0'));
+    EXPECT_EQ(front.get(behind + 8, 8), std::string(8, '\0'));
+}
+
 TEST_F(MisbehaviourTest, Late) {
     front.request(1, 3, std::string(512, 'd'), 0);
     auto early = [this](const std::string &rule, uint8_t &status, std::string &data) {

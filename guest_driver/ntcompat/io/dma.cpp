@@ -12,6 +12,11 @@
 #define ADAPTER_MAGIC 0x41616D44u
 #define LIST_MAGIC 0x4C616D44u
 
+// In front of a common buffer and behind it is a page that nobody may write, neither driver
+// nor device.
+#define GUARD_PAGES 1
+#define GUARD_BYTE 0xB6
+
 struct COMMON_BUFFER {
     LIST_ENTRY links;
     PVOID va;
@@ -91,6 +96,33 @@ static void NTAPI PutAdapter(PDMA_ADAPTER dma) {
     ExFreePoolWithTag(adapter, IOP_TAG_DMA);
 }
 
+static uint8_t *GuardBefore(const COMMON_BUFFER *buffer) {
+    return (uint8_t *)buffer->va - (GUARD_PAGES << PAGE_SHIFT);
+}
+
+static uint8_t *GuardBehind(const COMMON_BUFFER *buffer) {
+    return (uint8_t *)buffer->va + (BYTES_TO_PAGES(buffer->length) << PAGE_SHIFT);
+}
+
+static void FillGuards(const COMMON_BUFFER *buffer) {
+    RtlFillMemory(GuardBefore(buffer), GUARD_PAGES << PAGE_SHIFT, GUARD_BYTE);
+    RtlFillMemory(GuardBehind(buffer), GUARD_PAGES << PAGE_SHIFT, GUARD_BYTE);
+}
+
+static void CheckGuard(const COMMON_BUFFER *buffer, const uint8_t *guard) {
+    for (size_t i = 0; i < GUARD_PAGES << PAGE_SHIFT; i++)
+        if (guard[i] != GUARD_BYTE)
+            KdViolation(DRIVER_VERIFIER_DMA_VIOLATION,
+                        "memory before or behind a common buffer was written, by the driver or "
+                        "by its device",
+                        0, (uint64_t)&guard[i], (uint64_t)buffer->va, buffer->length);
+}
+
+static void CheckGuards(const COMMON_BUFFER *buffer) {
+    CheckGuard(buffer, GuardBefore(buffer));
+    CheckGuard(buffer, GuardBehind(buffer));
+}
+
 static PVOID NTAPI AllocateCommon(PDMA_ADAPTER dma, ULONG length, PPHYSICAL_ADDRESS logical,
                                   BOOLEAN cached) {
     (void)cached; // PC memory is coherent
@@ -104,14 +136,15 @@ static PVOID NTAPI AllocateCommon(PDMA_ADAPTER dma, ULONG length, PPHYSICAL_ADDR
     if (!record)
         return nullptr;
     uint64_t highest = adapter->address64 ? ~0ull >> PAGE_SHIFT : 0xFFFFF;
-    uint64_t pfn = MiAllocateContiguousPages(pages, highest, 0);
+    uint64_t pfn = MiAllocateContiguousPages(pages + 2 * GUARD_PAGES, highest, 0);
     if (!pfn) {
         ExFreePoolWithTag(record, IOP_TAG_DMA);
         return nullptr;
     }
-    record->physical = pfn << PAGE_SHIFT;
+    record->physical = (pfn + GUARD_PAGES) << PAGE_SHIFT;
     record->va = (PVOID)(NTC_DIRECT_MAP_BASE + record->physical);
     record->length = length;
+    FillGuards(record);
     // Nobody promises zeroes.
     RtlFillMemory(record->va, pages << PAGE_SHIFT, 0xCD);
     KIRQL irql;
@@ -142,9 +175,11 @@ static void NTAPI FreeCommon(PDMA_ADAPTER dma, ULONG length, PHYSICAL_ADDRESS lo
         KdViolation(DRIVER_VERIFIER_DMA_VIOLATION,
                     "FreeCommonBuffer: not an address and length that were allocated",
                     DmaFreedTooManyBuffers, (uint64_t)va, length, (uint64_t)logical.QuadPart);
+    CheckGuards(found);
     // Whoever still uses it finds no sense in it.
     RtlFillMemory(va, BYTES_TO_PAGES(length) << PAGE_SHIFT, 0xDD);
-    MiFreePages(found->physical >> PAGE_SHIFT, BYTES_TO_PAGES(length));
+    MiFreePages((found->physical >> PAGE_SHIFT) - GUARD_PAGES,
+                BYTES_TO_PAGES(length) + 2 * GUARD_PAGES);
     ExFreePoolWithTag(found, IOP_TAG_DMA);
 }
 
