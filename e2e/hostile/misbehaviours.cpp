@@ -100,7 +100,7 @@ const Misbehaviour memory[] = {
      "writes where it may only read, when it has done all else: the sum of 1 descriptors, 2 "
      "indirect "
      "table, 4 available ring, 8 header and data, 16 the next used entry, "
-     "32 the page behind the ring",
+     "32 the second page behind the ring",
      31, [](Plan &plan, uint64_t value) { plan.scribble = unsigned(value); }},
     {"scribble-after", Moment::Completion, "the same, when the buffer has been given back", 23,
      [](Plan &plan, uint64_t value) { plan.scribbleAfter = unsigned(value); }},

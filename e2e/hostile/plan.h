@@ -22,7 +22,7 @@ enum Scribble : unsigned {
     ScribbleAvailable = 4,   // its entry of the available ring, and the index
     ScribbleReadable = 8,    // what the device was given to read: header, data to be written
     ScribbleUsed = 16,       // the entry of the used ring that comes next
-    ScribbleBehind = 32,     // the page behind the used ring's
+    ScribbleBehind = 32,     // the second page behind the used ring
 };
 
 // What is written after the buffer has been given back.

@@ -71,8 +71,9 @@ RingParts Queue::resolve() const {
     parts.descriptors = memory.atUser(addresses_.descriptor, descriptorBytes(size_));
     parts.available = memory.atUser(addresses_.available, availableBytes(size_));
     parts.used = memory.atUser(addresses_.used, usedBytes(size_));
+    // The next page may still be the ring's: what is longer for its alignment begins anywhere.
     uint64_t end = (addresses_.used + usedBytes(size_) + Page - 1) / Page * Page;
-    parts.behind = memory.atUser(end, sizeof(uint64_t));
+    parts.behind = memory.atUser(end + Page, sizeof(uint64_t));
     if (size_ == 0 || parts.descriptors == nullptr || parts.available == nullptr ||
         parts.used == nullptr || addresses_.descriptor % 16 != 0 || addresses_.available % 2 != 0 ||
         addresses_.used % 4 != 0) {

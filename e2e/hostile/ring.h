@@ -36,7 +36,7 @@ struct RingParts {
     uint8_t *descriptors = nullptr;
     uint8_t *available = nullptr;
     uint8_t *used = nullptr;
-    uint8_t *behind = nullptr; // the first page that isn't the used ring's, if there is one
+    uint8_t *behind = nullptr; // the second page behind the used ring, if there is one
     uint16_t size = 0;
     bool eventIdx = false;
     bool indirect = false;

@@ -7,6 +7,7 @@ another verified workload; the disk must hold what the guest was told.
 """
 
 import dataclasses
+import time
 import tomllib
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ BACKEND = ("backend=vhost-user", "sectors=8192")
 SPAN = 2048                 # sectors worked on
 TIMEOUT_MS = 300            # of the driver's, where a device that doesn't answer is expected
 PATIENT_MS = 10000          # and elsewhere: a busy host isn't such a device
+CHANGE_S = 0.05             # between two changes: the front end asks for each, one by one
 GUARD = 64                  # bytes around each buffer that nobody may write
 
 LOADS = {
@@ -117,6 +119,7 @@ def run_capacities(vm, capacities, seed):
         while not answer.done():
             for capacity in capacities:
                 vm.backend.set(capacity=capacity)
+                time.sleep(CHANGE_S)
         answer = answer.result()
     vm.backend.set(capacity=vm.disk.capacity)
     state, stats = state_of(vm), vm.console.command("stats")

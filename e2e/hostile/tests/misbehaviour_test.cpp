@@ -203,7 +203,7 @@ TEST_F(MisbehaviourTest, ScribblesWhatItWasGivenToRead) {
 
 TEST_F(MisbehaviourTest, WritesBehindTheRing) {
     misbehave("scribble value=32");
-    uint64_t behind = front.usedRing() + 4096;
+    uint64_t behind = front.usedRing() + 8192;
     submitFlush(0);
     front.used(1);
     EXPECT_NE(front.get(behind, 8), std::string(8, '\0'));
