@@ -10,7 +10,7 @@ import itertools
 from .errors import RigError
 from .options import ALIAS
 
-EIO = 5
+EIO, ENOSPC = 5, 28
 _numbers = itertools.count(1)
 
 
@@ -24,16 +24,16 @@ def _top_node(vm):
 
 
 @contextlib.contextmanager
-def bad_sectors(vm, *rules):
-    """Within this, requests that touch these sectors fail as a whole. A rule is
-    (sector, "read" or "write"). A machine with `request-merging=off` is wanted: else
-    QEMU makes one of neighbours that come together."""
+def bad_sectors(vm, *rules, errno=EIO, once=False):
+    """Within this, requests that touch these sectors fail as a whole, or only the first of
+    each rule. A rule is (sector, "read" or "write"). A machine with `request-merging=off` is
+    wanted: else QEMU makes one of neighbours that come together."""
     device, top = _top_node(vm)
     name = f"vq7-bad-{next(_numbers)}"
     vm.qmp("blockdev-add", **{
         "driver": "blkdebug", "node-name": name, "image": top,
-        "inject-error": [{"event": "none", "iotype": kind, "sector": sector, "errno": EIO,
-                          "once": False} for sector, kind in rules]})
+        "inject-error": [{"event": "none", "iotype": kind, "sector": sector, "errno": errno,
+                          "once": once} for sector, kind in rules]})
     vm.qmp("qom-set", path=device, property="drive", value=name)
     yield
     vm.qmp("qom-set", path=device, property="drive", value=top)

@@ -15,6 +15,7 @@ class SocketChannel:
 
     def __init__(self, sock):
         self._sock = sock
+        self._moving = False
         sock.setblocking(False)
 
     @classmethod
@@ -37,15 +38,31 @@ class SocketChannel:
         return self._sock.fileno()
 
     def recv(self, timeout):
-        ready, _, _ = select.select([self._sock], [], [], max(0.0, timeout))
+        sock = self._sock
+        ready, _, _ = select.select([sock], [], [], max(0.0, timeout))
         if not ready:
             return b""
         try:
-            return self._sock.recv(65536) or None
+            data = sock.recv(65536)
         except BlockingIOError:
             return b""
         except ConnectionError:
-            return None
+            data = b""
+        if not data and (self._moving or sock is not self._sock):
+            time.sleep(0.01)                # another is to come
+            return b""
+        return data or None
+
+    def leave(self, leaving=True):
+        """The QEMU at the other end will end, and another go on: the end of the first is none."""
+        self._moving = leaving
+
+    def move(self, path):
+        """Go on with the QEMU that listens there; what the first one said has been read."""
+        other = SocketChannel.connect(path)
+        # The old one is closed when nobody waits for it any more.
+        self._sock = other._sock
+        self._moving = False
 
     def send(self, data, timeout=5.0, clock=now):
         """Send all bytes. Returns False if the guest takes none for `timeout`, None at the end.
@@ -55,17 +72,20 @@ class SocketChannel:
         deadline = clock() + timeout
         while data:
             left = max(0.01, deadline - clock())    # it may stand still
-            _, ready, _ = select.select([], [self._sock], [], left)
+            sock = self._sock
+            _, ready, _ = select.select([], [sock], [], left)
             if not ready:
                 if clock() < deadline:
                     continue
                 return False
             try:
-                data = data[self._sock.send(data):]
+                data = data[sock.send(data):]
             except BlockingIOError:
                 continue
             except ConnectionError:
-                return None
+                if not self._moving and sock is self._sock:
+                    return None
+                time.sleep(0.01)
         return True
 
     def close(self):
@@ -119,6 +139,12 @@ class FaultInjector:
     def send(self, data, timeout=5.0, clock=now):
         out = b"".join(self._apply("to_guest", line) for line in data.splitlines(keepends=True))
         return self._inner.send(out, timeout, clock) if out else True
+
+    def leave(self, leaving=True):
+        self._inner.leave(leaving)
+
+    def move(self, path):
+        self._inner.move(path)
 
     def close(self):
         self._inner.close()

@@ -45,6 +45,11 @@ class Ends:
                                             self._seen.get(name, ())), WAIT)
             return list(self._seen.get(name, ()))
 
+    def forget(self, name):
+        """What has happened to a domain of that name concerns another one."""
+        with self._news:
+            self._seen.pop(name, None)
+
     def failure(self, name, pid, log, place):
         """A RigError if QEMU ended without the guest's will, else None.
 

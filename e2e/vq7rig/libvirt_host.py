@@ -276,6 +276,12 @@ class Host:
                 raise
         return dom
 
+    def taken_over(self, name):
+        """The domain of a machine that goes on in another QEMU."""
+        self._ends.forget(name)
+        self._pids[name] = self._pid_of(name)
+        return self.conn.lookupByName(name)
+
     def _define(self, xml, run):
         """Started, but kept by libvirt beyond its end, until its streams are closed (`forget`).
 

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""A running machine that goes on in another QEMU: saved to a file and restored from it."""
+
+import pathlib
+
+from .bindings import libvirt, words
+from .errors import Lacking, RigError
+
+
+def save_and_restore(vm, emulator=None):
+    """End the machine's QEMU and go on in another, of the binary `emulator` if it is given.
+
+    The guest may be in the middle of anything, a command too. Raises RigError.
+    """
+    if not vm.host.embedded:
+        raise Lacking("a machine is saved to a file beside its sockets: the embedded driver")
+    saved = pathlib.Path(vm.run / "saved")
+    xml = vm.dom.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE | libvirt.VIR_DOMAIN_XML_MIGRATABLE)
+    if emulator:
+        before = vm.dom.XMLDesc(0).partition("<emulator>")[2].partition("</emulator>")[0]
+        xml = xml.replace(f"<emulator>{before}</emulator>", f"<emulator>{emulator}</emulator>")
+    vm.faults.leave()
+    try:
+        vm.dom.saveFlags(str(saved), None, libvirt.VIR_DOMAIN_SAVE_PAUSED)
+        vm.host.conn.restoreFlags(str(saved), xml, libvirt.VIR_DOMAIN_SAVE_PAUSED)
+    except libvirt.libvirtError as bad:
+        vm.faults.leave(False)
+        vm.broken(bad)
+        raise RigError(f"libvirt can't move the machine: {words(bad)}") from bad
+    finally:
+        saved.unlink(missing_ok=True)
+    vm.dom = vm.host.taken_over(vm.name)
+    vm.faults.move(str(vm.run / "console.sock"))
+    vm.resume()
