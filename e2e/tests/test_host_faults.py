@@ -48,19 +48,19 @@ def paused(vm):
 
 
 @pytest.mark.nightly
-@pytest.mark.on("transports")
+@pytest.mark.on("interrupts_of_pc")
 def test_paused_and_resumed(vm):
     under_load(vm, paused, 30)
 
 
 @pytest.mark.nightly
-@pytest.mark.on("transports")
+@pytest.mark.on("interrupts_of_pc")
 def test_saved_and_restored(vm):
     under_load(vm, save_and_restore, 3)
 
 
 @pytest.mark.nightly
-@pytest.mark.on("transports")
+@pytest.mark.on("interrupts_of_pc")
 def test_grows_again_and_again(vm):
     """Each time the capacity that the guest is told is the disk's."""
     capacity, sizes = vm.disk.capacity, itertools.count(1)
@@ -78,8 +78,8 @@ def test_grows_again_and_again(vm):
 
 
 @pytest.mark.nightly
-@pytest.mark.on("transports", options=("request-merging=off",
-                                              "werror=enospc"))
+@pytest.mark.on("interrupts_of_pc", options=("request-merging=off",
+                                                    "werror=enospc"))
 def test_no_space_stops_the_machine(vm):
     """QEMU stops the machine (werror=enospc), somebody makes room, and it goes on: the guest
     is told nothing of it. Requests that failed are done by QEMU when it goes on."""
@@ -100,7 +100,7 @@ def test_no_space_stops_the_machine(vm):
 
 
 @pytest.mark.nightly
-@pytest.mark.on("transports")
+@pytest.mark.on("interrupts_of_pc")
 def test_nmi_under_load(vm):
     """A host's NMI (`virsh inject-nmi`) is Windows' way to a dump of a machine that hangs."""
     with pytest.raises(GuestCrash, match="0x00000080"):
