@@ -78,8 +78,7 @@ def test_grows_again_and_again(vm):
 
 
 @pytest.mark.nightly
-@pytest.mark.on("interrupts_of_pc", options=("request-merging=off",
-                                                    "werror=enospc"))
+@pytest.mark.on("interrupts_of_pc", options=("request-merging=off", "werror=enospc"))
 def test_no_space_stops_the_machine(vm):
     """QEMU stops the machine (werror=enospc), somebody makes room, and it goes on: the guest
     is told nothing of it. Requests that failed are done by QEMU when it goes on."""
