@@ -224,6 +224,7 @@ TEST_F(Watch, AResetThatEndsInAStep) {
     EXPECT_EQ(machine.kernel.slept, 30'000u);
     EXPECT_TRUE(machine.BusMaster());
     EXPECT_EQ(Failures().last_failure, unsigned(VQ7_FAILURE_NONE));
+    EXPECT_EQ(Failures().count[VQ7_FAILURE_NONE], 0u) << "which is none to count";
     ASSERT_EQ(machine.PowerUp(), STATUS_SUCCESS);
     machine.Remove();
 }
