@@ -51,6 +51,7 @@ def test_version(kd):
     threads = processes[0].threads()
     assert "vq7agent!AgentThread" in [kd.name_of(each.start) for each in threads]
     assert all(each.process == 4 for each in threads)
+    assert all(each.priority >= 8 for each in threads), "a system thread's, or raised"
 
 
 @pytest.mark.smoke
