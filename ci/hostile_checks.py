@@ -22,7 +22,7 @@ import sys
 import tomllib
 import xml.etree.ElementTree as ET
 
-from mutation_driver import GUEST_FILES
+from mutation_driver import GUEST_FILES, pack
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 LIST, WAYS = TOP / "e2e/hostile/checks.toml", TOP / "e2e/hostile/ways.toml"
@@ -75,22 +75,17 @@ def build():
                       ["cmake", "--build", objects, "--target", "vq7test"]):
             if subprocess.run([str(word) for word in words], stdout=log, stderr=log).returncode:
                 return False
-    pack()
+    complete()
     return True
 
 
-def pack():
+def complete():
     """The boot archive: the driver that was built, and the rest of the guest as it is."""
     guest = BUILD / "guest"
     for name in (*GUEST_FILES, "ntcompat.elf"):
         if name != "vq7test.sys":
             shutil.copy(GUEST / name, guest / name)
-    (guest / "guest.cpio").unlink(missing_ok=True)
-    for folder, names, more in ((guest, GUEST_FILES, ()),
-                                (TOP / "guest_driver" / "package", ("vq7test.inf",), ("-A",))):
-        subprocess.run(["cpio", "--quiet", "-o", *more, "-H", "newc", "-R", "0:0",
-                        "--reproducible", "-D", str(folder), "-F", str(guest / "guest.cpio")],
-                       input="".join(f"{name}\n" for name in names).encode(), check=True)
+    pack(TOP, guest)
 
 
 def rig(ways):

@@ -39,6 +39,17 @@ DEBUG = {"-g", "-gcodeview"}
 GUEST_FILES = ("ntoskrnl.exe", "hal.dll", "WDFLDR.SYS", "vq7test.sys", "vq7agent.sys")
 
 
+def pack(top, guest):
+    """Makes guest.cpio of a folder's images and of the driver's INF, as the guest's build does."""
+    archive = guest / "guest.cpio"
+    archive.unlink(missing_ok=True)
+    for folder, names, more in ((guest, GUEST_FILES, ()),
+                                (top / "guest_driver" / "package", ("vq7test.inf",), ("-A",))):
+        subprocess.run(["cpio", "--quiet", "-o", *more, "-H", "newc", "-R", "0:0",
+                        "--reproducible", "-D", str(folder), "-F", str(archive)],
+                       input="".join(f"{name}\n" for name in names).encode(), check=True)
+
+
 def logged(source):
     """(start, end) of what is only logged: nothing in it is changed."""
     code = blanked(source)
@@ -220,10 +231,7 @@ class DriverWorkplace:
     def archive(self, driver):
         if driver != self.guest / "vq7test.sys":
             shutil.copy(driver, self.guest / "vq7test.sys")
-        names = "".join(f"{n}\n" for n in GUEST_FILES)
-        subprocess.run(["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0", "--reproducible",
-                        "-D", str(self.guest), "-F", str(self.guest / "guest.cpio")],
-                       input=names.encode(), check=True)
+        pack(self.bench.top, self.guest)
 
     # --- judgement -----------------------------------------------------------
 
