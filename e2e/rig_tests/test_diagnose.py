@@ -5,6 +5,7 @@ import pytest
 
 from vq7rig import diagnose
 from vq7rig.errors import Hang
+from vq7rig.guests.ntcompat import Ntcompat
 from vq7rig.vm import VM
 
 
@@ -31,7 +32,7 @@ def test_reading_of_a_queue(at_device, at_driver, words):
 def test_hang_at_boot_shows_the_kernels_log(tmp_path):
     """A kernel whose agent never starts says why on its own log only."""
     vm = VM.__new__(VM)
-    vm.backend = None
+    vm.backend, vm.system = None, Ntcompat()
     vm.run = tmp_path
     (tmp_path / "debug.log").write_bytes(b"first\n" * 50 + b"io: no vq7agent.sys\x07\n")
     text = str(vm._explained(Hang("the prompt", 30, "", "console.log")))

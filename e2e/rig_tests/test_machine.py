@@ -13,7 +13,8 @@ from vq7rig.machine import QEMU_NS, Config, check_axis, configs, domain_xml, loa
 from vq7rig.paths import CONFIGS
 from vq7rig.pool import GivenUp, Pool
 
-FILES = sorted(CONFIGS.glob("*.xml"))
+# What a test runs on; Windows is installed on another.
+FILES = sorted(set(CONFIGS.glob("*.xml")) - {CONFIGS / "win7-install.xml"})
 
 
 def properties(root):

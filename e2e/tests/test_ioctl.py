@@ -15,9 +15,10 @@ import pytest
 from vq7rig import ioctl, pattern
 from vq7rig.errors import CommandError
 from vq7rig.ioctl import (ANY, BLK_FLUSH, BLK_GET_ID, BLK_GET_INFO, BLK_INFO_SIZE, BLK_READ,
-                          BLK_WRITE, BUFFERED, CLEAR_STATS, DEVICE_INFO_SIZE, GET_DEVICE_INFO,
-                          GET_STATS, ID_SIZE, IN_DIRECT, NEITHER, OUT_DIRECT, READ_ACCESS,
-                          STATS_SIZE, WRITE_ACCESS, ctl, transfer)
+                          BLK_WRITE, BUFFERED, CLEAR_STATS, DEVICE_INFO_SIZE, FAILURES_SIZE,
+                          GET_DEVICE_INFO, GET_FAILURES, GET_STATS, ID_SIZE, IN_DIRECT, NEITHER,
+                          OUT_DIRECT, READ_ACCESS, SET_TIMEOUT, STATS_SIZE, WRITE_ACCESS, ctl,
+                          transfer)
 from vq7rig.workload import Workload
 
 from test_workloads import run
@@ -26,6 +27,7 @@ FILL = 0xEE
 SUCCESS, SMALL, DENIED = "SUCCESS", "BUFFER_TOO_SMALL", "ACCESS_DENIED"
 PARAMETER, UNKNOWN, ERROR = "INVALID_PARAMETER", "INVALID_DEVICE_REQUEST", "IO_DEVICE_ERROR"
 FIXED = {"device info": (GET_DEVICE_INFO, DEVICE_INFO_SIZE), "stats": (GET_STATS, STATS_SIZE),
+         "failures": (GET_FAILURES, FAILURES_SIZE),
          "blk info": (BLK_GET_INFO, BLK_INFO_SIZE), "id": (BLK_GET_ID, ID_SIZE)}
 LAST = 2**64 - 1
 
@@ -47,6 +49,10 @@ CASES = {
         )] + [
         ("clear", CLEAR_STATS, b"", {}, SUCCESS, 0),
         ("clear, with buffers", CLEAR_STATS, b"\x11" * 8, {"out": 64}, SUCCESS, 0),
+        ("time-out, none", SET_TIMEOUT, b"", {}, SMALL, 0),
+        ("time-out, one byte short", SET_TIMEOUT, b"\0" * 7, {}, SMALL, 0),
+        ("time-out, no second thought", SET_TIMEOUT, b"\1\0\0\0\0\0\0\0", {}, PARAMETER, 0),
+        ("time-out, endless retries", SET_TIMEOUT, b"\0\0\0\0\xff\xff\xff\xff", {}, PARAMETER, 0),
         ("flush", BLK_FLUSH, b"", {}, SUCCESS, 0),
         ("flush, with buffers", BLK_FLUSH, b"\x11" * 8, {"out": 4097}, SUCCESS, 0),
     ],
@@ -58,7 +64,7 @@ CASES = {
         ("a disk's own", 0x70000, b"", {"out": 512}, UNKNOWN, 0),      # DISK_GET_DRIVE_GEOMETRY
     ] + [
         (f"function {f}", ctl(f, BUFFERED, READ_ACCESS), b"", {"out": 512}, UNKNOWN, 0)
-        for f in (3, 15, 17, 18, 21, 0x7FF)
+        for f in (6, 15, 17, 18, 21, 0x7FF)
     ] + [
         (f"method {m} for device info", ctl(0, m, READ_ACCESS), b"", {"out": 512}, UNKNOWN, 0)
         for m in (IN_DIRECT, OUT_DIRECT, NEITHER)

@@ -48,6 +48,11 @@ def walk(vm, stride):
     console.command("driver load")
     load = Workload(ops=60, depth=8, seed=92, start=512, span=4096)
     assert console.command(load.command()).num("errors") == 0
+    vm.expected.wrote(0, 8, 3, 1)               # by the last life, in which nothing failed
+    vm.expected.wrote(64, 300, 3, 2)
+    vm.expected.ran(load)
+    console.command("blk flush")
+    vm.expected.check()
     return nth, failed
 
 

@@ -18,7 +18,7 @@ ONE_BY_ONE = Workload(ops=200, depth=1, sizes=(4096,), seed=112, span=8192)
 
 def stats(vm, dev=0):
     answer = vm.console.command("stats" + (f" dev={dev}" if dev else ""))
-    return {name: int(value) for name, value in answer.fields.items()}
+    return {name: int(value) for name, value in answer.fields.items() if name != "failed"}
 
 
 def host_stats(vm):

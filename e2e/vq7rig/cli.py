@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 
-from . import check, choice, fuzz, guests, machine
+from . import check, choice, guests, machine
 from .errors import (EXIT_FAIL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_RIG, EXIT_USAGE, GuestError,
                      RIG, RigError, UsageError, exit_code)
 from .dump import live
@@ -80,7 +80,7 @@ def _parser():
     debug, windbg = kd_job.add_parser(jobs), kd_windbg.add_parser(jobs)
     gdb = gdb_job.add_parser(jobs)
     live.add_parser(jobs)
-    fuzzer = fuzz.add_parser(jobs)
+    fuzzer = _fuzz_parser(jobs)
     win7 = win7_job.add_parser(jobs)
     look = jobs.add_parser("check", help="say what is missing on this machine")
     look.set_defaults(function=lambda args, rest: check.main(args))
@@ -101,6 +101,23 @@ def _guest(args, _rest):
     system = check.need_system(args)
     print(f"{system.title}: {system.image or args.guest}")
     return EXIT_PASS
+
+
+def _fuzz_parser(jobs):
+    parser = jobs.add_parser("fuzz", help="a hostile device, at random, while workloads run")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long (60)")
+    parser.add_argument("--seed", type=int, help="of everything; default: at random, and said")
+    parser.add_argument("--step", type=int, help="this step of the seed alone: a finding again")
+    parser.add_argument("--only", metavar="WORDS", help="with --step: this one of its rules")
+    parser.add_argument("--results", default=str(E2E / "fuzz"), help="folder for logs and report")
+    parser.set_defaults(function=_fuzz)
+    return parser
+
+
+def _fuzz(args, rest):
+    check.need_python()
+    from .fuzz import main as fuzz      # wants numpy
+    return fuzz(args, rest)
 
 
 def _run(args, rest):

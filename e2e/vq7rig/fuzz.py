@@ -12,24 +12,12 @@ from .dump import take
 from .errors import (EXIT_FAIL, EXIT_PASS, GuestCrash, GuestError, Hang, RigError, UsageError,
                      verdict_of)
 from .libvirt_host import Host
-from .paths import E2E
 from .pool import Pool
 from .probe import accelerator
 from .report import first_line
 from .workers import Lock
 
 MOST_FINDINGS = 5
-
-
-def add_parser(jobs):
-    parser = jobs.add_parser("fuzz", help="a hostile device, at random, while workloads run")
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long (60)")
-    parser.add_argument("--seed", type=int, help="of everything; default: at random, and said")
-    parser.add_argument("--step", type=int, help="this step of the seed alone: a finding again")
-    parser.add_argument("--only", metavar="WORDS", help="with --step: this one of its rules")
-    parser.add_argument("--results", default=str(E2E / "fuzz"), help="folder for logs and report")
-    parser.set_defaults(function=main)
-    return parser
 
 
 def main(args, _rest):
@@ -39,7 +27,6 @@ def main(args, _rest):
     if args.only is not None and args.step is None:
         raise UsageError("fuzz --only needs a --step")
     from . import check, cli
-    check.need_python()
     check.need_guest(args.guest)
     folder = pathlib.Path(args.results).absolute()
     seed = args.seed if args.seed is not None else random.randrange(1 << 32)

@@ -9,7 +9,6 @@ import xml.etree.ElementTree as ET
 from ..bindings import MonitorError, libvirt
 from ..channel import SocketChannel
 from ..clock import now
-from ..disk import Disk
 from ..errors import GuestError, RigError
 from ..machine import escape
 from ..paths import CONFIGS
@@ -56,7 +55,7 @@ class Installation:
 
     def __enter__(self):
         try:
-            Disk(self.run / "disk.img", VIRTIO_SECTORS).create()
+            self.host.disk(self.run / "disk.img", VIRTIO_SECTORS).create()
             (self.folder / "domain.xml").write_text(self._xml)
             self.dom = self.host.create(self._xml, self.run)
             self.host.conn.domainEventRegisterAny(

@@ -4,6 +4,7 @@
 import pathlib
 import shutil
 
+from .. import check
 from ..errors import EXIT_PASS, RigError, UsageError
 from ..libvirt_host import Host
 from ..paths import BUILD, need_names
@@ -72,6 +73,7 @@ def _out(name):
 
 
 def _install(args, iso, edition, kit, work, log):
+    check.need_python()
     disc = answer.make(work / "answer.iso", edition, args.key, args.verifier, kit)
     install.new_disk(work / "disk.qcow2", args.size)
     with Lock(), Host(args.connect, qemu=args.qemu, pool=args.pool) as host:
