@@ -20,7 +20,8 @@ def submitted(vm):
 
 @pytest.mark.on("one")
 @pytest.mark.parametrize("fault", list(FAULTS))
-@pytest.mark.parametrize("line", [1, 3, 5])
+@pytest.mark.parametrize("line", [pytest.param(1, marks=pytest.mark.nightly), 3,
+                                  pytest.param(5, marks=pytest.mark.nightly)])
 def test_damaged_answer(vm, submitted, fault, line):
     """Data lines 1 and 3, and the last line, of an answer of five lines."""
     vm.console.command("blk write 64 1 seed=1 gen=1")
@@ -37,7 +38,8 @@ def test_damaged_answer(vm, submitted, fault, line):
 
 @pytest.mark.smoke
 @pytest.mark.on("one")
-@pytest.mark.parametrize("fault", ["flip", "drop", "no_end"])
+@pytest.mark.parametrize("fault", ["flip", *(
+    pytest.param(each, marks=pytest.mark.nightly) for each in ("drop", "no_end"))])
 def test_damaged_request(vm, submitted, fault):
     before, resends = submitted(), vm.console.resends
     vm.faults.arm(to_guest={1: FAULTS[fault]})

@@ -37,7 +37,7 @@ def meanwhile(function):
 
 
 @pytest.mark.smoke
-@pytest.mark.on("flavours", options=BACKEND)
+@pytest.mark.on("transports", nightly="flavours", options=BACKEND)
 def test_vhost_user_disk(vm):
     """The back end behaves: all that the driver does with QEMU's own device works here."""
     vm.console.command("stats clear")

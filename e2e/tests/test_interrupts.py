@@ -35,7 +35,7 @@ def test_messages_refused_by_the_registry(vm):
     assert run(vm, BUSY).num("interrupts") > 0
 
 
-@pytest.mark.on("interrupts")
+@pytest.mark.on("interrupts_of_pc", nightly="interrupts")
 def test_one_at_a_time_needs_an_interrupt_each(vm):
     """At depth 1 nothing can be shared: no interrupt may be lost, none is saved."""
     answer = run(vm, Workload(ops=300, depth=1, sizes=(512,), seed=72, span=4096))

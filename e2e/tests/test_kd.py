@@ -180,6 +180,7 @@ def long_break(kd, vm, seconds):
     assert passed <= time.monotonic() - began - seconds
 
 
+@pytest.mark.nightly
 @pytest.mark.on("one", settings=MACHINE)
 def test_break_of_seconds(kd, vm):
     long_break(kd, vm, 0.5)
@@ -390,6 +391,7 @@ class TestBadLine:
             return answer.result()
 
 
+@pytest.mark.nightly
 @pytest.mark.on("one", settings=MACHINE)
 def test_garbage(vm, running):
     """Bytes that are no packet do nothing; a debugger comes afterwards as ever."""

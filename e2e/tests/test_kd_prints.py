@@ -33,6 +33,7 @@ def test_each_component_has_its_mask(kd):
         mask(kd, name, 0)
 
 
+@pytest.mark.nightly
 @pytest.mark.on("one", settings=MACHINE)
 def test_prints_are_filtered(kd):
     """By component and level, with the masks that a debugger sets."""

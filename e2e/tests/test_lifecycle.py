@@ -14,7 +14,7 @@ SHORT = Workload(ops=200, depth=8, sizes=(4096,), seed=81, span=8192)
 
 @pytest.mark.needs("unload")
 @pytest.mark.smoke
-@pytest.mark.on("flavours", nightly="machines")
+@pytest.mark.on("transports", nightly="machines")
 def test_driver_unload_and_load(vm):
     run(vm, SHORT)
     vm.console.command("driver unload")
@@ -44,7 +44,7 @@ def test_reset_button(vm):
 
 
 @pytest.mark.needs("restart")
-@pytest.mark.on("flavours")
+@pytest.mark.on("transports", nightly="flavours")
 def test_reset_command(vm):
     run(vm, SHORT)
     before = vm.console.boot
@@ -81,7 +81,8 @@ def test_bug_check_is_a_guest_crash(vm):
 
 @pytest.mark.needs("settings")
 @pytest.mark.on("transitional")
-@pytest.mark.parametrize("transport", ["legacy", "modern", "auto"])
+@pytest.mark.parametrize("transport", ["legacy", "modern", pytest.param(
+    "auto", marks=pytest.mark.nightly)])
 def test_forced_transport(pool, artefacts, config, transport):
     """The service parameter chooses the interface of a transitional device."""
     vm = pool.get(config.but(settings=(f"vq7test.Transport={transport}",)), fresh=True)

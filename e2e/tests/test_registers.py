@@ -69,7 +69,7 @@ def widths(region):
 
 @pytest.mark.needs("unload")
 @pytest.mark.fresh
-@pytest.mark.on("transports", options=("ioeventfd=off",))      # or QEMU doesn't trace notifications
+@pytest.mark.on("one", nightly="transports", options=("ioeventfd=off",))  # traced only so
 def test_each_register_is_accessed_with_its_own_width(vm, config):
     vm.console.command("driver unload")
     trace(vm, MMIO)

@@ -39,7 +39,7 @@ def test_random(vm, note):
     note("time_us", answer.num("time_us"))
 
 
-@pytest.mark.on("transports")
+@pytest.mark.on("one", nightly="transports")
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_depth(vm, depth):
     load = Workload(ops=400 + 2 * depth, depth=depth, sizes=(4096,), seed=depth, span=65536)
@@ -65,7 +65,7 @@ def test_sequential(vm):
                      seed=21, start=512, span=3000))
 
 
-@pytest.mark.on("transports")
+@pytest.mark.on("one", nightly="transports")
 def test_reads_compare_with_what_the_host_wrote(blank, pool):
     """base=1: every read of a sector not yet written must find the host's data."""
     blank.expected.host_writes(1024, 8192, seed=31, generation=0)
@@ -99,7 +99,8 @@ def test_many_seeds(vm):
         run(vm, Workload(ops=100, depth=8, sizes=MIXED, seed=seed, span=4096))
 
 
-@pytest.mark.on("one", nightly="transports")
+@pytest.mark.nightly
+@pytest.mark.on("transports")
 def test_ring_wrap(vm, note):
     """More than 65,536 requests: the 16-bit ring indices wrap."""
     load = Workload(ops=66500, depth=200, sizes=(512,), seed=61, span=8192)
