@@ -6,6 +6,7 @@
 #include <span>
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 
 namespace hostile {
