@@ -2,6 +2,7 @@
 """The way from an ISO to a Windows 7: what is read of the ISO and what is refused, the answer
 disk, what the watch over Setup says, and the sealed image."""
 
+import json
 import re
 import subprocess
 import xml.etree.ElementTree as ET
@@ -13,8 +14,8 @@ from kit_files import make as make_kit
 from test_cli import one_line
 from vq7rig import guests
 from vq7rig.errors import GuestCrash, GuestError, Hang, RigError, UsageError
-from vq7rig.win7 import answer, manifest, media
-from vq7rig.win7.progress import EMULATED, MOST_RESETS, PHASES, Progress
+from vq7rig.win7 import answer, job, manifest, media
+from vq7rig.win7.progress import EMULATED, MOST_LOG, MOST_RESETS, PHASES, Progress
 
 HOME = {"NAME": "Windows 7 HOMEPREMIUM", "EDITIONID": "HomePremium"}
 GERMAN_RTM = {"ARCH": "0", "LANGUAGE": "de-DE", "BUILD": "7600", "SPLEVEL": "0"}
@@ -62,6 +63,8 @@ SERVER = {"NAME": "Windows Server 2008 R2 SERVERSTANDARD", "TYPE": "Server"}
     ({"name": "sources/other.wim"}, "no Windows medium: it has no sources/install.wim"),
     ({"data": b"PK" * 500}, "its sources/install.wim is none"),
     ({"data": b"MSWIM\0\0\0" + bytes(400)}, "its sources/install.wim is damaged"),
+    ({"data": windows_iso.wim([{}]).replace(
+        "INDEX".encode("utf-16-le"), "OTHER".encode("utf-16-le"))}, "or a damaged one"),
 ])
 def test_what_is_not_windows_7_is_refused(tmp_path, changes, words):
     path = windows_iso.make(tmp_path / "x.iso", **changes)
@@ -268,6 +271,27 @@ def test_failures_of_an_installation(watch):
         watch.reset()
 
 
+def test_what_setup_says_without_end_is_not_kept(watch):
+    for _ in range(100):
+        watch.feed(b"x" * 65536)
+    assert len(watch.log) <= MOST_LOG and len(watch._rest) <= MOST_LOG
+    say(watch, "", "vq7-setup phase=windowspe")
+    assert watch.phase == "windowspe"
+
+
+def test_only_what_is_ours_is_removed(tmp_path):
+    folder = tmp_path / "win7.qcow2.log"
+    job._make_anew(folder)
+    (folder / "console.log").touch()
+    job._make_anew(folder)
+    assert not (folder / "console.log").exists()
+    for other in (tmp_path / "a file", tmp_path / "a folder", tmp_path / "a link"):
+        {"a file": other.touch, "a folder": other.mkdir,
+         "a link": lambda to=other: to.symlink_to(tmp_path / "nowhere")}[other.name]()
+        with pytest.raises(UsageError, match="is in the way"):
+            job._make_anew(other)
+
+
 # --- the image -----------------------------------------------------------------------------
 
 def test_sealed_image(iso, tmp_path):
@@ -292,8 +316,9 @@ def test_sealed_image(iso, tmp_path):
         file.write(b"x")
     with pytest.raises(RigError, match="was written to since it was made"):
         guests.chosen("win7", image).check()
-    manifest.path_of(image).write_text("{}")
-    with pytest.raises(RigError, match="can't be read"):
-        guests.chosen("win7", image).check()
+    for text in ("{}", "[]", json.dumps({"version": 1, "image size": image.stat().st_size})):
+        manifest.path_of(image).write_text(text)
+        with pytest.raises(RigError, match="can't be read"):
+            guests.chosen("win7", image).check()
     manifest.path_of(image).unlink()
     guests.chosen("win7", image).check()        # made by hand

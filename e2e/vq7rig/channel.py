@@ -15,7 +15,7 @@ class SocketChannel:
 
     def __init__(self, sock):
         self._sock = sock
-        self._moving = False
+        self._moving, self._next = False, None
         sock.setblocking(False)
 
     @classmethod
@@ -38,31 +38,36 @@ class SocketChannel:
         return self._sock.fileno()
 
     def recv(self, timeout):
-        sock = self._sock
-        ready, _, _ = select.select([sock], [], [], max(0.0, timeout))
+        ready, _, _ = select.select([self._sock], [], [], max(0.0, timeout))
         if not ready:
             return b""
         try:
-            data = sock.recv(65536)
+            data = self._sock.recv(65536)
         except BlockingIOError:
             return b""
         except ConnectionError:
             data = b""
-        if not data and (self._moving or sock is not self._sock):
-            time.sleep(0.01)                # another is to come
+        if not data and self._moving:
+            self._follow()
             return b""
         return data or None
+
+    def _follow(self):
+        """All that the QEMU that has ended said is read."""
+        if self._next is None:
+            time.sleep(0.01)                # it is to come
+            return
+        old, self._sock, self._next = self._sock, self._next, None
+        self._moving = False
+        old.close()
 
     def leave(self, leaving=True):
         """The QEMU at the other end will end, and another go on: the end of the first is none."""
         self._moving = leaving
 
     def move(self, path):
-        """Go on with the QEMU that listens there; what the first one said has been read."""
-        other = SocketChannel.connect(path)
-        # The old one is closed when nobody waits for it any more.
-        self._sock = other._sock
-        self._moving = False
+        """Go on with the QEMU that listens there, when what the first one said has been read."""
+        self._next = SocketChannel.connect(path)._sock
 
     def send(self, data, timeout=5.0, clock=now):
         """Send all bytes. Returns False if the guest takes none for `timeout`, None at the end.
@@ -72,7 +77,7 @@ class SocketChannel:
         deadline = clock() + timeout
         while data:
             left = max(0.01, deadline - clock())    # it may stand still
-            sock = self._sock
+            sock = self._next or self._sock
             _, ready, _ = select.select([], [sock], [], left)
             if not ready:
                 if clock() < deadline:
@@ -83,13 +88,17 @@ class SocketChannel:
             except BlockingIOError:
                 continue
             except ConnectionError:
-                if not self._moving and sock is self._sock:
+                if not self._moving:
                     return None
-                time.sleep(0.01)
+                if clock() >= deadline:
+                    return False
+                time.sleep(0.01)            # until there is another
         return True
 
     def close(self):
         self._sock.close()
+        if self._next is not None:
+            self._next.close()
 
 
 class FaultInjector:

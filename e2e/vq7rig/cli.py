@@ -163,7 +163,7 @@ def _run(args, rest):
     if code == pytest.ExitCode.USAGE_ERROR:
         return EXIT_USAGE
     if code == pytest.ExitCode.INTERNAL_ERROR:
-        return EXIT_RIG
+        raise RigError("pytest or one of its plugins failed: see INTERNALERROR above")
     if code == pytest.ExitCode.OK and not catcher.results:
         return EXIT_PASS                # --collect-only and the like
     verdict = exit_code(result.verdict for result in catcher.results)

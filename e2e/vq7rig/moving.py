@@ -23,12 +23,14 @@ def save_and_restore(vm, emulator=None):
     try:
         vm.dom.saveFlags(str(saved), None, libvirt.VIR_DOMAIN_SAVE_PAUSED)
         vm.host.conn.restoreFlags(str(saved), xml, libvirt.VIR_DOMAIN_SAVE_PAUSED)
-    except libvirt.libvirtError as bad:
-        vm.faults.leave(False)
+        vm.dom = vm.host.taken_over(vm.name)
+        vm.faults.move(str(vm.run / "console.sock"))
+    except BaseException as bad:
+        vm.faults.leave(False)          # or who reads the console would wait for another
         vm.broken(bad)
-        raise RigError(f"libvirt can't move the machine: {words(bad)}") from bad
+        if isinstance(bad, libvirt.libvirtError):
+            raise RigError(f"libvirt can't move the machine: {words(bad)}") from bad
+        raise
     finally:
         saved.unlink(missing_ok=True)
-    vm.dom = vm.host.taken_over(vm.name)
-    vm.faults.move(str(vm.run / "console.sock"))
     vm.resume()

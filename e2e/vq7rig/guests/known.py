@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import os
 
 from ..errors import RigError
 from ..paths import BUILD
@@ -22,7 +23,7 @@ class Memory:
         has = sorted(had | {name for name in PROBED if name not in missing})
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            part = self.path.with_suffix(".part")
+            part = self.path.with_suffix(f".{os.getpid()}")     # of several workers
             part.write_text(json.dumps({"has": has}))
             part.replace(self.path)
         except OSError as bad:

@@ -84,6 +84,9 @@ class Installation:
             with open(self.folder / "console.log", "ab", buffering=0) as log:
                 while self._step(log):
                     pass
+            failure = self.host.failure_of(self.name)
+            if failure is not None:
+                raise failure
             self.progress.ended()
         except GuestError as bad:
             bad.args = (f"{bad}\n{self._shown()}",)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`vq7rig win7-image`: from the user's own ISO to an image on which the suite runs."""
 
+import os
 import pathlib
 import shutil
 
@@ -12,6 +13,9 @@ from ..probe import accelerator
 from ..screen import say
 from ..workers import Lock
 from . import answer, install, manifest, media
+
+
+MARK = ".vq7-win7-image"        # in the folders of a run
 
 
 def add_parser(jobs):
@@ -46,11 +50,9 @@ def run(args, _rest):
     kit = answer.need_kit(pathlib.Path(args.kit).absolute())
     say(f"installing {edition.name}, {edition.arch}, {edition.language}, {edition.release}")
     work = pathlib.Path(f"{out}.part")
-    shutil.rmtree(work, ignore_errors=True)         # of a run that was interrupted
-    work.mkdir(parents=True)
     log = pathlib.Path(f"{out}.log")
-    shutil.rmtree(log, ignore_errors=True)
-    log.mkdir()
+    for folder in (work, log):
+        _make_anew(folder)
     try:
         _install(args, iso, edition, kit, work, log)
         (work / "disk.qcow2").rename(out)
@@ -59,6 +61,16 @@ def run(args, _rest):
     manifest.seal(out, iso, edition, kit, {"verifier": args.verifier})
     say(f"{out} is ready: make e2e GUEST=win7 IMAGE={out}")
     return EXIT_PASS
+
+
+def _make_anew(folder):
+    """What an earlier run left is removed, and nothing else that has the name."""
+    if os.path.lexists(folder):
+        if not (folder / MARK).is_file():
+            raise UsageError(f"{folder} is in the way; remove it, or name another image")
+        shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / MARK).touch()
 
 
 def _out(name):

@@ -50,6 +50,9 @@ def read(image):
         if facts["version"] != VERSION:
             raise ValueError(f"version {facts['version']}")
         size = facts["image size"]
+        for name in ("arch", "windows", "release"):
+            if not isinstance(facts[name], str):
+                raise ValueError(f"{name}: {facts[name]!r}")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as bad:

@@ -85,7 +85,7 @@ def look(path):
                 raise udf.Damaged("it ends within install.wim: the download isn't complete")
     except OSError as bad:
         raise UsageError(f"can't read {path}: {bad.strerror}") from bad
-    except (udf.Damaged, struct.error, ValueError) as bad:
+    except (udf.Damaged, struct.error, ValueError, TypeError) as bad:
         raise UsageError(f"{path} is no Windows ISO, or a damaged one: {bad}") from bad
     return _only_windows_7(path, editions)
 

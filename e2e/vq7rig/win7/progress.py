@@ -15,6 +15,7 @@ PHASES = {
     "done": ("Windows shuts down", 600),
 }
 EMULATED = 6            # times as long without KVM
+MOST_LOG = 16384        # bytes that are kept, whatever the guest says
 MOST_RESETS = 6         # Windows' own setup restarts the machine twice, with updates thrice
 
 
@@ -29,8 +30,9 @@ class Progress:
 
     def feed(self, data):
         """Raises GuestError for a step that failed."""
-        self.log += data
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        self.log = (self.log + data)[-MOST_LOG:]
+        *lines, rest = (self._rest + data).split(b"\n")
+        self._rest = rest[-MOST_LOG:]
         for line in lines:
             found = SAID.search(line.decode("ascii", "replace"))
             if found:
