@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Collects the results of a run, from this process or from workers, and reports them."""
 
+import contextlib
 import pathlib
 import sys
 import time
@@ -101,6 +102,14 @@ class Controller(Collector):
 
     def pytest_testnodeready(self, node):
         self._names.append(node.gateway.id)
+        send = node.send_runtest_some
+
+        def unless_dead(indices):
+            """xdist fails itself where a worker has died and it doesn't know yet; it is told
+            next, and then reports the tests that this worker had."""
+            with contextlib.suppress(OSError):
+                send(indices)
+        node.send_runtest_some = unless_dead
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids):
