@@ -2,6 +2,7 @@
 """The build refuses a driver or an agent that Windows 7 would not load."""
 
 import struct
+import subprocess
 
 import pytest
 
@@ -34,6 +35,18 @@ def test_what_is_built_is_sound(architecture, name):
     assert list(check_image.faults(data, name.endswith(".sys"))) == []
     image = check_image.Image(data)
     assert image.subsystem_version == ((6, 1) if name.endswith(".sys") else (5, 2))
+
+
+@pytest.mark.parametrize("architecture", ["x86", "x64"])
+def test_regression_resources_are_built_below_a_folder_of_any_name(architecture):
+    """llvm-rc takes /check/... for its option /c."""
+    built(architecture, "vq7agent.exe")
+    commands = subprocess.run(
+        ["ninja", "-C", GUEST / architecture / "obj", "-t", "commands", "vq7agent.exe"],
+        capture_output=True, text=True, check=True).stdout
+    (made,) = [line for line in commands.splitlines() if "llvm-rc" in line]
+    source = made[made.index("llvm-rc"):].split()[3]
+    assert source.endswith(".rc") and not source.startswith("/"), made
 
 
 HEADER = {  # offset in the optional header, field, value, the fault
