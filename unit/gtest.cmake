@@ -4,14 +4,14 @@
 # Most of the time of such a build goes into Google Test's headers, and into optimizing
 # tests that are over in a moment: so the headers are precompiled, once for all programs
 # that have the same options (OWN_HEADERS: for one of many files that hasn't; PLAIN: for one
-# of a single file), and the tests are built with -O1. The library under test keeps the options of the build type.
+# of a single file), and the tests are built with -O0. The library under test keeps the options of the build type.
 find_package(GTest REQUIRED)
 
 set(VQ7_TEST_HEADERS <gtest/gtest.h> <gmock/gmock.h> <algorithm> <cstring> <memory> <string>
     <vector>)
 set(VQ7_TEST_OPTIONS -Wall -Wextra)
 if(NOT VQ7_SANITIZE)
-  list(APPEND VQ7_TEST_OPTIONS -O1)
+  list(APPEND VQ7_TEST_OPTIONS -O0)
 endif()
 
 file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/test_headers.cpp "// Has the headers compiled.\n")

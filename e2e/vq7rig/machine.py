@@ -142,7 +142,17 @@ def domain_xml(config, name, guest, run, accel="qemu", emulator=None):
     if config.interrupt == "line":
         set_property(root, "vectors", "0")
     machine_options.apply(root, config.options)
+    _leave_out_cpu_properties(root)
     return ET.tostring(root, encoding="unicode")
+
+
+def _leave_out_cpu_properties(root):
+    """Where QEMU can list the features that its CPU lacks, libvirt asks for each property of the
+    CPU by a command of its own: 400 of them, a third of all the time that the suite costs.
+    Without that capability it asks for the feature words, in two. Nothing here depends on either:
+    the machines take QEMU's default CPU."""
+    capabilities = ET.SubElement(root, f"{{{QEMU_NS}}}capabilities")
+    ET.SubElement(capabilities, f"{{{QEMU_NS}}}del").set("capability", "cpu-unavailable-features")
 
 
 def escape(text):
