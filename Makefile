@@ -11,7 +11,7 @@ JOBS := auto
 QUIET := ci/quiet.sh
 
 .PHONY: help e2e test guest guest-x64 guest-x86 unit coverage check format rig-test smoke clean \
-	vm-modern vm-legacy vm-transitional kd windbg gdb guest-dwarf dump nightly nightly-e2e fuzz-e2e nightly-rig-test setup-build \
+	vm-modern vm-legacy vm-transitional kd windbg gdb guest-dwarf dump nightly nightly-e2e fuzz-e2e faults-e2e nightly-rig-test setup-build \
 	setup-rig setup-check setup-gdb setup-kit setup-wine nt-kit guest-image hostile hostile-test bench bench-compare FORCE
 
 help:
@@ -42,6 +42,7 @@ help:
 	@echo '  make bench-compare    the ratios against those of the first `make bench`, or of BASE=rev'
 	@echo '  make nightly          the long run: e2e, sanitizers, stress, fuzzing, mutation testing'
 	@echo '  make fuzz-e2e         a hostile device at random, for SECONDS=60, of SEED=n'
+	@echo '  make faults-e2e       faults of host and operator at random, likewise'
 	@echo '  make clean            removes build/'
 	@echo
 	@echo 'Options: E2E_ARGS="-k reset"  passes arguments to the rig (as --qemu, --connect) and to'
@@ -174,6 +175,9 @@ nightly-e2e: setup-rig setup-gdb guest guest-dwarf hostile
 # STEP=n: that step of the seed alone, as a finding says it.
 fuzz-e2e: setup-rig guest-x64 hostile
 	@$(RIG) fuzz $(SECONDS:%=--seconds %) $(SEED:%=--seed %) $(STEP:%=--step %) $(E2E_ARGS)
+
+faults-e2e: setup-rig guest-x64
+	@$(RIG) faults $(SECONDS:%=--seconds %) $(SEED:%=--seed %) $(STEP:%=--step %) $(E2E_ARGS)
 
 nightly-rig-test: setup-rig setup-kit setup-wine guest-x64
 	@cd e2e && $(PYTHON) -m pytest -q rig_tests -m nightly

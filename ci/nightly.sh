@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 logs=build/nightly
 mkdir -p "$logs"
 scale=${VQ7_NIGHTLY_SCALE:-1.0}
-all='test e2e hostile-fuzz hostile-checks rig-test sanitizers as-written model-check stress tsan proof fuzz mutation mutation-driver'
+all='test e2e hostile-fuzz host-faults hostile-checks rig-test sanitizers as-written model-check stress tsan proof fuzz mutation mutation-driver'
 steps=${VQ7_NIGHTLY_STEPS:-$all}
 failed=()
 
@@ -120,6 +120,10 @@ fi
 # A device that lies at random, a new seed each night; its log names the seed.
 if wanted hostile-fuzz; then
     step hostile-fuzz make fuzz-e2e SECONDS="$(scaled 3600)"
+fi
+# What hosts and operators do, at random, likewise.
+if wanted host-faults; then
+    step host-faults make faults-e2e SECONDS="$(scaled 3600)"
 fi
 # Each check of what a device says, switched off: its test fails.
 if wanted hostile-checks; then

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Byte channels to the guest's COM1, and a fault injector to put between."""
 
+import contextlib
 import os
 import select
 import socket
@@ -64,6 +65,11 @@ class SocketChannel:
     def leave(self, leaving=True):
         """The QEMU at the other end will end, and another go on: the end of the first is none."""
         self._moving = leaving
+
+    def hang_up(self):
+        """End the connection, whoever waits for it."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
 
     def move(self, path):
         """Go on with the QEMU that listens there, when what the first one said has been read."""
@@ -151,6 +157,9 @@ class FaultInjector:
 
     def leave(self, leaving=True):
         self._inner.leave(leaving)
+
+    def hang_up(self):
+        self._inner.hang_up()
 
     def move(self, path):
         self._inner.move(path)

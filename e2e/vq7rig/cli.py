@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""python3 -m vq7rig: run | fuzz | vm | guest | win7-image | kd | windbg | gdb | dump | check.
+"""python3 -m vq7rig: a job, as `run`; `--help` lists them.
 
 Exit codes: 0 all passed; 1 a test failed, crashed or hung the guest; 2 usage;
 3 the rig or the machine it runs on is at fault; 130 interrupted.
@@ -80,7 +80,8 @@ def _parser():
     debug, windbg = kd_job.add_parser(jobs), kd_windbg.add_parser(jobs)
     gdb = gdb_job.add_parser(jobs)
     live.add_parser(jobs)
-    fuzzer = _fuzz_parser(jobs)
+    fuzzer = _fuzz_parser(jobs, "fuzz", "a hostile device, at random, while workloads run")
+    faulty = _fuzz_parser(jobs, "faults", "faults of host and operator, at random, likewise")
     win7 = win7_job.add_parser(jobs)
     look = jobs.add_parser("check", help="say what is missing on this machine")
     look.set_defaults(function=lambda args, rest: check.main(args))
@@ -88,7 +89,7 @@ def _parser():
     guest.set_defaults(function=_guest)
     for each in (run, vm, guest, windbg):
         guests.add_options(each.add_argument)
-    for each in (run, vm, guest, win7, debug, windbg, gdb, fuzzer, look):
+    for each in (run, vm, guest, win7, debug, windbg, gdb, fuzzer, faulty, look):
         each.add_argument("--connect", metavar="URI", help="libvirt URI; default: embedded")
         each.add_argument("--qemu", metavar="PATH", help="another QEMU than libvirt's own")
         each.add_argument("--pool", metavar="NAME",
@@ -103,21 +104,21 @@ def _guest(args, _rest):
     return EXIT_PASS
 
 
-def _fuzz_parser(jobs):
-    parser = jobs.add_parser("fuzz", help="a hostile device, at random, while workloads run")
+def _fuzz_parser(jobs, name, text):
+    parser = jobs.add_parser(name, help=text)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long (60)")
     parser.add_argument("--seed", type=int, help="of everything; default: at random, and said")
     parser.add_argument("--step", type=int, help="this step of the seed alone: a finding again")
     parser.add_argument("--only", metavar="WORDS", help="with --step: this one of its rules")
-    parser.add_argument("--results", default=str(E2E / "fuzz"), help="folder for logs and report")
+    parser.add_argument("--results", default=str(E2E / name), help="folder for logs and report")
     parser.set_defaults(function=_fuzz)
     return parser
 
 
 def _fuzz(args, rest):
     check.need_python()
-    from .fuzz import main as fuzz      # wants numpy
-    return fuzz(args, rest)
+    from . import faults, fuzz          # want numpy
+    return {"fuzz": fuzz, "faults": faults}[args.job].main(args, rest)
 
 
 def _run(args, rest):

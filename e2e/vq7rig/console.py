@@ -43,9 +43,26 @@ class Console:
         self._seq = random.randrange(1, 1 << 31)
         self.boot = None            # boot id of the last hello
         self.hello = {}
-        self.now = now              # time of the guest's: a debugger that stops it stops this
+        self.now = self._now        # time of the guest's: a debugger that stops it stops this
+        self._stood, self._still_since = 0.0, None
         self.lossy_end = False      # the port's last words may be lost when the machine ends
         self.resends = 0            # requests sent again since the console was opened
+
+    # --- time --------------------------------------------------------------
+
+    def _now(self):
+        since = self._still_since
+        return (now() if since is None else since) - self._stood
+
+    @contextmanager
+    def standing_still(self):
+        """Time in here isn't the guest's: somebody keeps it from running."""
+        self._still_since = now()
+        try:
+            yield
+        finally:
+            stood, self._still_since = now() - self._still_since, None
+            self._stood += stood
 
     # --- bytes and lines ---------------------------------------------------
 

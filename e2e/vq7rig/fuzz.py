@@ -2,6 +2,7 @@
 """`python3 -m vq7rig fuzz`: seeded random misbehaviour while verified workloads run."""
 
 import collections
+import dataclasses
 import json
 import pathlib
 import random
@@ -20,12 +21,14 @@ from .workers import Lock
 MOST_FINDINGS = 5
 
 
-def main(args, _rest):
-    """Returns the exit code."""
+def main(args, _rest, kind=None):
+    """Returns the exit code. `kind`: the class of the run, Fuzz or one derived from it."""
+    kind = kind or Fuzz
+    job = kind.steps_of.JOB
     if args.step is not None and args.seed is None:
-        raise UsageError("fuzz --step needs the --seed that it is a step of")
+        raise UsageError(f"{job} --step needs the --seed that it is a step of")
     if args.only is not None and args.step is None:
-        raise UsageError("fuzz --only needs a --step")
+        raise UsageError(f"{job} --only needs a --step")
     from . import check, cli
     check.need_guest(args.guest)
     folder = pathlib.Path(args.results).absolute()
@@ -33,11 +36,11 @@ def main(args, _rest):
     with Lock(), Host(args.connect, qemu=args.qemu, pool=args.pool) as host:
         cli.clear_results(folder)
         host.accel, why = accelerator(host)
-        print(f"fuzz: seed {seed}, {host.emulator}, {why}", flush=True)
-        fuzz = Fuzz(host, pathlib.Path(args.guest).absolute(), folder, seed)
+        print(f"{job}: seed {seed}, {host.emulator}, {why}", flush=True)
+        fuzz = kind(host, pathlib.Path(args.guest).absolute(), folder, seed)
         try:
             if args.step is not None:
-                fuzz.one(chosen(fuzz_steps.step_of(seed, args.step), args.only))
+                fuzz.one(chosen(kind.steps_of.step_of(seed, args.step), args.only))
             else:
                 fuzz.all(args.seconds)
         finally:
@@ -51,12 +54,15 @@ def chosen(step, only):
         return step
     rules = tuple(rule for rule in step.rules if only in rule.split())
     if not rules:
-        raise UsageError(f"fuzz --only {only}: the step's rules are {'; '.join(step.rules)}")
-    return fuzz_steps.Step(step.seed, step.number, step.config, step.load, rules)
+        raise UsageError(f"--only {only}: the step's rules are {'; '.join(step.rules)}")
+    return dataclasses.replace(step, rules=rules)
 
 
 class Fuzz:
     """One run. `findings`: (step, what is wrong)."""
+
+    steps_of = fuzz_steps       # the module of the steps
+    ends_run = (RigError,)      # what isn't the guest's doing
 
     def __init__(self, host, guest, folder, seed):
         self.folder, self.seed, self.findings = folder, seed, []
@@ -67,7 +73,7 @@ class Fuzz:
     def all(self, seconds):
         number = 0
         while time.monotonic() - self.began < seconds and len(self.findings) < MOST_FINDINGS:
-            step = fuzz_steps.step_of(self.seed, number)
+            step = self.steps_of.step_of(self.seed, number)
             bad = self.one(step)
             if bad is not None:
                 self.reduce(step)
@@ -77,17 +83,22 @@ class Fuzz:
         """Do a step. Returns what was wrong with the guest, or None; a RigError ends the run."""
         vm = self.pool.get(step.config)
         try:
-            outcome = fuzz_steps.run(vm, step)
-        except RigError:
+            outcome = self.steps_of.run(vm, step)
+        except self.ends_run:
             raise
-        except (GuestError, AssertionError) as bad:
+        except (GuestError, AssertionError, RigError) as bad:
             self.found(vm, step, bad)
             self.pool.failed(bad)
             return bad
         self.steps += 1
+        outcome = self.passed(step, outcome)
         for name in step.names:
-            self.outcomes[name, step.load, _device(step.config), outcome] += 1
+            self.outcomes[name, step.load, device_of(step.config), outcome] += 1
         return None
+
+    def passed(self, _step, outcome):
+        """A step went well. Returns its outcome's words."""
+        return outcome
 
     def found(self, vm, step, bad):
         folder = self.folder / f"step-{step.number}"
@@ -100,7 +111,7 @@ class Fuzz:
             f"machine: {vm.folder}\n")
         (folder / "debug.log").write_text(vm.kernel_log())
         self.findings.append((step, f"{verdict_of(bad)}: {text}"))
-        print(f"fuzz: FOUND by {'; '.join(step.rules)} ({step.load}, {step.config.name}): "
+        print(f"{step.job}: FOUND by {'; '.join(step.rules)} ({step.load}, {step.config.name}): "
               f"{verdict_of(bad)}: {text}\n      again: {command(step)}", flush=True)
 
     def reduce(self, step):
@@ -109,16 +120,16 @@ class Fuzz:
             name = rule.split()[0]
             if self.one(chosen(step, name)) is not None:
                 self.findings.pop()                 # the same one
-                print(f"fuzz: this rule does it alone: {command(step)} --only {name}",
+                print(f"{step.job}: this rule does it alone: {command(step)} --only {name}",
                       flush=True)
                 return
 
     def close(self):
         self.pool.close()
-        text = report(self)
+        text, job = self.report(), self.steps_of.JOB
         print(text, flush=True)
-        (self.folder / "fuzz.txt").write_text(text + "\n")
-        (self.folder / "fuzz.json").write_text(json.dumps({
+        (self.folder / f"{job}.txt").write_text(text + "\n")
+        (self.folder / f"{job}.json").write_text(json.dumps({
             "seed": self.seed, "steps": self.steps, "seconds": time.monotonic() - self.began,
             "machines": self.pool.boots,
             "findings": [{"step": step.number, "rules": step.rules, "text": text}
@@ -126,15 +137,31 @@ class Fuzz:
             "covered": [{"way": way, "load": load, "device": device, "outcome": outcome,
                          "times": times}
                         for (way, load, device, outcome), times in sorted(self.outcomes.items())],
+            **self.figures(),
         }, indent=1) + "\n")
+
+    def figures(self):
+        """What else the results say, by name."""
+        return {}
+
+    def report(self):
+        return report(self)
 
 
 def command(step):
-    return f"python3 -m vq7rig fuzz --seed {step.seed} --step {step.number}"
+    return f"python3 -m vq7rig {step.job} --seed {step.seed} --step {step.number}"
 
 
-def _device(config):
-    return config.name.partition("-backend")[0]
+def device_of(config):
+    """The name of its device, without the options that all have."""
+    return config.name.partition("-backend")[0].partition("-sectors")[0]
+
+
+def columns(lines):
+    """Rows of cells as lines of text."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+            for line in lines]
 
 
 def report(fuzz):
@@ -148,9 +175,7 @@ def report(fuzz):
         for (_, _, _, outcome), times in mine.items():
             kinds[outcome.split()[0]] += times
         lines.append([way, *cells, ", ".join(f"{k} {n}" for k, n in kinds.most_common())])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
-            for line in lines]
+    text = columns(lines)
     devices = {device for _, _, device, _ in fuzz.outcomes}
     covered = len({key[:2] for key in fuzz.outcomes})
     return "\n".join(text + [

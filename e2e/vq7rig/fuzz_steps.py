@@ -19,6 +19,7 @@ SEEN_BY_THE_GUEST = {"no-data": "MISCOMPARE", "scribble": "MEMORY_CHANGED",
 # What a request may fail with at such a device.
 FAILURES = hostile.GIVEN_UP | {"STATUS_IO_DEVICE_ERROR", "STATUS_NOT_SUPPORTED",
                                "STATUS_IO_TIMEOUT"}
+JOB = "fuzz"
 TIMEOUT_MS = 400
 STEPS_A_MACHINE = 40        # then the next device of the list
 
@@ -54,6 +55,7 @@ class Step:
     config: Config
     load: str
     rules: tuple
+    job: str = JOB
 
     @property
     def names(self):

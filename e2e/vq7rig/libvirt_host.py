@@ -294,6 +294,10 @@ class Host:
                             | libvirt.VIR_DOMAIN_START_AUTODESTROY)  # should this rig be killed
         return dom
 
+    def process_of(self, name):
+        """Process id of a machine's QEMU; None where it isn't a child of this process."""
+        return self._pids.get(name)
+
     def _pid_of(self, name):
         """Process id of a domain's QEMU, if that is a child of this process."""
         if not self.embedded:

@@ -19,6 +19,12 @@ def save_and_restore(vm, emulator=None):
     if emulator:
         before = vm.dom.XMLDesc(0).partition("<emulator>")[2].partition("</emulator>")[0]
         xml = xml.replace(f"<emulator>{before}</emulator>", f"<emulator>{emulator}</emulator>")
+    with vm.console.standing_still():
+        _move(vm, saved, xml)
+        vm.resume()
+
+
+def _move(vm, saved, xml):
     vm.faults.leave()
     try:
         vm.dom.saveFlags(str(saved), None, libvirt.VIR_DOMAIN_SAVE_PAUSED)
@@ -33,4 +39,3 @@ def save_and_restore(vm, emulator=None):
         raise
     finally:
         saved.unlink(missing_ok=True)
-    vm.resume()
