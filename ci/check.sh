@@ -39,6 +39,9 @@ ci/kd_planted.py --check || failed+=(planted)
 ci/mutate.py --check || failed+=(planted)
 ci/hostile_checks.py --check || failed+=(planted)
 
+echo "check: the nightly run's list of steps"
+ci/nightly.sh --check || failed+=(nightly)
+
 echo "check: licence headers"
 while IFS= read -r f; do
     echo "no SPDX-License-Identifier: $f"

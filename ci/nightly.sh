@@ -7,16 +7,30 @@
 #   VQ7_NIGHTLY_STEPS   default all; names of steps below, with spaces between, to
 #                       run these only, as in VQ7_NIGHTLY_STEPS="stress tsan"
 #
+#   --check             only whether each step is in the list of all, and each of the
+#                       list is a step
+#
 # Exit status: 0 all passed, 1 some did not (their names are the last line), 2 a
-# step is named that does not exist, or the scale is no number.
+# step is named that does not exist, or the scale is no number, 3 the list of all
+# and the steps differ.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 logs=build/nightly
 mkdir -p "$logs"
 scale=${VQ7_NIGHTLY_SCALE:-1.0}
-all='test e2e hostile-fuzz host-faults hostile-checks rig-test sanitizers as-written model-check stress tsan proof fuzz mutation mutation-driver'
+all='test e2e hostile-fuzz host-faults hostile-checks rig-test kd-planted sanitizers as-written model-check stress tsan proof fuzz mutation mutation-driver'
 steps=${VQ7_NIGHTLY_STEPS:-$all}
 failed=()
+
+# A step that isn't in the list would be left out every night.
+if [ "${1:-}" = --check ]; then
+    diff <(grep -v '^ *#' ci/nightly.sh | grep -oE '\bwanted [a-z][a-z0-9-]*' | cut -d' ' -f2 |
+        sort -u) <(printf '%s\n' $all | sort) || {
+        echo "nightly: the steps (<) and the list of all (>) differ" >&2
+        exit 3
+    }
+    exit 0
+fi
 
 for name in $steps; do
     case " $all " in
@@ -116,7 +130,6 @@ fi
 if wanted e2e; then
     step e2e make nightly-e2e
 fi
-# The rig's long tests, the smoke set through every kind of libvirt connection among them, which needs root.
 # A device that lies at random, a new seed each night; its log names the seed.
 if wanted hostile-fuzz; then
     step hostile-fuzz make fuzz-e2e SECONDS="$(scaled 3600)"
@@ -129,6 +142,8 @@ fi
 if wanted hostile-checks; then
     step hostile-checks ci/hostile_checks.py
 fi
+# The rig's long tests, the smoke set through every kind of libvirt connection among them,
+# which needs root.
 if wanted rig-test; then
     step rig-test make nightly-rig-test
 fi
