@@ -4,6 +4,7 @@
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -21,11 +22,12 @@ CONNECTIONS = {
     "session": ("qemu:///session", ("--user", "nobody")),
     "tcp": ("qemu+tcp://127.0.0.1/system", ("--elsewhere",)),
 }
-# Images both ways, console, kernel's log, end of a machine by the guest and by the rig.
+# Images both ways, console, kernel's log, end of a machine by the guest and by the rig, dump of
+# one that has stopped.
 FEW = ["tests/test_io.py::test_guest_reads_what_the_host_wrote[pc-modern]",
        "tests/test_io.py::test_host_reads_what_the_guest_wrote[pc-modern]",
-       "tests/test_lifecycle.py::test_bug_check_is_a_guest_crash[pc-modern]",
-       "tests/test_lifecycle.py::test_poweroff[pc-modern]"]
+       "tests/test_lifecycle.py::test_poweroff[pc-modern]",
+       "tests/test_dump.py::test_dump_agrees_with_the_machine[pc-modern]"]
 
 
 def obstacle():
@@ -100,6 +102,38 @@ def check(rig, done, at_least):
     "tcp", marks=pytest.mark.nightly)])
 def test_few(rig, connection):
     check(rig, rig(connection, "--accel=tcg", *FEW), len(FEW))
+
+
+DUMPED = """
+import time, pytest
+from vq7rig.dump import take
+@pytest.mark.on('one')
+def test_it(vm, artefacts):
+    size = vm.dom.info()[1] >> 10
+    start = time.monotonic()
+    taken = take.take(vm, artefacts)
+    print(f'{size} MiB in {time.monotonic() - start:.1f} s')
+    assert taken.files == ['core.elf', 'stacks.txt', 'memory.dmp'], taken.why_not
+    small = [(artefacts / name).stat().st_blocks >> 11 for name in taken.files]
+    assert max(small) < 32, 'zeros take space'
+    assert vm.console.command('info').ok
+    vm.console.command('crash')
+"""
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("connection", list(CONNECTIONS))
+def test_dumps(rig, connection, short_path):
+    """Of a machine that goes on, and without being asked of one whose test fails."""
+    test = short_path / "test_x.py"
+    test.write_text(DUMPED)
+    done = rig(connection, "--accel=tcg", "-s", str(test))
+    assert done.returncode == 1, done.stdout + done.stderr
+    folder, = rig.latest.glob("test_it-*")
+    assert {"core.elf", "stacks.txt", "memory.dmp"} <= set(os.listdir(folder))
+    assert "MANUALLY_INITIATED_CRASH (0x000000E2) in vq7agent!platform::Crash, " in done.stdout
+    assert "vq7-" not in done.stdout.rpartition("junit.xml")[2], "left on the hypervisor"
+    print(connection, re.search(r"\d+ MiB in .*", done.stdout)[0])
 
 
 @pytest.mark.nightly

@@ -351,10 +351,16 @@ class Host:
 
         Not by QMP: libvirt 9.0 falls over the event at the end of a dump that isn't its own.
         """
-        flags = libvirt.VIR_DUMP_MEMORY_ONLY
+        def write(where):
+            dom.coreDumpWithFormat(str(where), libvirt.VIR_DOMAIN_CORE_DUMP_FORMAT_RAW,
+                                   libvirt.VIR_DUMP_MEMORY_ONLY)
+
         try:
+            if self._volumes is not None:
+                self._volumes.fetch(f"{dom.name()}.core", write, path)
+                return
             with sparse.receiving(path) as pipe:
-                dom.coreDumpWithFormat(str(pipe), libvirt.VIR_DOMAIN_CORE_DUMP_FORMAT_RAW, flags)
+                write(pipe)
         except libvirt.libvirtError as bad:
             raise RigError(f"libvirt can't dump the memory: {words(bad)}",
                            self.space_remedy()) from bad

@@ -13,7 +13,8 @@ import xml.etree.ElementTree as ET
 
 from .bindings import libvirt, words
 from .disk import Disk, SECTOR
-from .errors import RigError
+from .dump import sparse
+from .errors import Lacking, RigError
 from .machine import escape
 from .relay import FileRelay, SocketRelay
 
@@ -24,6 +25,7 @@ VOLUME = """<volume><name>{name}</name><capacity unit='bytes'>{size}</capacity>
   <allocation unit='bytes'>0</allocation>
   <target><format type='raw'/><permissions><mode>0600</mode></permissions></target></volume>"""
 SYSTEM_IMAGES = "/var/lib/libvirt/images"
+FOLDERS = ("dir", "fs", "netfs")        # kinds of pools in which a file is a volume
 
 
 class VolumeDisk(Disk):
@@ -81,6 +83,7 @@ class Volumes:
         if not pool.isActive():
             pool.build(0)
             pool.create(0)
+        pool.refresh(0)                 # a killed rig's dump isn't known as a volume
         return pool
 
     def _images(self):
@@ -108,14 +111,7 @@ class Volumes:
             raise RigError(f"can't remove the volumes: {words(bad)}") from bad
 
     def _remove_pool(self):
-        for attempt in range(20):
-            try:
-                self._pool.destroy()
-                break
-            except libvirt.libvirtError:        # libvirt still looks at what was uploaded
-                if attempt == 19:
-                    raise
-                time.sleep(0.1)
+        _when_idle(self._pool.destroy)
         self._pool.delete(0)
         self._pool.undefine()
 
@@ -169,6 +165,32 @@ class Volumes:
             raise RigError(f"the volume {volume.name()} is shorter than {offset + length} bytes")
         return bytes(got)
 
+    def fetch(self, name, write, path):
+        """A file that the hypervisor itself writes, `write(its path there)`, brought to a local
+        path, where its zeros take no space. Raises Lacking where the pool has no files."""
+        pool = ET.fromstring(self._pool.XMLDesc(0))
+        if pool.get("type") not in FOLDERS:
+            raise Lacking(f"the storage pool {self._pool.name()} is of the type "
+                          f"{pool.get('type')}, and QEMU's dump needs a folder")
+        name = f"{self._prefix}{name}"
+        write(f"{pool.findtext('target/path')}/{name}")
+        _when_idle(lambda: self._pool.refresh(0))
+        volume = self._pool.storageVolLookupByName(name)
+        try:
+            self._download_all(volume, path)
+        finally:
+            volume.delete()
+
+    def _download_all(self, volume, path):
+        stream = self._conn.newStream()
+        with open(path, "wb", buffering=0) as file:
+            writer = sparse.Writer(file)
+            volume.download(stream, 0, 0, libvirt.VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM)
+            stream.sparseRecvAll(lambda _stream, piece, _opaque: writer.put(piece),
+                                 lambda _stream, size, _opaque: writer.skip(size), None)
+            stream.finish()
+            writer.end()
+
     def _of_file(self, path):
         """The volume for a local file: the image made for it, or an upload of its content."""
         volume = self._volumes.get(path)
@@ -221,6 +243,17 @@ class Volumes:
                 volume.delete()
             except libvirt.libvirtError as bad:
                 raise RigError(f"can't remove the volume {volume.name()}: {words(bad)}") from bad
+
+
+def _when_idle(call):
+    """Of a pool, once libvirt has done with what was uploaded or downloaded."""
+    for attempt in range(20):
+        try:
+            return call()
+        except libvirt.libvirtError:
+            if attempt == 19:
+                raise
+            time.sleep(0.1)
 
 
 def _through_stream(serial, number):

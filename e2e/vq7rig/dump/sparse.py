@@ -2,7 +2,8 @@
 """A file that somebody else writes from its beginning to its end, without its zeros.
 
 QEMU's dump of a machine's memory is as large as that memory, and most of it is zeros. So QEMU
-writes into a pipe, and what comes out is put into a file with holes.
+writes into a pipe, and what comes out is put into a file with holes. Where a daemon's QEMU
+can't reach our pipe, it is fetched (volumes.py), and put there likewise.
 """
 
 import contextlib
@@ -43,40 +44,13 @@ def receiving(path):
         pipe.unlink()
 
 
-class _Receiver(threading.Thread):
-    def __init__(self, source, file):
-        super().__init__(name="dump", daemon=True)
-        self._source, self._file = source, file
-        self._at, self._over = 0, threading.Event()
-        self.bad = None                 # an OSError
-        with contextlib.suppress(OSError):      # a smaller pipe does, too
-            fcntl.fcntl(source, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+class Writer:
+    """Puts pieces into a file, one after the other; pages of zeros become holes."""
 
-    def finish(self):
-        """The writer has ended, or will never come."""
-        self._over.set()
-        self.join()
+    def __init__(self, file):
+        self._file, self._at = file, 0
 
-    def run(self):
-        try:
-            while self._wait() and (data := os.read(self._source, PIPE_SIZE)):
-                self._put(data)
-                if len(data) < CHUNK:
-                    time.sleep(FILL_S)
-            self._file.truncate(self._at)
-        except OSError as bad:
-            self.bad = bad
-        finally:
-            os.close(self._source)      # a writer that goes on gets EPIPE
-
-    def _wait(self):
-        """Until something can be read, or the end. False: nobody wrote anything."""
-        while not select.select([self._source], [], [], LOOK_S)[0]:
-            if self._over.is_set():
-                return False
-        return True
-
-    def _put(self, data):
+    def put(self, data):
         for start in range(0, len(data), CHUNK):
             piece = data[start:start + CHUNK]
             if piece != _ZEROS[:len(piece)]:
@@ -92,3 +66,45 @@ class _Receiver(threading.Thread):
             if page != _ZEROS[:len(page)]:
                 os.pwrite(self._file.fileno(), page, self._at + start)
             start = end
+
+    def skip(self, size):
+        """So many zeros."""
+        self._at += size
+
+    def end(self):
+        """The last pieces may have been zeros."""
+        self._file.truncate(self._at)
+
+
+class _Receiver(threading.Thread):
+    def __init__(self, source, file):
+        super().__init__(name="dump", daemon=True)
+        self._source, self._writer = source, Writer(file)
+        self._over = threading.Event()
+        self.bad = None                 # an OSError
+        with contextlib.suppress(OSError):      # a smaller pipe does, too
+            fcntl.fcntl(source, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+
+    def finish(self):
+        """The writer has ended, or will never come."""
+        self._over.set()
+        self.join()
+
+    def run(self):
+        try:
+            while self._wait() and (data := os.read(self._source, PIPE_SIZE)):
+                self._writer.put(data)
+                if len(data) < CHUNK:
+                    time.sleep(FILL_S)
+            self._writer.end()
+        except OSError as bad:
+            self.bad = bad
+        finally:
+            os.close(self._source)      # a writer that goes on gets EPIPE
+
+    def _wait(self):
+        """Until something can be read, or the end. False: nobody wrote anything."""
+        while not select.select([self._source], [], [], LOOK_S)[0]:
+            if self._over.is_set():
+                return False
+        return True
