@@ -32,9 +32,10 @@ _STOP = re.compile(r"\*\*\* STOP: 0x([0-9A-Fa-f]+)")
 class Console:
     """Talks to one guest over a channel (see channel.py). Not thread safe."""
 
-    def __init__(self, channel, log_path, why_gone=lambda: None):
-        """`why_gone` gives the error for a machine whose end isn't the guest's doing."""
-        self.channel, self._why_gone = channel, why_gone
+    def __init__(self, channel, log_path, why_gone=lambda: None, starved=lambda: 0.0):
+        """`why_gone` gives the error for a machine whose end isn't the guest's doing, `starved`
+        the seconds so far in which it got no CPU."""
+        self.channel, self._why_gone, self._starved = channel, why_gone, starved
         self.log_path = str(log_path)
         self._sinks = [open(self.log_path, "ab", buffering=0)]
         self._buffer = b""
@@ -43,7 +44,8 @@ class Console:
         self._seq = random.randrange(1, 1 << 31)
         self.boot = None            # boot id of the last hello
         self.hello = {}
-        self.now = self._now        # time of the guest's: a debugger that stops it stops this
+        # Time of the guest's: a debugger that stops it stops this, a host that is busy slows it.
+        self.now = self._now
         self._stood, self._still_since = 0.0, None
         self.lossy_end = False      # the port's last words may be lost when the machine ends
         self.resends = 0            # requests sent again since the console was opened
@@ -51,17 +53,19 @@ class Console:
     # --- time --------------------------------------------------------------
 
     def _now(self):
-        since = self._still_since
-        return (now() if since is None else since) - self._stood
+        if self._still_since is not None:
+            return self._still_since - self._stood
+        return now() - self._starved() - self._stood
 
     @contextmanager
     def standing_still(self):
         """Time in here isn't the guest's: somebody keeps it from running."""
-        self._still_since = now()
+        self._still_since = now() - self._starved()
         try:
             yield
         finally:
-            stood, self._still_since = now() - self._still_since, None
+            stood = now() - self._starved() - self._still_since
+            self._still_since = None
             self._stood += stood
 
     # --- bytes and lines ---------------------------------------------------

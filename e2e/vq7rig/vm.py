@@ -23,6 +23,7 @@ from .machine import domain_xml
 from .machine_types import resolved
 from .options import EXTRA_SECTORS
 from .pattern import SECTOR
+from .starvation import Starvation
 from .temps import new_temp
 
 NEW, PAUSED, RUNNING, OFF, BROKEN = "new", "paused", "running", "off", "broken"
@@ -118,7 +119,8 @@ class VM:
             self._began = time.monotonic()
             self.dom = self.host.create(xml, self.run)
             self.faults = FaultInjector(SocketChannel.connect(str(self.run / "console.sock")))
-            self.console = Console(self.faults, self.folder / "console.log", self.qemu_failure)
+            self.console = Console(self.faults, self.folder / "console.log", self.qemu_failure,
+                                   Starvation(lambda: self.host.process_of(self.name)).seconds)
             self.console.lossy_end = self.host.lossy_ports
         except BaseException as bad:
             self.broken(bad)
