@@ -311,7 +311,8 @@ class KdTarget:
     def _api_3134(self, head, _):
         (address,) = struct.unpack_from("<Q", head, 16)
         before = self.peek(address, 1)
-        if not before or None not in self.table:
+        if not before or None not in self.table or \
+                address in [each[0] for each in self.table if each]:
             return 0xC0000001, b""
         slot = self.table.index(None)
         self.table[slot] = (address, before)

@@ -15,7 +15,7 @@ from vq7rig.kd.context import CONTEXT_SIZE
 SUCCESS, UNSUCCESSFUL, INVALID, MISALIGNED = 0, 0xC0000001, 0xC000000D, 0x80000002
 NO_MORE_ENTRIES = 0x8000001A
 GET_CONTEXT_EX, SET_CONTEXT_EX, SET_CONTEXT = 0x315F, 0x3160, 0x3133
-WRITE_BREAKPOINTS, RESTORE_BREAKPOINTS = 0x3147, 0x3148
+WRITE_BREAKPOINT, WRITE_BREAKPOINTS, RESTORE_BREAKPOINTS = 0x3134, 0x3147, 0x3148
 READ_IO, WRITE_IO, READ_IO_EXTENDED, WRITE_IO_EXTENDED = 0x3139, 0x313A, 0x3144, 0x3145
 CLEAR_INTERNAL, FILL, SEARCH, QUERY, LOW_MEMORY = 0x315A, 0x315B, 0x3156, 0x315C, 0x3159
 GET_BUS_DATA, WRITE_VIRTUAL, SPECIAL = 0x3157, 0x3131, 2
@@ -102,11 +102,12 @@ def test_several_breakpoints_at_once(kd):
     status, handles = write((where[0], 0), (where[1], 0))
     assert status == SUCCESS and 0 not in handles and handles[0] != handles[1]
     assert [kd.client.read(each, 1) for each in where] == [b"\xcc"] * 2
-    # The first one moves to the second's place, where there is one already; one goes.
+    # The first one is to move to the second's place, where there is one already.
     status, moved = write((where[1], handles[0]), (0, 0))
-    assert (status, moved) == (SUCCESS, [handles[1], 0])
+    assert (status, moved) == (UNSUCCESSFUL, [0, 0])
     assert [kd.client.read(each, 1) for each in where] == [code[0], b"\xcc"]
     assert write((where[0], 0), (0x123, 0)) == (UNSUCCESSFUL, [handles[0], 0])
+    assert ask(kd, WRITE_BREAKPOINT, "<QI", where[0], 77)[:2] == (UNSUCCESSFUL, (where[0], 0))
     assert write((where[0], 0), count=2)[0] == UNSUCCESSFUL
     restore = struct.pack("<III", handles[0], handles[1], 31)
     status, _, data = ask(kd, RESTORE_BREAKPOINTS, "<II", 3, 0, data=restore)

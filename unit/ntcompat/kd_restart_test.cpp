@@ -71,6 +71,24 @@ TEST(KdPacket, ABreakInWhileAPrintIsSentIsKept) {
     EXPECT_TRUE(KdLinkPoll(&line.link));
 }
 
+// A peer that doesn't know that the target has stopped, and of no RESET, wants the state.
+TEST(KdPacket, ABreakInAloneFindsItStopped) {
+    Line line;
+    line.link.halted = true;
+    line.Send("b");
+    const uint64_t start = line.now;
+    EXPECT_EQ(Receive(line).result, KdStateWanted);
+    EXPECT_LT(line.now - start, kPatience);
+    EXPECT_FALSE(line.link.break_in) << "it was for that state";
+    EXPECT_TRUE(line.sent.empty());
+    line.Send("b" + Bytes(Control(KdTypeReset))); // one that does know
+    EXPECT_EQ(Receive(line).result, KdStateWanted);
+    EXPECT_EQ(line.sent.back(), Control(KdTypeReset));
+    EXPECT_EQ(Receive(line).result, KdTimedOut);
+    line.Send("b" + Bytes(Data(KdTypeManipulate, KD_INITIAL_ID, "a request")));
+    EXPECT_EQ(Receive(line).payload, "a request");
+}
+
 // ---- while the machine runs
 
 TEST(KdPacket, APollStopsAtTheBreakIn) {

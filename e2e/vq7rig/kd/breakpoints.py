@@ -8,11 +8,13 @@ on and taken away at each stop, as a debugger for Windows does.
 from dataclasses import dataclass
 
 from ..errors import UsageError
+from .errors import Refused
 
 KINDS = {"e": 0, "w": 1, "r": 3}        # of Dr7's R/W fields
 LENGTHS = {1: 0, 2: 1, 4: 3, 8: 2}      # of its LEN fields
 DR7_FIXED, DR6_CLEAR = 0x400, 0xFFFF0FF0
 SLOTS = 4
+TABLE = 32                              # handles of the target's, from 1
 
 
 @dataclass
@@ -92,8 +94,22 @@ class Breakpoints:
             if each.handle is None and each.address != but:
                 same = [other for other in self._active(False)
                         if other.address == each.address and other.handle is not None]
-                each.handle = same[0].handle if same \
-                    else self._client.write_breakpoint(each.address)
+                each.handle = same[0].handle if same else self._write(each.address)
+
+    def _write(self, address):
+        try:
+            return self._client.write_breakpoint(address)
+        except Refused:
+            if not self._clear_foreign():
+                raise
+            return self._client.write_breakpoint(address)
+
+    def _clear_foreign(self):
+        """A debugger that died may have left some, and none can be set twice. Returns whether
+        there were any."""
+        ours = {each.handle for each in self.all}
+        return any([self._client.restore_breakpoint(handle)
+                    for handle in range(1, TABLE + 1) if handle not in ours])
 
     def withdraw(self):
         """Out of it; the target has lifted those near where it stopped by itself."""

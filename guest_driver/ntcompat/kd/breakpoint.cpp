@@ -30,7 +30,7 @@ uint32_t KdpAddBreakpoint(uint64_t address) {
     Breakpoint *free = nullptr;
     for (Breakpoint &b : table) {
         if (b.address == address && address != 0)
-            return (uint32_t)(&b - table) + 1;
+            return 0; // a second one is refused, as on Windows
         if (b.address == 0 && !free)
             free = &b;
     }

@@ -53,7 +53,7 @@ uint32_t KdpRead(KDP_SPACE space, uint64_t address, void *to, uint32_t length);
 uint32_t KdpWrite(KDP_SPACE space, uint64_t address, const void *from, uint32_t length);
 
 // ---- breakpoint.cpp
-uint32_t KdpAddBreakpoint(uint64_t address); // a handle; 0: no room, or not mapped
+uint32_t KdpAddBreakpoint(uint64_t address); // a handle; 0: no room, not mapped, or one is there
 bool KdpDeleteBreakpoint(uint32_t handle);
 bool KdpDeleteBreakpoints(uint64_t first, uint64_t last); // true: there were some
 
@@ -82,6 +82,10 @@ uint32_t KdpWriteMsr(uint32_t number, uint64_t value);
 uint32_t KdpWriteCr0(uint64_t value);
 uint32_t KdpWriteCr3(uint64_t value);
 uint32_t KdpWriteCr4(uint64_t value);
+uint32_t KdpLoadGdt(const USHORT *limit_and_base);
+uint32_t KdpLoadIdt(const USHORT *limit_and_base);
+uint32_t KdpLoadTask(USHORT selector);
+uint32_t KdpLoadLocalTable(USHORT selector);
 extern const struct KDP_FIXUP { uint64_t faults, instead; } KdpFixups[]; // the last one is 0
 void KdpService(ULONG service, const void *argument);                    // int 2D
 }

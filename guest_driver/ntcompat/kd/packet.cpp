@@ -11,8 +11,9 @@ enum KD_EVENT {
     KdDamaged
 };
 
-enum : uint64_t { KD_GAP = 500000 };    // longest silence within a packet, microseconds
-enum : unsigned { KD_POLL_BYTES = 64 }; // a poll takes no more: it runs in an interrupt
+enum : uint64_t { KD_GAP = 500000 };          // longest silence within a packet, microseconds
+enum : unsigned { KD_POLL_BYTES = 64 };       // a poll takes no more: it runs in an interrupt
+enum : uint64_t { KD_BREAK_IN_GAP = 200000 }; // silence behind a break-in without a RESET
 
 uint32_t Field32(const uint8_t *at) {
     return at[0] | static_cast<uint32_t>(at[1]) << 8 | static_cast<uint32_t>(at[2]) << 16 |
@@ -250,6 +251,20 @@ KD_RESULT KdLinkSend(KD_LINK *link, uint16_t type, KD_SPAN header, KD_SPAN data,
     return KdTimedOut;
 }
 
+namespace {
+
+// Somebody who doesn't know that the target has stopped already, and sends no RESET: what he
+// wants is the state.
+bool IsBreakInAlone(KD_LINK *link) {
+    if (!link->halted || !link->break_in || link->count != 0 ||
+        Now(link) - link->last_byte < KD_BREAK_IN_GAP)
+        return false;
+    link->break_in = false;
+    return true;
+}
+
+} // namespace
+
 KD_RESULT KdLinkReceive(KD_LINK *link, uint16_t type, uint64_t patience, const uint8_t **payload,
                         size_t *length) {
     const uint64_t start = Now(link);
@@ -277,6 +292,8 @@ KD_RESULT KdLinkReceive(KD_LINK *link, uint16_t type, uint64_t patience, const u
             Consume(link, KdData);
         } else if (event == KdDamaged) {
             AskAgain(link);
+        } else if (event == KdIdle && IsBreakInAlone(link)) {
+            return KdStateWanted;
         }
         if (event <= KdPartial && Now(link) - start >= patience)
             return KdTimedOut;

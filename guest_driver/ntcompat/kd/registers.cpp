@@ -10,6 +10,7 @@ uint64_t KdpSentDr[6];
 namespace {
 
 enum : uint64_t { CONTROL_PCR, CONTROL_PRCB, CONTROL_SPECIAL, CONTROL_THREAD };
+enum : uint64_t { TASK_BUSY = 1ull << 41 }; // of a descriptor (Intel SDM volume 3A, 7.2.3)
 enum : uint32_t {
     MSR_STAR = 0xC0000081,
     MSR_LSTAR = 0xC0000082,
@@ -36,6 +37,39 @@ bool IsInContext(const KDP_REQUEST *r) {
 void LoadMsr(uint32_t number, uint64_t value) {
     if (__readmsr(number) != value)
         (void)KdpWriteMsr(number, value);
+}
+
+bool IsSame(const _KDESCRIPTOR *a, const _KDESCRIPTOR *b) {
+    return a->Base == b->Base && a->Limit == b->Limit;
+}
+
+// The processor takes no task that is in use, which the one it had is; one that it refuses
+// stays in use.
+void LoadTask(const _KSPECIAL_REGISTERS *s) {
+    const uint64_t at = s->Gdtr.Base + (s->Tr & ~7u);
+    uint64_t descriptor, idle;
+    if (KdpRead(KdpVirtual, at, &descriptor, sizeof(descriptor)) != sizeof(descriptor))
+        return;
+    idle = descriptor & ~TASK_BUSY;
+    (void)KdpWrite(KdpVirtual, at, &idle, sizeof(idle));
+    if (KdpLoadTask(s->Tr) != KD_SUCCESS)
+        (void)KdpWrite(KdpVirtual, at, &descriptor, sizeof(descriptor));
+}
+
+void LoadTables(const _KSPECIAL_REGISTERS *s) {
+    _KDESCRIPTOR gdt, idt;
+    USHORT task, local;
+    __asm__ volatile("sgdt %0" : "=m"(gdt.Limit), "=m"(gdt.Base));
+    __asm__ volatile("sidt %0" : "=m"(idt.Limit), "=m"(idt.Base));
+    __asm__ volatile("str %0" : "=m"(task));
+    __asm__ volatile("sldt %0" : "=m"(local));
+    const bool moved = !IsSame(&gdt, &s->Gdtr) && KdpLoadGdt(&s->Gdtr.Limit) == KD_SUCCESS;
+    if (!IsSame(&idt, &s->Idtr))
+        (void)KdpLoadIdt(&s->Idtr.Limit);
+    if (moved || s->Tr != task)
+        LoadTask(s);
+    if (s->Ldtr != local)
+        (void)KdpLoadLocalTable(s->Ldtr);
 }
 
 } // namespace
@@ -89,14 +123,13 @@ void KdpReadControl(const KDP_REQUEST *r) {
     KdpAnswer(r, status, data);
 }
 
+// The answer has what was written, as on Windows.
 void KdpWriteControl(const KDP_REQUEST *r) {
     KD_MEMORY *memory = &r->m->memory;
-    memory->actual = 0;
-    if (r->m->processor != 0 || memory->address != CONTROL_SPECIAL)
-        return KdpAnswer(r, KD_UNSUCCESSFUL, KDP_NO_DATA);
-    memory->actual = KdpLeast(r->length, sizeof(_KSPECIAL_REGISTERS));
+    const bool good = r->m->processor == 0 && memory->address == CONTROL_SPECIAL;
+    memory->actual = good ? KdpLeast(r->length, sizeof(_KSPECIAL_REGISTERS)) : 0;
     __movsb((UCHAR *)Special(), r->data, memory->actual);
-    KdpAnswer(r, KD_SUCCESS, KDP_NO_DATA);
+    KdpAnswer(r, good ? KD_SUCCESS : KD_UNSUCCESSFUL, KdpEcho(r));
 }
 
 void KdpAccessMsr(const KDP_REQUEST *r, bool write) {
@@ -109,10 +142,11 @@ void KdpAccessMsr(const KDP_REQUEST *r, bool write) {
     KdpAnswer(r, status, KDP_NO_DATA);
 }
 
-// CR0, CR3, CR4 and the MSRs among the special registers. What pulls the ground from under
-// the machine does so, as on Windows.
+// CR0, CR3, CR4, the tables of descriptors, and the MSRs among the special registers. What
+// pulls the ground from under the machine does so, as on Windows.
 void KdpLoadControlRegisters(void) {
     const _KSPECIAL_REGISTERS *s = Special();
+    LoadTables(s);
     if (s->Cr4 != __readcr4())
         (void)KdpWriteCr4(s->Cr4);
     if (s->Cr0 != __readcr0())

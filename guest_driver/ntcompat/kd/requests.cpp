@@ -109,12 +109,10 @@ void RestoreBreakpoint(const Request *r) {
 // Several at once. Each that has a handle is removed first, each that has an address is set.
 void WriteBreakpoints(const Request *r) {
     KD_WRITE_BREAKPOINT *b = (KD_WRITE_BREAKPOINT *)KdpData;
-    const KD_SPAN data = {KdpData, r->length};
     uint32_t status = KD_SUCCESS;
-    if (r->length > sizeof(KdpData) || r->m->breakpoints.count != r->length / sizeof(*b) ||
-        r->length % sizeof(*b) != 0)
+    if (r->m->breakpoints.count != r->length / sizeof(*b) || r->length % sizeof(*b) != 0)
         return KdpAnswer(r, KD_UNSUCCESSFUL, KDP_NO_DATA);
-    __movsb(KdpData, r->data, r->length);
+    const KD_SPAN data = KdpEcho(r);
     for (uint32_t i = 0; i < r->m->breakpoints.count; i++) {
         if (b[i].handle != 0 && !KdpDeleteBreakpoint(b[i].handle))
             status = KD_UNSUCCESSFUL;
@@ -133,7 +131,7 @@ void RestoreBreakpoints(const Request *r) {
     for (uint32_t i = 0; i < r->m->breakpoints.count; i++)
         if (!KdpDeleteBreakpoint(b[i].handle))
             status = KD_UNSUCCESSFUL;
-    KdpAnswer(r, status, {r->data, r->length});
+    KdpAnswer(r, status, KdpEcho(r));
 }
 
 void GetVersion(const Request *r) {
@@ -146,6 +144,12 @@ void GetVersion(const Request *r) {
 void KdpAnswer(const KDP_REQUEST *r, uint32_t status, KD_SPAN data) {
     r->m->status = status;
     KdpReply(r->m, data);
+}
+
+KD_SPAN KdpEcho(const KDP_REQUEST *r) {
+    const uint32_t length = KdpLeast(r->length, sizeof(KdpData));
+    __movsb(KdpData, r->data, length);
+    return {KdpData, length};
 }
 
 void KdpRequest(KD_MANIPULATE *message, const uint8_t *data, uint32_t length) {

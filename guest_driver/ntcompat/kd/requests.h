@@ -17,6 +17,10 @@ const KD_SPAN KDP_NO_DATA = {nullptr, 0};
 
 void KdpAnswer(const KDP_REQUEST *r, uint32_t status, KD_SPAN data);
 
+// What came with a request, to go with its answer: kept, since an answer may be sent again when
+// other bytes have come already.
+KD_SPAN KdpEcho(const KDP_REQUEST *r);
+
 static inline uint32_t KdpLeast(uint32_t a, uint64_t b) {
     return a < b ? a : (uint32_t)b;
 }

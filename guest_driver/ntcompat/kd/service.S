@@ -73,6 +73,33 @@ KdpFixups:
     ret
     .endr
 
+// uint32_t KdpLoadGdt(const USHORT *limit_and_base /*rcx*/), KdpLoadIdt
+    .irp table, g, i
+    .ifc \table,g
+    FUNCTION KdpLoadGdt
+    .else
+    FUNCTION KdpLoadIdt
+    .endif
+    MAY_FAULT
+    l\table\()dt (%rcx)
+    xorl %eax, %eax
+    ret
+    .endr
+
+// uint32_t KdpLoadTask(USHORT selector /*cx*/)
+    FUNCTION KdpLoadTask
+    MAY_FAULT
+    ltrw %cx
+    xorl %eax, %eax
+    ret
+
+// uint32_t KdpLoadLocalTable(USHORT selector /*cx*/)
+    FUNCTION KdpLoadLocalTable
+    MAY_FAULT
+    lldtw %cx
+    xorl %eax, %eax
+    ret
+
     .p2align 4
 KdpRefused:
     movl $0xC000000E, %eax              // STATUS_NO_SUCH_DEVICE
