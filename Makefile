@@ -3,6 +3,9 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
+# Not beside the sources; without it pytest would compile all tests for each run of the rig.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/build/pycache
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON := /usr/bin/python3
 RIG := cd e2e && $(PYTHON) -m vq7rig
 # Processes that share the tests; 1 for one after the other, as pytest's --pdb wants it.

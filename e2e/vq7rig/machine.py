@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Machines as data: qemu_configs/matrix.toml and the domain XML beside it."""
 
+import functools
 import itertools
 import re
 import tomllib
@@ -85,9 +86,15 @@ def _check_options(path, where, values):
         raise RigError(f"{path}: [{where}] options: {bad}") from bad
 
 
+@functools.cache
+def _matrix():
+    """It is asked for by each test function."""
+    return load_matrix()
+
+
 def configs(group, matrix=None):
     """The configurations of a group, in the order of the axes."""
-    matrix = matrix or load_matrix()
+    matrix = matrix or _matrix()
     if group not in matrix["group"]:
         raise UsageError(f"unknown group {group!r}; known: {', '.join(matrix['group'])}")
     chosen, defaults = matrix["group"][group], matrix["defaults"]
@@ -99,7 +106,7 @@ def configs(group, matrix=None):
 
 def check_axis(axis, value, matrix=None):
     """Raises UsageError that lists the known values."""
-    known = (matrix or load_matrix())["axes"][axis]
+    known = (matrix or _matrix())["axes"][axis]
     if value not in known:
         raise UsageError(f"unknown {axis} {value!r}; known: {', '.join(map(str, known))}")
 
