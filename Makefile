@@ -158,10 +158,13 @@ rig-test: setup-rig setup-kit hostile
 # GUEST=nt IMAGE=x.iso ARCH=x86 LACKS="poweroff": another guest than ntcompat, docs/guests.md.
 SYSTEM = $(if $(GUEST),--system $(GUEST)) \
 	$(if $(IMAGE),--image "$(if $(filter /%,$(IMAGE)),,$(CURDIR)/)$(IMAGE)") \
-	$(if $(ARCH),--arch $(ARCH)) $(if $(LACKS),--lacks "$(LACKS)")
+	$(if $(ARCH),--arch $(ARCH)) $(if $(LACKS),--lacks "$(LACKS)") \
+	$(if $(filter no,$(UPDATE)),--no-update)
 
-# What is missing of another guest is said before anything is built.
-NEEDED = $(if $(filter-out ntcompat,$(GUEST)),guest-image,guest)
+# What is missing of another guest is said before anything is built. UPDATE=no: Windows 7 keeps the
+# driver that is in its image; else it gets this build's.
+NEEDED = $(if $(filter-out ntcompat,$(GUEST)),guest-image $(RENEWED),guest)
+RENEWED = $(if $(filter win7,$(GUEST)),$(if $(filter no,$(UPDATE)),,nt-kit))
 
 guest-image: setup-rig
 	@$(RIG) guest $(SYSTEM)
@@ -188,7 +191,7 @@ nightly-rig-test: setup-rig setup-kit setup-wine guest-x64
 nightly: setup-build setup-rig setup-check
 	@ci/nightly.sh
 
-vm-modern vm-legacy vm-transitional: vm-%: setup-rig $(if $(filter-out ntcompat,$(GUEST)),,guest-x64)
+vm-modern vm-legacy vm-transitional: vm-%: setup-rig $(if $(filter-out ntcompat,$(GUEST)),$(RENEWED),guest-x64)
 	@$(RIG) vm $* $(SYSTEM) $(if $(MACHINE),--machine $(MACHINE)) $(OPTIONS:%=--option %)
 
 # FLAVOUR=legacy, MACHINE=q35, OPTIONS="cpus=2"; WAIT=1: stop before drivers are loaded.
@@ -208,7 +211,7 @@ dump:
 gdb: setup-rig setup-gdb guest-x64 guest-dwarf
 	@$(RIG) gdb $(if $(CORE),--core $(abspath $(CORE)),$(DEBUGGED))
 
-windbg: setup-rig $(if $(filter-out ntcompat,$(GUEST)),guest-image,guest-x64)
+windbg: setup-rig $(if $(filter-out ntcompat,$(GUEST)),guest-image $(RENEWED),guest-x64)
 	@$(RIG) windbg $(SYSTEM) $(DEBUGGED) $(if $(LISTEN),--listen $(LISTEN))
 
 # Any other flavour: the rig names those it knows.

@@ -15,6 +15,7 @@ E2E = HERE.parent
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "nightly: only with -m nightly")
+    config.addinivalue_line("markers", "watched: of the suite's tests")
     config.addinivalue_line("markers", "needs(capability, ...): of the suite's tests")
     config.addinivalue_line("markers", "smoke: of the suite's tests")
     config.addinivalue_line("markers", "on(group): of the suite's tests")

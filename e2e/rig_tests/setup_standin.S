@@ -6,6 +6,10 @@
 // off. `fault` (the byte behind the mark "FAULT=") makes it fail in one way:
 //   '-' none   's' says nothing on COM1   'h' hangs in its first phase   'r' restarts for ever
 //   'f' a step of the first logon fails   'o' turns the machine off too early
+//   'g' hangs in the phase specialize     'l' hangs in the first logon
+//   'n' finds no answer file    'e' hasn't the image that is asked for: only number 1
+//   'd' finds the disk too small, wanting 1 TiB   'b' its screen is black, and it hangs
+// Where Windows' Setup would ask something on its screen it says so there, and waits.
 // Real mode, 2048 bytes from the CD; its first 512 become the disk's boot sector.
     .code16
     .globl _start
@@ -89,6 +93,8 @@ from_disk:
     je 1f
     jmp first_logon
 1:  call say
+    cmpb $'g', fault
+    je hang
     jmp restart
 
 first_logon:
@@ -98,6 +104,8 @@ first_logon:
     je 1f
     cmpb $'o', fault
     je power_off
+    cmpb $'l', fault
+    je hang
     movw $done, %si
     call say
     jmp power_off
@@ -130,6 +138,13 @@ done:
 // ---- from the CD ------------------------------------------------------------------------
 
 from_cd:
+    movw $0x0003, %ax                   // the screen: text, or graphics without a dot
+    cmpb $'b', fault
+    jne 1f
+    movb $0x13, %al
+    int $0x10
+    jmp hang
+1:  int $0x10
     movw $BUFFER, packet_to
     movb $CD_FIRST, drive
 next_cd:
@@ -172,6 +187,8 @@ found_cd:
 
 // Look for the value of /IMAGE/INDEX in the file, sector by sector.
 found_file:
+    cmpb $'n', fault
+    je no_answer
     movl 2(%bx), %eax
     movl %eax, packet_block
     movw $3, sectors
@@ -206,6 +223,12 @@ found_key:
     call say
     cmpb $'h', fault
     je hang
+    cmpb $'e', fault
+    jne 1f
+    cmpb $'1', index
+    jne no_image
+1:  cmpb $'d', fault
+    je small_disk
 
 // "Formats" the disk: this program becomes its boot sector, and its next start is the first.
     movb $0, STATE
@@ -223,9 +246,41 @@ found_key:
     jc no_disk
     jmp restart
 
-no_answer:
+// Drive parameters: the number of sectors, against that of 1 TiB.
+small_disk:
+    movw $0x4800, %ax
+    movb $0x80, %dl
+    movw $BUFFER, %si
+    movw $30, (%si)
+    int $0x13
+    jc no_disk
+    cmpl $0, BUFFER + 20
+    jne restart
+    cmpl $0x80000000, BUFFER + 16
+    jae restart
 no_disk:
-    jmp hang
+    movw $disk_text, %si
+    jmp ask
+no_image:
+    movw $image_text, %si
+    jmp ask
+no_answer:
+    movw $answer_text, %si
+ask:
+    lodsb
+    testb %al, %al
+    jz hang
+    movb $0x0E, %ah
+    movw $7, %bx
+    int $0x10
+    jmp ask
+
+answer_text:
+    .asciz "Language to install: English"
+image_text:
+    .asciz "Windows cannot find the image that the answer file names"
+disk_text:
+    .asciz "Windows is unable to install to the selected location"
 
 drive:
     .byte 0

@@ -204,7 +204,7 @@ def test_machine_of_an_image(iso, tmp_path, kind, board, bus):
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "1M"], check=True)
     system = guests.chosen("nt", image)
     system.check()
-    system.prepare(tmp_path)
+    system.prepare(tmp_path, machine.Config())
     config = machine.Config(machine=board)
     xml = machine.domain_xml(config, "x", tmp_path, tmp_path)
     root = ET.fromstring(system.place(xml, config, tmp_path))

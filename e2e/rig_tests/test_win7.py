@@ -267,7 +267,7 @@ def test_failures_of_an_installation(watch):
         watch.ended()
     for _ in range(MOST_RESETS):
         watch.reset()
-    with pytest.raises(GuestCrash, match="restarts without end: 7 times"):
+    with pytest.raises(GuestCrash, match="restarts without end: 9 times"):
         watch.reset()
 
 

@@ -13,7 +13,8 @@ import threading
 import tty
 
 HERE = pathlib.Path(__file__).resolve().parent
-AGENT = HERE.parents[1] / "build" / "guest" / "x64" / "vq7agent.exe"
+ARCH = "x64"
+AGENT = HERE.parents[1] / "build" / "guest" / ARCH / "vq7agent.exe"
 SERVER = next((p for p in ("/usr/lib/wine/wineserver64", "/usr/lib/wine/wineserver")
                if os.path.exists(p)), None)
 MISSING = (None if shutil.which("wine") and SERVER else

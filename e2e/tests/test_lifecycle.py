@@ -13,6 +13,7 @@ SHORT = Workload(ops=200, depth=8, sizes=(4096,), seed=81, span=8192)
 
 
 @pytest.mark.needs("unload")
+@pytest.mark.watched
 @pytest.mark.smoke
 @pytest.mark.on("transports", nightly="machines")
 def test_driver_unload_and_load(vm):

@@ -27,7 +27,7 @@ def need_guest(folder):
 
 def need_system(args):
     """The guest that the options name, with all that it needs. Raises UsageError, RigError."""
-    system = guests.chosen(args.system, args.image, args.arch, args.lacks)
+    system = guests.chosen(args.system, args.image, args.arch, args.lacks, args.no_update)
     system.check()
     if system.needs_files:
         need_guest(args.guest)

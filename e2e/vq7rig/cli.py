@@ -141,6 +141,7 @@ def _run(args, rest):
     options += [f"--image={os.path.abspath(args.image)}"] if args.image else []
     options += [f"--arch={args.arch}"] if args.arch else []
     options += [f"--lacks={args.lacks}"] if args.lacks else []
+    options += ["--no-update"] if args.no_update else []
     options += [f"--connect={args.connect}"] if args.connect else []
     options += [f"--qemu={args.qemu}"] if args.qemu else []
     options += [f"--pool={args.pool}"] if args.pool else []

@@ -218,8 +218,9 @@ OPTIONS = {"type": _type, "memory": _memory, "cpus": _cpus, "iommu": _iommu,
            "big-bar": _big_bar, "block": _block, "serial": _serial, "place": _place,
            "boot": _boot, "backend": _backend}
 LAST = {"disks": _disks}
-NOT_XML = ("sectors",)          # of the image, in 512 bytes
+NOT_XML = ("sectors",           # of the image, in 512 bytes
+           "verifier")          # of the guest's system: guests/win7.py
 BACKEND = "backend."            # and a property of the vhost-user back end's device
 NUMBERS = ("memory", "cpus", "big-bar", "block", "disks", "sectors")
 CHOICES = {"backend": ("vhost-user",), "boot": ("disk",), "iommu": ("intel", "virtio"),
-           "place": ("bridge", "root-port", "function")}
+           "verifier": ("on",), "place": ("bridge", "root-port", "function")}

@@ -18,8 +18,8 @@ def set_pace(factor):
     _pace = factor
 
 
-def patience(environment=os.environ):
-    """The factor. Raises UsageError unless it is a number from 0.1 to 100."""
+def asked(environment=os.environ):
+    """VQ7_PATIENCE. Raises UsageError unless it is a number from 0.1 to 100."""
     text = environment.get("VQ7_PATIENCE", "1")
     try:
         factor = float(text)
@@ -27,4 +27,9 @@ def patience(environment=os.environ):
         factor = 0.0
     if not 0.1 <= factor <= 100:
         raise UsageError(f"VQ7_PATIENCE={text!r}: it must be a number from 0.1 to 100")
-    return factor * _pace
+    return factor
+
+
+def patience(environment=os.environ):
+    """That, times the guest's pace."""
+    return asked(environment) * _pace

@@ -34,6 +34,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     for marker in ("on(group, nightly=group, **changes): configurations of matrix.toml the test "
                    "runs on, and those it runs on in the long set as well",
+                   "watched: the kernel's verifier is on, where the guest has one to switch on",
                    "needs(capability, ...): of the guest, see guests/base.py",
                    "fresh: the test gets a machine of its own",
                    "smoke: in the short set", "nightly: only in the long set"):
@@ -65,7 +66,9 @@ def pytest_generate_tests(metafunc):
         changes = dict(marker.kwargs)
         wider = changes.pop("nightly", None)
         chosen = [c.but(**changes) for c in machine.configs(*marker.args)]
+        chosen = guests.watched(metafunc, chosen)
         more = [c.but(**changes) for c in machine.configs(wider)] if wider else []
+        more = guests.watched(metafunc, more)
         metafunc.parametrize("config", [pytest.param(c, id=c.name) for c in chosen] + [
             pytest.param(c, id=c.name, marks=pytest.mark.nightly)
             for c in more if c not in chosen])

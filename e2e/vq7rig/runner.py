@@ -40,7 +40,8 @@ class Runner:
         self.host = self.pool = self._lock = None
         self.facts = {}
         self.system = guests.chosen(*map(config.getoption,
-                                         ("--system", "--image", "--arch", "--lacks")))
+                                         ("--system", "--image", "--arch", "--lacks",
+                                          "--no-update")))
 
     def open(self):
         """Connect and choose the accelerator, once, for tests that need a machine."""

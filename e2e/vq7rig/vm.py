@@ -87,7 +87,7 @@ class VM:
             raise RigError(f"can't make {self.folder}: {bad.strerror}") from bad
         for disk in self.disks:
             disk.create()
-        self.system.prepare(self.run)
+        self.system.prepare(self.run, self.config, self.host)
         self.all_expected = [Expected(disk) for disk in self.disks]
         return self
 

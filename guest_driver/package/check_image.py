@@ -11,6 +11,7 @@ fault, exit code 1; 0 without faults.
 """
 
 import pathlib
+import re
 import struct
 import sys
 
@@ -90,13 +91,17 @@ class Image:
 
 
 def exports():
-    """{(module, name): (version since, architecture or None)} of windows7-exports.txt."""
+    """{(module, name): (version since, architecture or None)} of windows7-exports.txt. Raises
+    ValueError for a line that doesn't say where its version is from."""
     found = {}
     for line in EXPORTS.read_text(encoding="ascii").splitlines():
         fields = line.partition("#")[0].split()
         if fields:
-            module, name, since, *architecture = fields
-            found[module.lower(), name] = (tuple(map(int, since.split("."))), architecture)
+            if not 4 <= len(fields) <= 5 or not re.fullmatch(r"\d+\.\d+|\(\d+\.\d+\)", fields[2]):
+                raise ValueError(f"{EXPORTS.name}: {line!r} isn't module, name, version, source")
+            module, name, since, _, *architecture = fields
+            found[module.lower(), name] = (tuple(map(int, since.strip("()").split("."))),
+                                           architecture)
     return found
 
 

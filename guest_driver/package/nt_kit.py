@@ -11,7 +11,10 @@ what, and the remedy.
 """
 
 import argparse
+import datetime
+import hashlib
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -68,10 +71,33 @@ def add_catalog(folder, inf, architecture, signer, scratch):
     sign(unsigned, folder / inf.value("version", "CatalogFile")[0], signer)
 
 
-def add_architecture(kit, guest, inf, architecture, signer, scratch):
+def stamped(text, guest):
+    """The INF with date and version of this build, of which Windows takes the newest: the
+    version is 1.0, the days since 2000, and the seconds of the day by two."""
+    built_at = max(built(guest / architecture / "vq7test.sys").stat().st_mtime
+                   for architecture in ARCHITECTURES)
+    moment = datetime.datetime.fromtimestamp(built_at, datetime.timezone.utc)
+    days = (moment.date() - datetime.date(2000, 1, 1)).days
+    seconds = (moment.hour * 60 + moment.minute) * 60 + moment.second
+    text, count = re.subn(r"(?m)^DriverVer=.*$",
+                          f"DriverVer={moment:%m/%d/%Y},1.0.{days}.{seconds // 2}", text)
+    if count != 1:
+        raise KitError(f"{INF_NAME} has {count} lines DriverVer")
+    return text
+
+
+def identity(folder, guest, inf_text, architecture, signer):
+    """What tells this kit's files from those of another build; signatures differ each time."""
+    hashed = hashlib.sha256(inf_text.encode() + signer.der())
+    for name in ("vq7test.sys", AGENT):
+        hashed.update((guest / architecture / name).read_bytes())
+    write_text(folder / "build.txt", [hashed.hexdigest()], "\r\n")
+
+
+def add_architecture(kit, guest, inf, inf_text, architecture, signer, scratch):
     folder = kit / architecture
     folder.mkdir()
-    write_text(folder / INF_NAME, pathlib.Path(inf.name).read_text().splitlines(), "\r\n")
+    write_text(folder / INF_NAME, inf_text.splitlines(), "\r\n")
     for name in inf.files():
         sign(built(guest / architecture / name), folder / name, signer)
     sign(built(guest / architecture / AGENT), folder / AGENT, signer)
@@ -79,6 +105,7 @@ def add_architecture(kit, guest, inf, architecture, signer, scratch):
         pdb = pathlib.PurePath(name).with_suffix(".pdb")
         shutil.copy(built(guest / architecture / pdb), folder)
     add_catalog(folder, inf, architecture, signer, scratch)
+    identity(folder, guest, inf_text, architecture, signer)
     inf_name = ARCHITECTURES[architecture][0]
     # As the registry editor writes one itself, with its mark: else it takes text for ANSI.
     write_text(folder / "vq7test.reg",
@@ -90,9 +117,10 @@ def add_architecture(kit, guest, inf, architecture, signer, scratch):
 
 def make(kit, guest, signer, scratch):
     source = HERE / INF_NAME
-    inf = Inf(source.read_text(encoding="ascii"), str(source))
+    text = stamped(source.read_text(encoding="ascii"), guest)
+    inf = Inf(text, str(source))
     for architecture in ARCHITECTURES:
-        add_architecture(kit, guest, inf, architecture, signer, scratch)
+        add_architecture(kit, guest, inf, text, architecture, signer, scratch)
     (kit / "vq7.cer").write_bytes(signer.der())
     write_text(kit / "README.txt", (HERE / "kit" / "README.txt").read_text().splitlines(), "\r\n")
 

@@ -25,9 +25,11 @@ def add_options(add, **kwargs):
     add("--arch", metavar="ARCH", help="x64 or x86: what the image's agent must be", **kwargs)
     add("--lacks", metavar="WHAT", help="what its image can't do and needn't be tried, as "
         "poweroff,restart", **kwargs)
+    add("--no-update", action="store_true", help="win7: test the driver that is in the image, not "
+        "this build's")
 
 
-def chosen(name, image=None, arch=None, lacks=None):
+def chosen(name, image=None, arch=None, lacks=None, no_update=False):
     """The guest that options name. Raises UsageError; RigError where its image is missing."""
     if name not in GUESTS:
         raise UsageError(f"unknown guest {name!r}; known: {', '.join(GUESTS)}")
@@ -38,4 +40,15 @@ def chosen(name, image=None, arch=None, lacks=None):
         if what not in CAPABILITIES:
             raise UsageError(f"--lacks {what}: unknown; known: {', '.join(CAPABILITIES)}")
         guest.said.add(what)
+    if no_update:
+        guest.renewed = False
     return guest
+
+
+def watched(metafunc, configs):
+    """For a test marked `watched`, whose verdict ntcompat's own strictness is part of, on a guest
+    where a verifier has to be switched on: the machines on which it is."""
+    guest = GUESTS.get(metafunc.config.getoption("--system"))
+    if guest is None or not metafunc.definition.get_closest_marker("watched"):
+        return configs
+    return [config.but(options=config.options + guest.watched_by) for config in configs]

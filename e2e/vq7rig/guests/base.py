@@ -29,6 +29,7 @@ class Guest:
     never = frozenset()     # capabilities that no image of this kind has
     has_screen = False      # is there something to see when it hangs?
     needs_files = False     # are the files of `--guest` wanted?
+    watched_by = ()         # options of the machine whose kernel watches over the driver
 
     def __init__(self, image=None, arch=None):
         self.image, self.arch = image, arch
@@ -39,8 +40,8 @@ class Guest:
     def check(self):
         """Raises RigError or UsageError where something is missing, with the remedy."""
 
-    def prepare(self, run):
-        """Make what one machine needs in the folder `run`."""
+    def prepare(self, run, config=None, host=None):
+        """Make what one machine of this configuration needs in the folder `run`."""
 
     def place(self, xml, config, run):
         """The domain XML of a machine that boots this guest."""

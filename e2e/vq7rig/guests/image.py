@@ -40,14 +40,19 @@ class Nt(Guest):
                            self.missing_image) from bad
         self.memory = known.Memory(self.image)
 
-    def prepare(self, run):
+    def prepare(self, run, config=None, host=None):
         if self.format == "iso":
             return
-        command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", self.format,
-                   "-b", str(self.image), str(run / "system.qcow2")]
+        below, form = self.backing(config, host)
+        command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", form, "-b", str(below),
+                   str(run / "system.qcow2")]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise RigError(f"no overlay of {self.image}: {done.stderr.strip()}")
+
+    def backing(self, config, host):
+        """(file, format) below the overlay of a machine."""
+        return self.image, self.format
 
     def place(self, xml, config, run):
         root = ET.fromstring(xml)

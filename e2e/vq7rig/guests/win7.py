@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-from ..errors import UsageError
-from ..win7 import manifest
+from ..errors import Lacking, UsageError
+from ..win7 import manifest, update
 from .image import Nt
 
 
@@ -10,6 +10,8 @@ class Win7(Nt):
     name = "win7"
     boot_s = 225            # times pace
     pace = 4.0
+    watched_by = ("verifier=on",)
+    renewed = True          # is a newer build put into it?
     memory_mib = 2048
     never = frozenset({"settings", "rules", "faults", "kernel log", "debugger", "crash", "sleep",
                        "firmware"})
@@ -22,6 +24,16 @@ class Win7(Nt):
         self.made = manifest.read(self.image)       # None: made by hand
         if self.made and self.arch not in (None, self.made["arch"]):
             raise UsageError(f"ARCH={self.arch}, but {self.image} is {self.made['arch']}")
+
+        self.updates = self.renewed and update.Updates(self.image, self.format, self.made)
+
+    def backing(self, config, host):
+        verifier = config is not None and config.option("verifier") == "on"
+        if self.updates:
+            return self.updates.over(host, verifier)
+        if verifier and not (self.made and self.made.get("verifier")):
+            raise Lacking("UPDATE=no: Driver Verifier isn't on in this image")
+        return super().backing(config, host)
 
     def facts(self):
         said = super().facts()

@@ -1,56 +1,61 @@
 # SPDX-License-Identifier: MIT
-"""Runs Windows' Setup in a machine of its own and watches it to its end."""
+"""Runs a machine of its own that works on a Windows disk, Setup's or an update's, and watches it
+to its end."""
 
 import shutil
 import subprocess
 import time
 import xml.etree.ElementTree as ET
 
-from ..bindings import MonitorError, libvirt
+from ..bindings import MonitorError, libvirt, words
 from ..channel import SocketChannel
 from ..clock import now
 from ..errors import GuestError, RigError
 from ..machine import escape
 from ..paths import CONFIGS
 from ..temps import new_temp
+from .picture import is_black
 from .progress import EMULATED, Progress
 
 DISK_GIB = 24
-LEAST_GIB = 16          # Microsoft's own minimum for x86; x64 wants 20
+LEAST_GIB = {"x86": 16, "x64": 20}      # Microsoft's own minimum
 PICTURE_S = 30
 VIRTIO_SECTORS = 131072
+SNAPSHOT = """<domainsnapshot><disks>
+  <disk name='hda' snapshot='external' type='file'><driver type='qcow2'/><source file='{path}'/>
+  </disk><disk name='vda' snapshot='no'/></disks></domainsnapshot>"""
 
 
-def new_disk(path, gib):
-    done = subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), f"{gib}G"],
-                          capture_output=True, text=True)
-    if done.returncode:
-        raise RigError(f"no disk: {done.stderr.strip()}")
+class Machine:
+    """The machine at work on `disk`: `folder` gets console.log, screen.png and domain.xml. `discs`
+    are the CDs in its drives, the first of which it may boot from. With `layers` (layers.Layers)
+    the disk gets a new file at each restart."""
 
-
-class Installation:
-    """One run of Setup: `folder` gets console.log, screen.png and domain.xml."""
-
-    def __init__(self, host, iso, answer, disk, folder, tell, scale=1.0):
-        self.host, self.folder, self.tell = host, folder, tell
+    def __init__(self, host, disk, discs, folder, tell, scale=1.0, kind=Progress, layers=None):
+        self.host, self.folder, self.tell, self.layers = host, folder, tell, layers
         self.run = new_temp()
-        self.name = f"{host.prefix}win7-install"
+        self.name = f"{host.prefix}win7-{folder.name}"
         slow = (1.0 if host.accel == "kvm" else EMULATED) * scale
-        self.progress = Progress(now, tell, slow)
+        self.progress = kind(now, tell, slow)
         self.dom = self.channel = None
         self._resets = self._pictured = 0
-        self._xml = self._domain(iso, answer, disk)
+        self._xml = self._domain(disk, discs)
 
-    def _domain(self, iso, answer, disk):
+    def _domain(self, disk, discs):
         text = (CONFIGS / "win7-install.xml").read_text()
-        for mark, path in (("@ISO@", iso), ("@ANSWER@", answer), ("@DISK@", disk),
-                           ("@RUN@", self.run)):
+        for mark, path in (("@DISK@", disk), ("@RUN@", self.run)):
             text = text.replace(mark, escape(str(path)))
         root = ET.fromstring(text)
+        devices = root.find("devices")
+        for drive, disc in zip(devices.findall("disk[@device='cdrom']"), [*discs, None]):
+            if disc is None:
+                devices.remove(drive)
+            else:
+                drive.find("source").set("file", str(disc))
         root.set("type", self.host.accel or "qemu")
         root.find("name").text = self.name
         if self.host.qemu:
-            ET.SubElement(root.find("devices"), "emulator").text = self.host.qemu
+            ET.SubElement(devices, "emulator").text = self.host.qemu
         return ET.tostring(root, encoding="unicode")
 
     def __enter__(self):
@@ -101,12 +106,28 @@ class Installation:
         seen, self._resets = self._resets, 0
         for _ in range(seen):
             self.progress.reset()
+            self._keep()
         if data is None or not self._active():
             return False
         self.progress.check()
         if now() - self._pictured > PICTURE_S:
             self._picture()
         return True
+
+    def _keep(self):
+        """The machine has just restarted: what is on its disk now is kept."""
+        if self.layers is None or not self._active():
+            return
+        path = self.layers.next_name()
+        try:
+            self.dom.snapshotCreateXML(SNAPSHOT.format(path=escape(str(path))),
+                                       libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY |
+                                       libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA)
+        except libvirt.libvirtError as bad:
+            if self._active():
+                raise RigError(f"the disk can't be kept as it is: {words(bad)}") from bad
+            return              # it has ended meanwhile, which is said later
+        self.layers.add(path, self.progress.phase, self.progress.resets)
 
     def _active(self):
         try:
@@ -128,7 +149,9 @@ class Installation:
             self._picture()
         picture = self.folder / "screen.png"
         said = "COM1 was silent; " if not self.progress.log else ""
-        return f"{said}its screen: {picture if picture.exists() else 'no picture was taken'}"
+        if not picture.exists():
+            return f"{said}its screen: no picture was taken"
+        return f"{said}its screen{', which is black' if is_black(picture) else ''}: {picture}"
 
 
 def wait_written(path):

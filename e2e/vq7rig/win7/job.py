@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: MIT
 """`vq7rig win7-image`: from the user's own ISO to an image on which the suite runs."""
 
+import hashlib
 import os
 import pathlib
 import shutil
 
 from .. import check
-from ..errors import EXIT_PASS, RigError, UsageError
+from ..errors import EXIT_PASS, GuestError, RigError, UsageError
 from ..libvirt_host import Host
 from ..paths import BUILD, need_names
 from ..probe import accelerator
 from ..screen import say
 from ..workers import Lock
-from . import answer, install, manifest, media
+from . import answer, install, layers, manifest, media, update
 
 
 MARK = ".vq7-win7-image"        # in the folders of a run
@@ -44,23 +45,66 @@ def run(args, _rest):
         return EXIT_PASS
     edition = media.choose(editions, args.edition, args.arch)
     out = _out(args.out)
-    if args.size < install.LEAST_GIB:
-        raise UsageError(f"--size {args.size}: Windows 7 wants {install.LEAST_GIB} GiB and more")
+    least = install.LEAST_GIB[edition.arch]
+    if args.size < least:
+        raise UsageError(f"--size {args.size}: Windows 7 {edition.arch} wants {least} GiB and more")
     need_names(BUILD, out.parent)
     kit = answer.need_kit(pathlib.Path(args.kit).absolute())
     say(f"installing {edition.name}, {edition.arch}, {edition.language}, {edition.release}")
-    work = pathlib.Path(f"{out}.part")
-    log = pathlib.Path(f"{out}.log")
-    for folder in (work, log):
-        _make_anew(folder)
-    try:
-        _install(args, iso, edition, kit, work, log)
-        (work / "disk.qcow2").rename(out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    manifest.seal(out, iso, edition, kit, {"verifier": args.verifier})
+    work, log = pathlib.Path(f"{out}.part"), pathlib.Path(f"{out}.log")
+    disk = layers.Layers(work, _settings(args, iso, edition))
+    check.need_python()
+    with Lock(), Host(args.connect, qemu=args.qemu, pool=args.pool) as host:
+        # Which has ended the machine of a rig that was killed.
+        began = _begin(disk, args.size)
+        _make_anew(log)
+        try:
+            _install(args, host, [iso, answer.make(work / "answer.iso", edition, args.key,
+                                                   args.verifier, kit)], disk, log)
+            disk.flatten().rename(out)
+            shutil.rmtree(work)
+        except BaseException as bad:
+            _end(disk, bad)
+            raise
+    manifest.seal(out, iso, edition, kit, {
+        "verifier": args.verifier, "build": update.build_of(kit, edition.arch),
+        "gone on after an interrupt": began})
     say(f"{out} is ready: make e2e GUEST=win7 IMAGE={out}")
     return EXIT_PASS
+
+
+def _settings(args, iso, edition):
+    """What a run must have in common with the one that it goes on with."""
+    stat = iso.stat()
+    return {"ISO": [str(iso), stat.st_size, stat.st_mtime_ns], "edition": edition.index,
+            "key": hashlib.sha256(args.key.encode()).hexdigest(), "size": args.size,
+            "option --verifier": args.verifier}
+
+
+def _begin(disk, gib):
+    """Goes on where an interrupted run was, if that is possible. Returns whether it does."""
+    if os.path.lexists(disk.folder):
+        if not (disk.folder / MARK).is_file():
+            raise UsageError(f"{disk.folder} is in the way; remove it, or name another image")
+        why = disk.go_on()
+        if why is None:
+            say("an earlier run was interrupted: Windows goes on from its disk as it was at the "
+                "last restart")
+            return True
+        say(f"an earlier run was interrupted, but {why}: begun anew")
+    _make_anew(disk.folder)
+    disk.begin(gib)
+    return False
+
+
+def _end(disk, bad):
+    """What is of use to a later run stays: unless it was Windows itself that failed."""
+    if disk.restarted and not isinstance(bad, GuestError):
+        say(f"the same command goes on from the last restart; remove {disk.folder} to begin anew")
+        return
+    shutil.rmtree(disk.folder, ignore_errors=True)
+    if not isinstance(bad, GuestError):
+        say("nothing half made is left: Setup had not restarted the machine yet")
 
 
 def _make_anew(folder):
@@ -84,17 +128,14 @@ def _out(name):
     return out
 
 
-def _install(args, iso, edition, kit, work, log):
-    check.need_python()
-    disc = answer.make(work / "answer.iso", edition, args.key, args.verifier, kit)
-    install.new_disk(work / "disk.qcow2", args.size)
-    with Lock(), Host(args.connect, qemu=args.qemu, pool=args.pool) as host:
-        if not host.embedded:
-            raise RigError("win7-image works through the embedded libvirt alone",
-                           "leave --connect out")
-        host.accel, why = accelerator(host)
-        say(f"{host.emulator}, {why}; logs: {log}")
-        with install.Installation(host, iso, disc, work / "disk.qcow2", log, say,
-                                  args.patience) as setup:
-            setup.watch()
-    install.wait_written(work / "disk.qcow2")
+def _install(args, host, discs, disk, log):
+    if not host.embedded:
+        raise RigError("win7-image works through the embedded libvirt alone",
+                       "leave --connect out")
+    host.accel, why = accelerator(host)
+    say(f"{host.emulator}, {why}; logs: {log}")
+    with install.Machine(host, disk.top, discs, log, say, args.patience, layers=disk) as setup:
+        if disk.restarted:
+            setup.progress.go_on(disk.phase, disk.resets)
+        setup.watch()
+    install.wait_written(disk.top)

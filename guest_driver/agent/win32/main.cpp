@@ -8,6 +8,7 @@
 
 #include "../core/agent.h"
 #include "../platform.h"
+#include "update.h"
 
 namespace {
 
@@ -29,7 +30,8 @@ void Say(DWORD to, const char *text, size_t size) {
     static const char kText[] =
         "usage: vq7agent             serve COM1, in the foreground\r\n"
         "       vq7agent install     make it a service that starts with the system\r\n"
-        "       vq7agent uninstall | start | stop\r\n";
+        "       vq7agent uninstall | start | stop\r\n"
+        "       vq7agent update PATH\\vq7test.inf    that driver takes the place of ours\r\n";
     Say(STD_ERROR_HANDLE, kText, sizeof(kText) - 1);
     ExitProcess(kExitUsage);
 }
@@ -53,8 +55,18 @@ DWORD Serve(const char **what) {
     return 0;
 }
 
+// The service gives way to an update, which starts it again when the machine starts again.
+DWORD ServeOrUpdate(const char **what) {
+    *what = "the script of the update disc can't be started";
+    bool started;
+    DWORD error = StartUpdate(&started);
+    if (started)
+        ReportAgentEvent(Event::kStarted, L"the script of the update disc runs");
+    return error || started ? error : Serve(what);
+}
+
 DWORD RunAsService() {
-    return ServiceRun(Serve);
+    return ServiceRun(ServeOrUpdate);
 }
 
 struct Command {
@@ -86,17 +98,43 @@ WCHAR *Arguments() {
     return at;
 }
 
+// The rest of the command line behind a word and blanks, without quotes; null: another word.
+WCHAR *Behind(WCHAR *text, const WCHAR *word) {
+    int length = lstrlenW(word);
+    if (lstrlenW(text) <= length || text[length] != L' ' ||
+        CompareStringOrdinal(text, length, word, length, TRUE) != CSTR_EQUAL)
+        return nullptr;
+    WCHAR *at = text + length;
+    while (*at == L' ')
+        at++;
+    int end = lstrlenW(at);
+    if (end > 1 && at[0] == L'"' && at[end - 1] == L'"') {
+        at[end - 1] = 0;
+        at++;
+    }
+    return at;
+}
+
+[[noreturn]] void Update(const WCHAR *inf) {
+    DWORD error = UpdateDriver(inf);
+    if (error && error != ERROR_SUCCESS_REBOOT_REQUIRED)
+        Fail("the driver can't be updated", error);
+    ExitProcess(error);
+}
+
 } // namespace
 
 extern "C" void AgentEntry(void);
 
 extern "C" void AgentEntry(void) {
-    const WCHAR *word = Arguments();
+    WCHAR *word = Arguments();
     if (!*word) {
         const char *what;
         DWORD error = Serve(&what);
         Fail(what, error);
     }
+    if (const WCHAR *inf = Behind(word, L"update"))
+        Update(inf);
     for (const Command &command : kCommands) {
         if (CompareStringOrdinal(word, -1, command.word, -1, TRUE) != CSTR_EQUAL)
             continue;

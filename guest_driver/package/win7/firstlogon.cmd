@@ -10,6 +10,7 @@ set ARCH=x64
 if /i "%PROCESSOR_ARCHITECTURE%"=="x86" if not defined PROCESSOR_ARCHITEW6432 set ARCH=x86
 set KIT=%HERE%%ARCH%
 set CONTROL=HKLM\SYSTEM\CurrentControlSet\Control
+set SERVICE=HKLM\SYSTEM\CurrentControlSet\Services\vq7test
 set WER=HKLM\SOFTWARE\Microsoft\Windows\Windows Error Reporting
 set UPDATE=HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update
 
@@ -72,10 +73,12 @@ if not "%errorlevel%"=="0" goto :failed
 if not "%errorlevel%"=="0" goto :failed
 
 if not exist "%HERE%verifier.txt" goto :done
-rem 2: done, after a restart.
+rem 2: done, after a restart. Then the framework's own verifier.
 call :say verifier
 verifier /flags 0x9bb /driver vq7test.sys
 if not "%errorlevel%"=="0" if not "%errorlevel%"=="2" goto :failed
+reg add %SERVICE%\Parameters\Wdf /v VerifierOn /t REG_DWORD /d 1 /f
+if not "%errorlevel%"=="0" goto :failed
 
 :done
 >%VQ7_COM% echo vq7-setup phase=done
