@@ -85,6 +85,7 @@ const Backend::Command Backend::commands[] = {
     {"release", "[COUNT]", &Backend::release},
     {"disconnect", "", &Backend::disconnect},
     {"listen", "on|off", &Backend::listenCommand},
+    {"cut", "[SEED]", &Backend::cut},
     {"quit", "", &Backend::quit},
 };
 
@@ -208,6 +209,18 @@ std::string Backend::disconnect(const Words &) {
     session_.reset();
     waitForFrontEnd();
     return "ok\n";
+}
+
+// Nobody is answered any more; what was at the device is lost with it.
+std::string Backend::cut(const Words &words) {
+    uint64_t seed = words.empty() ? 0 : number(words[0], "seed");
+    std::string lost = device_->cutPower(seed);
+
+    session_.reset();
+    if (listener_) {
+        listenCommand({"off"});
+    }
+    return "ok " + lost + "\n";
 }
 
 std::string Backend::listenCommand(const Words &words) {

@@ -38,6 +38,7 @@ class Backend {
     std::string properties(const Words &words);
     std::string release(const Words &words);
     std::string disconnect(const Words &words);
+    std::string cut(const Words &words);
     std::string listenCommand(const Words &words);
     std::string quit(const Words &words);
 

@@ -63,6 +63,7 @@ const Property propertyTable[] = {
     {"read_only", &Block::Properties::readOnly, 1},
     {"flush", &Block::Properties::flush, 1},
     {"config_wce", &Block::Properties::configWce, 1},
+    {"cache", &Block::Properties::cache, 1},
     {"without", &Block::Properties::without, UINT64_MAX},
     {"with", &Block::Properties::with, UINT64_MAX},
 };
@@ -256,12 +257,21 @@ bool Block::transfer(const Request &request, bool read) {
     if (!withinLimits(request) || !inRange(request)) {
         return false;
     }
-    std::vector<iovec> parts = request.dataParts();
+    std::vector<iovec> parts = request.dataParts(), all = parts;
     off_t offset = off_t(request.header.sector * Sector);
     if (read) {
-        return transferAll(parts, offset, [this](const iovec *list, int count, off_t from) {
+        bool done = transferAll(parts, offset, [this](const iovec *list, int count, off_t from) {
             return preadv(file_.get(), list, count, from);
         });
+        cache_.overlay(all, request.header.sector);
+        return done;
+    }
+    if (cached()) {
+        cache_.write(all, request.header.sector);
+        return true;
+    }
+    if (!cache_.empty() && !flushFile()) { // or something older would come on top
+        return false;
     }
     bool done = transferAll(parts, offset, [this](const iovec *list, int count, off_t from) {
         return pwritev(file_.get(), list, count, from);
@@ -269,8 +279,25 @@ bool Block::transfer(const Request &request, bool read) {
     return done && (writeback_ != 0 || flushFile());
 }
 
+// 5.2.6.2: a driver that doesn't negotiate FLUSH can't ask for it, so nothing is kept back.
+bool Block::cached() const {
+    return properties_.cache != 0 && writeback_ != 0 && (negotiated_ & FeatureFlush) != 0;
+}
+
 bool Block::flushFile() {
-    return fdatasync(file_.get()) == 0;
+    return cache_.flush(file_.get()) && fdatasync(file_.get()) == 0;
+}
+
+std::string Block::cutPower(uint64_t seed) {
+    Cache::Lost lost = cache_.cut(file_.get(), seed);
+    return "dropped=" + std::to_string(lost.dropped) + " older=" + std::to_string(lost.older) +
+           " kept=" + std::to_string(lost.kept);
+}
+
+std::map<std::string, uint64_t> Block::counters() const {
+    std::map<std::string, uint64_t> all = counters_;
+    all["cached"] = cache_.size();
+    return all;
 }
 
 // 5.2.6.1: up to 20 bytes, with an end only where the text is shorter.
@@ -342,7 +369,8 @@ bool Block::set(const std::string &name, const std::string &value) {
     for (const Property &each : propertyTable) {
         if (name == each.name) {
             properties_.*each.value = number(value, name, each.max);
-            return each.value != &Properties::without && each.value != &Properties::with;
+            return each.value != &Properties::without && each.value != &Properties::with &&
+                   each.value != &Properties::cache;
         }
     }
     std::string known = "serial";

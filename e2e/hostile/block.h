@@ -2,6 +2,7 @@
 // virtio-blk (Virtio 1.2, 5.2), its data in a file.
 #pragma once
 
+#include "cache.h"
 #include "device.h"
 
 namespace hostile {
@@ -33,9 +34,8 @@ class Block : public Device {
     void writeStatus(const Chain &chain, const GuestMemory &memory, uint8_t status) override;
     bool set(const std::string &name, const std::string &value) override;
     Words properties() const override;
-    std::map<std::string, uint64_t> counters() const override {
-        return counters_;
-    }
+    std::map<std::string, uint64_t> counters() const override;
+    std::string cutPower(uint64_t seed) override;
 
     // What `set` sets. A value of 0 takes the feature away where there is one.
     struct Properties {
@@ -47,6 +47,7 @@ class Block : public Device {
         uint64_t readOnly = 0;
         uint64_t flush = 1;
         uint64_t configWce = 0;
+        uint64_t cache = 0;   // what is written is in memory until it is flushed
         uint64_t without = 0; // feature bits that are not offered
         uint64_t with = 0;    // those that are, whatever their fields hold
     };
@@ -63,11 +64,13 @@ class Block : public Device {
     bool withinLimits(const Request &request);
     bool inRange(const Request &request) const;
     bool transfer(const Request &request, bool read);
+    bool cached() const;
     bool flushFile();
     bool answerId(const Request &request);
     uint8_t statusOf(const Request &request);
 
     Fd file_;
+    Cache cache_;
     Properties properties_;
     std::string serial_ = "VQ7-DISK-0";
     uint8_t writeback_ = 1;

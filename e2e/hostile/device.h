@@ -49,6 +49,9 @@ class Device {
     // configuration space has changed. Throws Error for what doesn't exist.
     virtual bool set(const std::string &name, const std::string &value) = 0;
     virtual Words properties() const = 0;
+    // Its power goes, and with it what it hasn't kept for good. Says what that was, as
+    // "name=value name=value". Throws Error for a type that keeps nothing.
+    virtual std::string cutPower(uint64_t seed) = 0;
     // What it has seen, by name.
     virtual std::map<std::string, uint64_t> counters() const = 0;
 };

@@ -72,3 +72,21 @@ def test_the_report(tmp_path):
     assert lines[3] == "2 ways, tried 3 times, 6 requests hit, 1 not as expected"
     assert (tmp_path / "hostile.txt").read_text() == text + "\n"
     assert hostile_report.write(tmp_path / "none", []) == ""
+
+
+def fault(verdict, on="modern msix", text=""):
+    made = Result("tests/x.py::test", "cut", "pc-modern", notes={
+        "fault": f'{{"way": "power cut", "on": "{on}", "expected": "nothing is lost"}}'})
+    made.attempts.append(Attempt(verdict, 1.0, text))
+    return made
+
+
+def test_the_table_of_faults(tmp_path):
+    text = hostile_report.write(tmp_path, [
+        fault("pass"), fault("fail", "legacy line", "AssertionError: lost"),
+        fault("skipped", "modern line")])
+    lines = text.splitlines()
+    assert lines[0].split()[-5:] == ["expected", "legacy", "line", "modern", "msix"]
+    assert "fail: AssertionError: lost" in lines[1] and lines[1].endswith("as expected")
+    assert lines[2] == "1 ways, tried 2 times, 1 not as expected"
+    assert (tmp_path / "host-faults.txt").read_text() == text + "\n"

@@ -48,18 +48,21 @@ def paused(vm):
 
 
 @pytest.mark.nightly
+@pytest.mark.fault("paused and resumed, 30 times", "served")
 @pytest.mark.on("interrupts_of_pc")
 def test_paused_and_resumed(vm):
     under_load(vm, paused, 30)
 
 
 @pytest.mark.nightly
+@pytest.mark.fault("saved, restored in another QEMU, 3 times", "served")
 @pytest.mark.on("interrupts_of_pc")
 def test_saved_and_restored(vm):
     under_load(vm, save_and_restore, 3)
 
 
 @pytest.mark.nightly
+@pytest.mark.fault("the disk grows, 8 times", "served, capacity told")
 @pytest.mark.on("interrupts_of_pc")
 def test_grows_again_and_again(vm):
     """Each time the capacity that the guest is told is the disk's."""
@@ -78,6 +81,7 @@ def test_grows_again_and_again(vm):
 
 
 @pytest.mark.nightly
+@pytest.mark.fault("no space: stop, room, go on", "served")
 @pytest.mark.on("interrupts_of_pc", options=("request-merging=off", "werror=enospc"))
 def test_no_space_stops_the_machine(vm):
     """QEMU stops the machine (werror=enospc), somebody makes room, and it goes on: the guest
@@ -99,6 +103,7 @@ def test_no_space_stops_the_machine(vm):
 
 
 @pytest.mark.nightly
+@pytest.mark.fault("NMI", "bug check 0x80")
 @pytest.mark.on("interrupts_of_pc")
 def test_nmi_under_load(vm):
     """A host's NMI (`virsh inject-nmi`) is Windows' way to a dump of a machine that hangs."""

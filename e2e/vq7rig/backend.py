@@ -191,6 +191,11 @@ class Backend:
         """Answer held requests, the oldest first. Returns how many those were."""
         return int(self.command(f"release {'' if count is None else count}")[1]["released"])
 
+    def cut(self, seed):
+        """Its power goes: of what no flush has confirmed (property `cache`), sectors of the
+        seed's choice are lost, and nobody is answered any more. Returns how many of them."""
+        return {name: int(value) for name, value in self.command(f"cut {seed}")[1].items()}
+
     def wait(self, name, least, timeout=10.0):
         """Wait until a counter is at least so much. Raises RigError."""
         until = time.monotonic() + timeout

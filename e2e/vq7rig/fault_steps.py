@@ -21,6 +21,7 @@ import numpy as np
 from . import hostile, inflight
 from .errors import CommandError, Hang, Lacking
 from .fault_kinds import KINDS, LAST, LATE_MS, LATE_TRIES, ROOM, SPAN
+from .journal import written_by
 from .machine import Config
 from .workload import Workload, operations
 
@@ -101,6 +102,14 @@ def run(vm, step):
             course.end_loads()
         course.end()
     return course
+
+
+def kill(vm):
+    """QEMU, as the kernel does for want of memory."""
+    process = vm.host.process_of(vm.name)
+    if process is not None:
+        with contextlib.suppress(OSError):
+            os.kill(process, signal.SIGKILL)
 
 
 class Course:
@@ -186,10 +195,7 @@ class Course:
 
     def _kill(self):
         self._overdue = True
-        process = self.vm.host.process_of(self.vm.name)
-        if process is not None:
-            with contextlib.suppress(OSError):
-                os.kill(process, signal.SIGKILL)
+        kill(self.vm)
 
     def begin(self):
         command = self.vm.console.command
@@ -297,12 +303,10 @@ def old_or_new(vm, load):
     words = np.frombuffer(disk.disk.read(0, SPAN), dtype="<u8").reshape(SPAN, -1)
     ours = words[:, 2] == load.seed
     generation = np.where(ours, words[:, 1], 0).astype(np.int64)
-    writers = collections.defaultdict(set)
-    for k in np.flatnonzero(done.is_write).tolist():
-        for sector in range(int(done.place[k]), int(done.place[k] + done.count[k])):
-            writers[sector].add(k + 1)
-    for sector in np.flatnonzero(generation).tolist():
-        assert generation[sector] in writers[sector], f"sector {sector}: no write of that place"
+    there = np.flatnonzero(generation)
+    own = written_by(load, vm.disk.capacity, there, generation[there])
+    assert own.all(), f"sector {there[~own][0]}: no write of that place"
+    for sector in there.tolist():
         disk.wrote(sector, 1, load.seed, int(generation[sector]))
     disk.check()
     last = int(generation.max(initial=0))

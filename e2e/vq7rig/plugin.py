@@ -36,6 +36,7 @@ def pytest_configure(config):
                    "runs on, and those it runs on in the long set as well",
                    "watched: the kernel's verifier is on, where the guest has one to switch on",
                    "needs(capability, ...): of the guest, see guests/base.py",
+                   "fault(name, expected): a row of the table of faults of host and operator",
                    "fresh: the test gets a machine of its own",
                    "smoke: in the short set", "nightly: only in the long set"):
         config.addinivalue_line("markers", marker)

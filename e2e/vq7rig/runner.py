@@ -10,7 +10,7 @@ import shutil
 import pytest
 from _pytest.runner import runtestprotocol
 
-from . import diagnose, guests, machine, report
+from . import diagnose, guests, hostile_report, machine, report
 from .dump import take
 from .errors import (HANG, PASS, RIG, SKIP, GuestCrash, GuestError, Hang, Lacking, RigError,
                      UsageError, verdict_of)
@@ -137,7 +137,9 @@ class Runner:
         nodeid = item.nodeid.removesuffix(f"@{group.args[0]}") if group else item.nodeid
         folder = self.folder / re.sub(r"[^A-Za-z0-9_.-]+", "-", item.name).strip("-")
         return report.Result(nodeid, test, config.base if config else "-",
-                             config.name if config else "", folder=str(folder))
+                             config.name if config else "", folder=str(folder),
+                             notes=hostile_report.note_of(item.get_closest_marker("fault"),
+                                                          config))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item):
