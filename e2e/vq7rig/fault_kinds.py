@@ -17,6 +17,7 @@ from .bindings import libvirt
 from .blkdebug import EIO, ENOSPC, bad_sectors
 from .errors import Lacking
 from .hotplug import Plug, wait_devices
+from .migration import migrate
 from .moving import save_and_restore
 
 SPAN = 2048             # sectors that the loads work on
@@ -47,6 +48,11 @@ def pause(course, ms):
 
 def move(course):
     save_and_restore(course.vm)
+
+
+def hop(course):
+    """Into a second QEMU on the same host."""
+    migrate(course.vm)
 
 
 def slow(course, iops, ms):
@@ -129,7 +135,7 @@ def client(course, ms):
     try:
         faults.hang_up()
         time.sleep(ms / 1000)
-        faults.move(str(course.vm.run / "console.sock"))
+        faults.move(course.vm.console_socket)
     except BaseException:
         faults.leave(False)
         raise
@@ -197,6 +203,7 @@ TIMES = {"ms": range(1, 400)}
 KINDS = {
     "pause": Kind(pause, TIMES),
     "move": Kind(move, {}),
+    "migrate": Kind(hop, {}),
     "slow": Kind(slow, {"iops": (1, 20, 300), "ms": range(100, 1500)}),
     "late": Kind(late, {"ms": range(900, 2000)}),
     "bad-reads": Kind(bad_reads, {"seed": range(1 << 30), "ms": range(50, 500)}, ERROR),

@@ -30,7 +30,7 @@ def _move(vm, saved, xml):
         vm.dom.saveFlags(str(saved), None, libvirt.VIR_DOMAIN_SAVE_PAUSED)
         vm.host.conn.restoreFlags(str(saved), xml, libvirt.VIR_DOMAIN_SAVE_PAUSED)
         vm.dom = vm.host.taken_over(vm.name)
-        vm.faults.move(str(vm.run / "console.sock"))
+        vm.faults.move(vm.console_socket)
     except BaseException as bad:
         vm.faults.leave(False)          # or who reads the console would wait for another
         vm.broken(bad)

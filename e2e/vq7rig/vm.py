@@ -57,6 +57,8 @@ class VM:
         self.dom = self.console = self.faults = self.backend = None
         self.boot_ms = None
         self.serial = None
+        self.hops = 0                   # to other QEMUs, see migration.py
+        self.console_socket = str(self.run / "console.sock")
 
     # --- states ------------------------------------------------------------
 
@@ -118,7 +120,7 @@ class VM:
             self._start_backend()
             self._began = time.monotonic()
             self.dom = self.host.create(xml, self.run)
-            self.faults = FaultInjector(SocketChannel.connect(str(self.run / "console.sock")))
+            self.faults = FaultInjector(SocketChannel.connect(self.console_socket))
             self.console = Console(self.faults, self.folder / "console.log", self.qemu_failure,
                                    Starvation(lambda: self.host.process_of(self.name)).seconds)
             self.console.lossy_end = self.host.lossy_ports
