@@ -53,9 +53,8 @@ class Console:
     # --- time --------------------------------------------------------------
 
     def _now(self):
-        if self._still_since is not None:
-            return self._still_since - self._stood
-        return now() - self._starved() - self._stood
+        since = self._still_since       # once: another thread may end the standing still
+        return (now() - self._starved() if since is None else since) - self._stood
 
     @contextmanager
     def standing_still(self):
