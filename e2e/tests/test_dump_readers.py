@@ -33,7 +33,8 @@ def test_radare2_opens_the_dump(vm, artefacts):
         dump = RadareDump(radare)
         header = dump.header
         assert (header["MachineImageType"], header["NumberProcessors"]) == (0x8664, 1)
-        bug_check = [header["BugCheckCode"], *(header[f"BugCheckParameter{n}"] for n in (1, 2, 3, 4))]
+        bug_check = [header[f"BugCheck{name}"] for name in
+                     ("Code", *(f"Parameter{number}" for number in (1, 2, 3, 4)))]
         assert bug_check == [int(each, 16) for each in STOP.search(text).groups()]
         assert bug_check[0] == error.code == 0xE2
         assert header["DirectoryTableBase"] == int(re.search("CR3=([0-9a-f]+)", live)[1], 16)

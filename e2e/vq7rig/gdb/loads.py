@@ -80,6 +80,9 @@ def _escaped(path):
 
 def install(modules, guest):
     """`modules`: the list that the unwinder has, too."""
+    if any(gdb.lookup_global_symbol(name) is None for name in EVENTS):
+        gdb.write("[the kernel has no symbols: modules that come later bring none]\n")
+        return
     loads = Loads(modules, guest)
     for name, what in EVENTS.items():
         Event(name, getattr(loads, what))
