@@ -269,7 +269,7 @@ u nt!KeBugCheckEx L2
 x vq7test!virtqsplitgetused*
 db nt L10
 dq fffff78000000008 L1
-? poi(nt+3c) & 0
+? poi(nt+3c) )
 ln nt!KiRetireDpcs+8
 !process
 p
@@ -307,7 +307,7 @@ def test_prompt_through_a_tcp_port(vm):
                  " 0 e fffff800`", "vq7test!VirtqSplitGetUsed\n", "nt!KeBugCheckEx:\n",
                  "4d 5a ", "nt!KiRetireDpcs+0x8", "Image: System", "vq7agent!AgentThread",
                  "write of 8 bytes to 0x0: the target says", "no register 'nonsense'",
-                 "msr[c0000080] = ", "0071: ", "unknown command 'what'", "can't read '&"):
+                 "msr[c0000080] = ", "0071: ", "unknown command 'what'", "can't read ')'"):
         assert text in ran.stdout, ran.stdout
     assert vm.console.command("info")["driver"] == "loaded"
     assert any("debugger connected from 127.0.0.1" in note for note in notes)
