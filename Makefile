@@ -185,7 +185,9 @@ fuzz-e2e: setup-rig guest-x64 hostile
 faults-e2e: setup-rig guest-x64
 	@$(RIG) faults $(SECONDS:%=--seconds %) $(SEED:%=--seed %) $(STEP:%=--step %) $(E2E_ARGS)
 
-nightly-rig-test: setup-rig setup-kit setup-wine guest-x64
+# Where no 32-bit Wine can be had, it says so, and its tests are skipped.
+nightly-rig-test: setup-rig setup-kit setup-wine guest
+	@[ -n "$(VQ7_NO_SETUP)" ] || ci/wine32.sh build/wine32 || true
 	@cd e2e && $(PYTHON) -m pytest -q rig_tests -m nightly
 
 nightly: setup-build setup-rig setup-check

@@ -15,10 +15,12 @@ static int Contains(const char *text, const char *part) {
 }
 
 void StubEntry(void) {
-    char path[MAX_PATH], fails[128] = "", code[16] = "0";
+    char path[MAX_PATH], fails[128], code[16];
     const char *line = GetCommandLineA();
     DWORD written, exit_code = 0;
     int i;
+    fails[0] = code[1] = 0; // not by an initializer: that is memset's work, which isn't here
+    code[0] = '0';
     GetEnvironmentVariableA("VQ7_STUB_LOG", path, sizeof(path));
     HANDLE log = CreateFileA(path, FILE_APPEND_DATA, FILE_SHARE_READ, NULL, OPEN_ALWAYS, 0, NULL);
     WriteFile(log, line, (DWORD)lstrlenA(line), &written, NULL);

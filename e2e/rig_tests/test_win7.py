@@ -97,6 +97,9 @@ def test_command_line(cli, iso, tmp_path):
     done = cli("win7-image", "--iso", iso, "--look")
     assert done.returncode == 0, done.stderr
     assert "2: Windows 7 PROFESSIONAL, x64, en-US, SP1 (build 7601)" in done.stderr
+    done = cli("win7-image", "--iso", iso, "--key", "12345-abcde")
+    assert "--key 12345-abcde: a product key has five groups of five" in \
+        done.stderr.splitlines()[-1] and done.returncode == 2
     (tmp_path / "x.iso").write_bytes(b"x" * 1000000)
     assert "no Windows ISO" in one_line(cli("win7-image", "--iso", tmp_path / "x.iso"), 2)
 

@@ -19,18 +19,19 @@ from vq7rig.channel import FaultInjector, SocketChannel, drop, flip, interleave,
 from vq7rig.console import Console
 from vq7rig.errors import CommandError
 
-pytestmark = [pytest.mark.nightly,
-              pytest.mark.skipif(bool(wine_prefix.MISSING), reason=str(wine_prefix.MISSING))]
+pytestmark = pytest.mark.nightly
 
-AGENT = wine_prefix.AGENT
 SERVICE = r"HKLM\System\CurrentControlSet\Services\vq7agent"
 SOURCE = r"HKLM\System\CurrentControlSet\Services\EventLog\Application\vq7agent"
 NOT_FOUND, NOT_ACTIVE = 1060, 1062      # ERROR_SERVICE_DOES_NOT_EXIST, ERROR_SERVICE_NOT_ACTIVE
 
 
-@pytest.fixture(scope="module")
-def prefix(tmp_path_factory):
-    made = wine_prefix.Prefix(tmp_path_factory.mktemp("wine"))
+@pytest.fixture(scope="module", params=wine_prefix.ARCHITECTURES)
+def prefix(tmp_path_factory, request):
+    missing = wine_prefix.missing(request.param)
+    if missing:
+        pytest.skip(missing)
+    made = wine_prefix.Prefix(tmp_path_factory.mktemp("wine"), request.param)
     yield made
     made.close()
 
@@ -55,7 +56,7 @@ def machine(com1, tmp_path):
 
 @pytest.fixture
 def by_hand(prefix, machine):
-    agent = prefix.start(AGENT)
+    agent = prefix.start(prefix.agent)
     machine.console.wait_boot(60)
     yield machine
     wine_prefix.end(agent)
@@ -109,42 +110,42 @@ def test_console(by_hand):
 
 def test_service(prefix, machine):
     """Installed, started, stopped, started again, and nothing is left when it is removed."""
-    assert prefix.run(AGENT, "install").returncode == 0
+    assert prefix.run(prefix.agent, "install").returncode == 0
     assert prefix.value(SERVICE, "Start") == "0x2"
     assert prefix.value(SERVICE, "ImagePath").endswith(r'vq7agent.exe" service')
     assert prefix.value(SERVICE, "ImagePath").startswith('"')
     assert prefix.value(SOURCE, "EventMessageFile").endswith("vq7agent.exe")
     assert prefix.value(SOURCE, "TypesSupported") == "0x7"
-    assert prefix.run(AGENT, "install").returncode == 0, "again: brought up to date"
+    assert prefix.run(prefix.agent, "install").returncode == 0, "again: brought up to date"
     boots = set()
     for _ in range(2):
-        assert prefix.run(AGENT, "start").returncode == 0
+        assert prefix.run(prefix.agent, "start").returncode == 0
         machine.console.boot = None
         machine.console.wait_boot(60)
         assert machine.console.command("info")["guest"] == "windows"
         boots.add(machine.console.boot)
         began = time.monotonic()
-        assert prefix.run(AGENT, "stop").returncode == 0
+        assert prefix.run(prefix.agent, "stop").returncode == 0
         assert time.monotonic() - began < 20, "it waits for no command and no byte"
     assert len(boots) == 2
-    refused(prefix.run(AGENT, "stop"), "the service can't be stopped", NOT_ACTIVE)
-    assert prefix.run(AGENT, "uninstall").returncode == 0
-    refused(prefix.run(AGENT, "start"), "the service can't be started", NOT_FOUND)
+    refused(prefix.run(prefix.agent, "stop"), "the service can't be stopped", NOT_ACTIVE)
+    assert prefix.run(prefix.agent, "uninstall").returncode == 0
+    refused(prefix.run(prefix.agent, "start"), "the service can't be started", NOT_FOUND)
     assert prefix.value(SOURCE, "EventMessageFile") is None
 
 
 def test_service_without_a_port(prefix, machine):
     """It ends with an error, and doesn't claim to run."""
     prefix.set_com1("/dev/no-such-port")
-    assert prefix.run(AGENT, "install").returncode == 0
-    prefix.run(AGENT, "start")
+    assert prefix.run(prefix.agent, "install").returncode == 0
+    prefix.run(prefix.agent, "start")
     deadline = time.monotonic() + 30
     while (state := prefix.run("sc", "query", "vq7agent").stdout) and "STOPPED" not in state:
         assert time.monotonic() < deadline, state
         time.sleep(0.5)
-    refused(prefix.run(AGENT, "stop"), "the service can't be stopped", NOT_ACTIVE)
-    assert prefix.run(AGENT, "uninstall").returncode == 0
-    done = prefix.run(AGENT)
+    refused(prefix.run(prefix.agent, "stop"), "the service can't be stopped", NOT_ACTIVE)
+    assert prefix.run(prefix.agent, "uninstall").returncode == 0
+    done = prefix.run(prefix.agent)
     assert done.returncode == 1 and "vq7agent: COM1 can't be opened" in done.stdout
 
 
@@ -155,23 +156,24 @@ def refused(done, words, error):
 
 def test_wrong_use(prefix):
     for words in (["serve"], ["install", "now"], ["service"]):
-        done = prefix.run(AGENT, *words)
+        done = prefix.run(prefix.agent, *words)
         if words == ["service"]:
             assert done.returncode == 1 and "service control manager" in done.stdout
         else:
             assert done.returncode == 2 and "usage: vq7agent" in done.stdout
 
 
+INF_NAMES = {"x64": "amd64", "x86": "x86"}
 DRIVER = r"HKLM\System\CurrentControlSet\Services\vq7test"
 CLASS = r"HKLM\System\CurrentControlSet\Control\Class"
 DATABASE = r"HKLM\System\CurrentControlSet\Control\CriticalDeviceDatabase"
 
 
 @pytest.fixture(scope="module")
-def kit(tmp_path_factory):
+def kit(tmp_path_factory, prefix):
     out = tmp_path_factory.mktemp("kit")
     assert kit_files.make(out).returncode == 0
-    return out / "nt-kit" / "x64"
+    return out / "nt-kit" / prefix.arch
 
 
 def installed(prefix, inf):
@@ -205,7 +207,7 @@ def test_inf_and_registry_file(prefix, kit):
     (guid,) = inf.value("version", "ClassGuid")
     assert prefix.value(rf"{CLASS}\{guid}", "Class") == inf.value("version", "Class")[0]
     bound = prefix.run("reg", "query", DATABASE, "/s", "/v", "Service").stdout
-    for _, _, hardware_ids in inf.models()["amd64"]:
+    for _, _, hardware_ids in inf.models()[INF_NAMES[prefix.arch]]:
         for hardware_id in hardware_ids:
             assert hardware_id.replace("\\", "#") + "\r\n" in bound
     assert bound.count("vq7test") == 128
@@ -216,16 +218,17 @@ def test_inf_and_registry_file(prefix, kit):
 # --- the script of Windows' first logon ------------------------------------------------------
 
 STUBS = ("certutil", "bcdedit", "powercfg", "pnputil", "verifier", "shutdown")
-TRIPLE = "x86_64-w64-mingw32"
+TRIPLES = {"x64": "x86_64-w64-mingw32", "x86": "i686-w64-mingw32"}
 
 
 @pytest.fixture(scope="module")
-def stubs(tmp_path_factory):
+def stubs(tmp_path_factory, prefix):
     """A folder with a stand-in for each program that Wine lacks, or that would end it."""
-    folder = tmp_path_factory.mktemp("stubs")
-    subprocess.run(["clang", f"--target={TRIPLE}", "-O1", "-ffreestanding", "-nostdlib",
-                    "-nostdlibinc", "-isystem", f"/usr/{TRIPLE}/include", "-fuse-ld=lld",
-                    "-Wl,--entry,StubEntry", "-Wl,--subsystem,console", f"-L/usr/{TRIPLE}/lib",
+    folder, triple = tmp_path_factory.mktemp("stubs"), TRIPLES[prefix.arch]
+    entry = "StubEntry" if prefix.arch == "x64" else "_StubEntry"
+    subprocess.run(["clang", f"--target={triple}", "-O1", "-ffreestanding", "-nostdlib",
+                    "-nostdlibinc", "-isystem", f"/usr/{triple}/include", "-fuse-ld=lld",
+                    f"-Wl,--entry,{entry}", "-Wl,--subsystem,console", f"-L/usr/{triple}/lib",
                     "-o", folder / "certutil.exe", wine_prefix.HERE / "stub_program.c",
                     "-lkernel32"], check=True)
     for name in STUBS[1:]:
@@ -259,7 +262,7 @@ def first_logon(prefix, kit, stubs, tmp_path):
         called = [line.replace('"', "") for line in log.read_text().splitlines()]
         return done.returncode, said, called
     yield run
-    prefix.run(AGENT, "uninstall")
+    prefix.run(prefix.agent, "uninstall")
     for name in ("VQ7_COM", "VQ7_STUB_LOG", "VQ7_STUB_FAILS", "VQ7_STUB_CODE", "WINEPATH"):
         prefix.env.pop(name, None)
 
@@ -284,7 +287,7 @@ def test_first_logon(prefix, first_logon, tmp_path):
         "powercfg -change -standby-timeout-ac 0",
         "powercfg -change -monitor-timeout-ac 0",
         "powercfg -h off",
-        rf"pnputil -i -a {here}\x64\vq7test.inf",
+        rf"pnputil -i -a {here}\{prefix.arch}\vq7test.inf",
         "verifier /flags 0x9bb /driver vq7test.sys",
         "shutdown /s /t 0")]
     assert said[0] == "vq7-setup phase=firstlogon" and said[-1] == "vq7-setup phase=done"
@@ -301,6 +304,7 @@ def test_first_logon(prefix, first_logon, tmp_path):
             (r"HKLM\SYSTEM\CurrentControlSet\Services\msahci", "Start", "0x0")):
         assert prefix.value(key, name) == value, name
     assert prefix.value(SERVICE, "Start") == "0x2"
+    assert prefix.value(rf"{DRIVER}\Parameters\Wdf", "VerifierOn") == "0x1"
 
 
 def test_first_logon_that_fails(first_logon):

@@ -8,13 +8,11 @@ import time
 import pytest
 
 import kit_files
-import wine_prefix
 from kit.inf import Inf
-from test_wine import (AGENT, DRIVER, SERVICE, com1, kit, machine, prefix,  # noqa: F401, fixtures
+from test_wine import (DRIVER, SERVICE, com1, kit, machine, prefix,      # noqa: F401, fixtures
                        stubs, windows_path)
 
-pytestmark = [pytest.mark.nightly,
-              pytest.mark.skipif(bool(wine_prefix.MISSING), reason=str(wine_prefix.MISSING))]
+pytestmark = pytest.mark.nightly
 ENUM = r"HKLM\System\CurrentControlSet\Enum\PCI"
 DEVICE = rf"{ENUM}\VEN_1AF4&DEV_1001&SUBSYS_00021AF4&REV_00\3&11583659&0&20"
 CLASS = "{5F2B1C60-7A41-4B0E-9D57-2C8E4F1A9B31}"
@@ -36,12 +34,12 @@ def device(prefix):                                             # noqa: F811
 
 
 @pytest.fixture
-def disc(kit, tmp_path):                                        # noqa: F811
+def disc(kit, prefix, tmp_path):                                # noqa: F811
     """What answer.make_update puts on the disc; its lines on COM1 are appended to a file. Wine
     knows no models that are meant for a version of Windows, so its INF has them for any."""
     folder = tmp_path / "disc"
     shutil.copytree(kit.parent, folder / "vq7")
-    inf = folder / "vq7" / wine_prefix.ARCH / "vq7test.inf"
+    inf = folder / "vq7" / prefix.arch / "vq7test.inf"
     inf.write_bytes(inf.read_bytes().replace(b".6.1", b""))
     (folder / ".windows-label").write_text("VQ7_UPDATE\n")
     script = (kit_files.PACKAGE / "win7" / "update.cmd").read_bytes().replace(b"\n", b"\r\n")
@@ -60,7 +58,7 @@ def variables(prefix, stubs, tmp_path):                         # noqa: F811
         for name in ("said.txt", "log.txt"):
             (tmp_path / name).unlink(missing_ok=True)
     yield put
-    prefix.run(AGENT, "uninstall")
+    prefix.run(prefix.agent, "uninstall")
     for name in VARIABLES:
         prefix.env.pop(name, None)
 
@@ -78,21 +76,21 @@ def system32(prefix):                                           # noqa: F811
     return prefix.folder / "drive_c" / "windows" / "system32"
 
 
-def test_update_puts_the_driver_under_each_device(prefix, disc, device):    # noqa: F811
+def test_update_puts_the_driver_under_each_device(prefix, disc, device):     # noqa: F811
     """Service and file are those of the INF; without a device it says so."""
-    folder = disc / "vq7" / wine_prefix.ARCH
+    folder = disc / "vq7" / prefix.arch
     inf = folder / "vq7test.inf"
-    done = prefix.run(AGENT, "update", windows_path(inf))
+    done = prefix.run(prefix.agent, "update", windows_path(inf))
     assert done.returncode in (0, 3010), done.stdout
     assert prefix.value(device, "Service") == "vq7test"
     assert prefix.value(DRIVER, "ImagePath").lower().endswith(r"system32\drivers\vq7test.sys")
     assert (system32(prefix) / "drivers" / "vq7test.sys").read_bytes() == \
         (folder / "vq7test.sys").read_bytes()
     assert Inf(inf.read_text("ascii")).value("version", "DriverVer")[1].startswith("1.0.")
-    done = prefix.run(AGENT, "update", r"C:\none.inf")
+    done = prefix.run(prefix.agent, "update", r"C:\none.inf")
     assert done.returncode == 1 and "the driver can't be updated (Windows error 2)" in done.stdout
     prefix.run("reg", "delete", ENUM, "/f")
-    done = prefix.run(AGENT, "update", windows_path(inf))
+    done = prefix.run(prefix.agent, "update", windows_path(inf))
     assert done.returncode == 1         # ERROR_NO_SUCH_DEVINST
     assert "the driver can't be updated (Windows error 3758096907)" in done.stdout
 
@@ -114,7 +112,7 @@ def test_script(prefix, disc, variables, device, tmp_path):     # noqa: F811
         rf"certutil -f -addstore TrustedPublisher {here}\vq7.cer",
         "verifier /flags 0x9bb /driver vq7test.sys", "shutdown /s /t 0")]
     assert (system32(prefix) / "vq7agent.exe").read_bytes() == \
-        (disc / "vq7" / wine_prefix.ARCH / "vq7agent.exe").read_bytes()
+        (disc / "vq7" / prefix.arch / "vq7agent.exe").read_bytes()
     assert prefix.value(SERVICE, "ImagePath").lower().endswith(r'system32\vq7agent.exe" service')
     assert prefix.value(device, "Service") == "vq7test"
     assert prefix.value(rf"{DRIVER}\Parameters\Wdf", "VerifierOn") == "0x1"
@@ -128,7 +126,7 @@ def test_script_that_fails(prefix, disc, variables, tmp_path):  # noqa: F811
     variables()
     done = prefix.run("cmd", "/c", script)          # there is no device
     assert done.returncode == 1 and said(tmp_path)[-1] == "vq7-setup failed step=driver code=1"
-    (disc / "vq7" / wine_prefix.ARCH / "vq7agent.exe").unlink()
+    (disc / "vq7" / prefix.arch / "vq7agent.exe").unlink()
     variables()
     prefix.run("cmd", "/c", script)                 # after as many tries as were said
     assert said(tmp_path)[-1] == "vq7-setup failed step=agent code=1"
@@ -140,7 +138,7 @@ def test_service_gives_way_to_the_disc(prefix, machine, disc, variables, device,
     """With the disc in a drive the service starts the script and ends; another disc is none."""
     drive = prefix.folder / "dosdevices" / "x:"
     prefix.run("reg", "add", r"HKLM\Software\Wine\Drives", "/v", "x:", "/d", "cdrom", "/f")
-    prefix.run(AGENT, "install")
+    prefix.run(prefix.agent, "install")
     variables()
     for name in VARIABLES[:-1]:         # services have the registry's, not ours
         prefix.run("reg", "add", ENVIRONMENT, "/v", name, "/d", prefix.env[name], "/f")

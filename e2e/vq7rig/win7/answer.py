@@ -4,6 +4,7 @@ for it, and below vq7\\ the kit and the script of the first logon. The update di
 the script that puts it into a finished image."""
 
 import pathlib
+import re
 import shutil
 import subprocess
 from xml.sax.saxutils import escape
@@ -18,8 +19,12 @@ UPDATE_VOLUME = "VQ7_UPDATE"
 
 
 def answer_file(edition, key=""):
-    """The text of Autounattend.xml for an edition (media.Edition)."""
+    """The text of Autounattend.xml for an edition (media.Edition). Without a key it has no setting
+    for one: none may be empty."""
     text = (SOURCE / "Autounattend.xml").read_text(encoding="utf-8")
+    text = re.sub(r"<!--.*?-->\n", "", text, flags=re.S)        # which name the marks
+    if not key:
+        text = re.sub(r"\n *<Key>@KEY@</Key>", "", text)
     for mark, value in (("@ARCH@", ARCHITECTURES[edition.arch]), ("@LANGUAGE@", edition.language),
                         ("@INDEX@", str(edition.index)), ("@KEY@", key)):
         text = text.replace(mark, escape(value))

@@ -4,6 +4,7 @@
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 
 from .. import check
@@ -16,6 +17,7 @@ from ..workers import Lock
 from . import answer, install, layers, manifest, media, update
 
 
+KEY = re.compile("[0-9A-Z]{5}(-[0-9A-Z]{5}){4}")
 MARK = ".vq7-win7-image"        # in the folders of a run
 
 
@@ -43,6 +45,9 @@ def run(args, _rest):
             f"{each.build})")
     if args.look:
         return EXIT_PASS
+    if args.key and not KEY.fullmatch(args.key):
+        raise UsageError(f"--key {args.key}: a product key has five groups of five, as "
+                         "ABCDE-12345-ABCDE-12345-ABCDE")
     edition = media.choose(editions, args.edition, args.arch)
     out = _out(args.out)
     least = install.LEAST_GIB[edition.arch]
