@@ -14,7 +14,8 @@ JOBS := auto
 QUIET := ci/quiet.sh
 
 .PHONY: help e2e test guest guest-x64 guest-x86 unit coverage check format rig-test smoke clean \
-	vm-modern vm-legacy vm-transitional kd windbg gdb guest-dwarf dump nightly nightly-e2e fuzz-e2e faults-e2e nightly-rig-test setup-build \
+	vm-modern vm-legacy vm-transitional kd windbg gdb guest-dwarf dump nightly nightly-e2e guest-coverage \
+	coverage-e2e fuzz-e2e faults-e2e nightly-rig-test setup-build \
 	setup-rig setup-check setup-gdb setup-kit setup-wine nt-kit guest-image hostile hostile-test bench bench-compare FORCE
 
 help:
@@ -40,6 +41,7 @@ help:
 	@echo '  make win7-image       Windows 7, unattended: ISO=win7.iso OUT=win7.qcow2'
 	@echo '  make unit             unit tests of the library and the agent on the host'
 	@echo '  make coverage         line and branch coverage of lib/, held against a floor'
+	@echo '  make coverage-e2e     the lines of driver and library that the long e2e set executes'
 	@echo '  make check            formatting and lint;  make format  formats'
 	@echo '  make bench            the library beside the floor: ns a buffer, ratio, row by row'
 	@echo '  make bench-compare    the ratios against those of the first `make bench`, or of BASE=rev'
@@ -177,6 +179,23 @@ smoke: setup-rig $(NEEDED) hostile
 
 nightly-e2e: setup-rig setup-gdb guest guest-dwarf hostile
 	@$(RIG) run --jobs $(JOBS) -m "nightly or not nightly" $(E2E_ARGS)
+
+# The driver with clang's counters, the long set with it, and which lines that has executed.
+# Tests of debuggers and of rules that other drivers break say nothing of this one.
+COVERED := build/coverage/guest
+COVERAGE_TESTS := -m "nightly or not nightly" \
+	-k "not (test_kd or test_gdb or test_dump or test_debugging or test_rules)"
+
+guest-coverage: setup-build
+	@$(QUIET) guest-coverage cmake -S guest_driver -B $(COVERED)/obj -G Ninja \
+		-DCMAKE_TOOLCHAIN_FILE="$(CURDIR)/guest_driver/cmake/x64.cmake" \
+		-DCMAKE_BUILD_TYPE=None -DVQ7_COVERAGE=ON -DVQ7_OUT="$(CURDIR)/$(COVERED)"
+	@$(QUIET) guest-coverage cmake --build $(COVERED)/obj --target guest_archive ntcompat_loader
+
+coverage-e2e: setup-rig guest-coverage hostile
+	@failed=0; ($(RIG) run --jobs $(JOBS) --guest "$(CURDIR)/$(COVERED)" \
+		--results "$(CURDIR)/build/coverage/results" $(COVERAGE_TESTS) $(E2E_ARGS)) || failed=$$?; \
+	$(RIG) coverage && exit $$failed
 
 # STEP=n: that step of the seed alone, as a finding says it.
 fuzz-e2e: setup-rig guest-x64 hostile

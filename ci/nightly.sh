@@ -18,7 +18,7 @@ cd "$(dirname "$0")/.."
 logs=build/nightly
 mkdir -p "$logs"
 scale=${VQ7_NIGHTLY_SCALE:-1.0}
-all='test e2e hostile-fuzz host-faults hostile-checks rig-test kd-planted sanitizers as-written model-check stress tsan proof fuzz mutation mutation-driver'
+all='test e2e coverage-e2e hostile-fuzz host-faults hostile-checks rig-test kd-planted sanitizers as-written model-check stress tsan proof fuzz mutation mutation-driver'
 steps=${VQ7_NIGHTLY_STEPS:-$all}
 failed=()
 
@@ -129,6 +129,10 @@ if wanted test; then
 fi
 if wanted e2e; then
     step e2e make nightly-e2e
+fi
+# The same once more with counters in the driver: which lines of it and of the library run.
+if wanted coverage-e2e; then
+    step coverage-e2e make coverage-e2e
 fi
 # A device that lies at random, a new seed each night; its log names the seed.
 if wanted hostile-fuzz; then

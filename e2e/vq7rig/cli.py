@@ -15,6 +15,7 @@ import sys
 from . import check, choice, guests, machine
 from .errors import (EXIT_FAIL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_RIG, EXIT_USAGE, GuestError,
                      RIG, RigError, UsageError, exit_code)
+from .coverage import job as coverage_job
 from .dump import live
 from .gdb import job as gdb_job
 from .kd import job as kd_job, windbg as kd_windbg
@@ -80,6 +81,7 @@ def _parser():
     debug, windbg = kd_job.add_parser(jobs), kd_windbg.add_parser(jobs)
     gdb = gdb_job.add_parser(jobs)
     live.add_parser(jobs)
+    coverage_job.add_parser(jobs)
     fuzzer = _fuzz_parser(jobs, "fuzz", "a hostile device, at random, while workloads run")
     faulty = _fuzz_parser(jobs, "faults", "faults of host and operator, at random, likewise")
     win7 = win7_job.add_parser(jobs)

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from . import hostile_report, report, workers
+from .coverage import job as coverage
 from .errors import PASS, RIG, GuestError, RigError
 from .screen import progress, say
 
@@ -25,6 +26,8 @@ class Collector:
         self.folder = pathlib.Path(config.getoption("--results")).absolute()
         self.facts = {}
         self.hostile = ""       # the table of the hostile device's ways
+        self.coverage = ""      # the lines that an instrumented driver has executed
+        self._guest = pathlib.Path(config.getoption("--guest")).absolute()
         self.total = 0
         self._stop = stop
         self._began = time.monotonic()
@@ -54,6 +57,7 @@ class Collector:
             report.write_junit(self.folder / "junit.xml", self.results, self.facts,
                                time.monotonic() - self._began)
             self.hostile = hostile_report.write(self.folder, self.results)
+            self.coverage = coverage.of_run(self.folder, self._guest)
         except OSError as bad:
             self.fatal = RigError(f"can't write {self.folder}/junit.xml: {bad.strerror}",
                                   "free some space, or make it writable")
@@ -78,8 +82,8 @@ class Collector:
             return
         terminalreporter.write_line("")
         terminalreporter.write_line(report.table(self.results, self.boot_times))
-        if self.hostile:
-            terminalreporter.write_line("\n" + self.hostile)
+        for text in filter(None, (self.hostile, self.coverage)):
+            terminalreporter.write_line("\n" + text)
         terminalreporter.write_line(report.summary(self.results,
                                                    time.monotonic() - self._began))
         for name in ("guest", "guest lacks", "commit", "qemu", "accelerator"):

@@ -48,6 +48,7 @@ class Console:
         self.now = self._now
         self._stood, self._still_since = 0.0, None
         self.lossy_end = False      # the port's last words may be lost when the machine ends
+        self.before_sending = lambda data: None     # called with what a command sends
         self.resends = 0            # requests sent again since the console was opened
 
     # --- time --------------------------------------------------------------
@@ -150,6 +151,7 @@ class Console:
                     self.log_path, why)
 
     def _send(self, data):
+        self.before_sending(data)
         self._record(b"".join(b"<< " + line + b"\n" for line in data.splitlines()))
         began = self.now()
         sent = self.channel.send(data, clock=self.now)

@@ -16,6 +16,7 @@ from . import backend, clock, diagnose
 from .bindings import MonitorError, libvirt
 from .channel import FaultInjector, SocketChannel
 from .console import Console
+from .coverage import counters
 from .disk import Expected
 from .errors import GuestError, Hang, Lacking, RigError
 from .guests.ntcompat import Ntcompat
@@ -55,6 +56,7 @@ class VM:
             self.disks.append(host.disk(self.run / f"disk{number}.img", EXTRA_SECTORS))
         self.all_expected = []          # of each disk
         self.dom = self.console = self.faults = self.backend = None
+        self.counters = counters.of(self)       # of an instrumented driver, else None
         self.boot_ms = None
         self.serial = None
         self.hops = 0                   # to other QEMUs, see migration.py
@@ -124,6 +126,8 @@ class VM:
             self.console = Console(self.faults, self.folder / "console.log", self.qemu_failure,
                                    Starvation(lambda: self.host.process_of(self.name)).seconds)
             self.console.lossy_end = self.host.lossy_ports
+            if self.counters is not None:
+                self.console.before_sending = self.counters.before
         except BaseException as bad:
             self.broken(bad)
             raise
@@ -211,6 +215,7 @@ class VM:
     def reset(self):
         """The reset button; returns after the next prompt."""
         self._need(RUNNING)
+        self._count()
         with self._libvirt("reset the machine"):
             self.dom.reset(0)
         return self.console.wait_boot(self.hello_timeout)
@@ -222,8 +227,14 @@ class VM:
             if self.backend is not None:
                 steps.callback(self.backend.stop)   # after QEMU, whose disk it is
             if self.dom is not None:
-                dom, self.dom = self.dom, None
+                dom = self.dom
                 steps.callback(self.host.destroy, dom)
+                steps.callback(setattr, self, "dom", None)
+                steps.callback(self._count)
+
+    def _count(self):
+        if self.counters is not None:
+            self.counters.read()
 
     def _forget(self):
         if self.console is not None:

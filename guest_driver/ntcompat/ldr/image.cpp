@@ -111,8 +111,11 @@ static void LdrMapSections(LDR_IMAGE *image) {
     for (uint16_t s = 0; s < image->pe.file->section_count; s++) {
         const PeSection *section = &image->pe.sections[s];
         uint64_t length = section->virtual_size ? section->virtual_size : section->raw_size;
+        uint64_t pfn = LdrCounterPages(image, section);
+        if (pfn == 0)
+            pfn = image->first_pfn + section->rva / PAGE_SIZE;
         for (uint64_t at = section->rva; at < section->rva + length; at += PAGE_SIZE)
-            MiMapPage(base + at, image->first_pfn + at / PAGE_SIZE,
+            MiMapPage(base + at, pfn + (at - section->rva) / PAGE_SIZE,
                       (section->flags & PE_SECTION_WRITE) != 0,
                       (section->flags & PE_SECTION_EXECUTE) != 0, MmCached);
     }

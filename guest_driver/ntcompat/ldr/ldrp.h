@@ -36,6 +36,8 @@ static_assert(offsetof(NTC_IMAGE, base) == 0x30 && offsetof(NTC_IMAGE, size) == 
                   offsetof(NTC_IMAGE, base_name) == 0x58 && offsetof(NTC_IMAGE, checksum) == 0x78,
               "LDR_DATA_TABLE_ENTRY");
 
+// counters.cpp. First page of what is mapped instead of the image's own; 0: nothing else.
+uint64_t LdrCounterPages(const LDR_IMAGE *image, const PeSection *section);
 // imports.cpp. Binds all imports, loading what they name.
 NTSTATUS LdrBindImports(LDR_IMAGE *image);
 void LdrFreeStubs(LDR_IMAGE *image);
