@@ -39,63 +39,76 @@ static VOID Destroy(DEVICE_CONTEXT *dc) {
     ExFreePoolWithTag(dc->type_context, VQ7_POOL_TAG);
 }
 
-static NTSTATUS ReadLimits(DEVICE_CONTEXT *dc, BLK_DEVICE *blk) {
-    NTSTATUS status = STATUS_SUCCESS;
+// What the device says of itself, each field read once. Requests may be looked at by what it
+// said before while it is started again: nothing takes its place but what has been checked.
+typedef struct _BLK_SAID {
+    UINT64 capacity;
+    UINT32 block_size;
+    UINT32 seg_max;
+    UINT32 size_max;
+    UINT8 writeback;
+} BLK_SAID;
 
-    blk->size_max = 0;
-    blk->seg_max = 0;
-    blk->block_size = BLK_SECTOR_SIZE;
-    if (Has(dc, VIRTIO_BLK_F_SIZE_MAX)) {
-        status = VirtioPciReadConfig(&dc->pci, BLK_CONFIG_SIZE_MAX, &blk->size_max, 4);
+static NTSTATUS ReadConfig(DEVICE_CONTEXT *dc, BLK_SAID *said) {
+    NTSTATUS status =
+        VirtioPciReadConfig(&dc->pci, BLK_CONFIG_CAPACITY, &said->capacity, sizeof(said->capacity));
+
+    said->block_size = BLK_SECTOR_SIZE;
+    said->seg_max = 0;
+    said->size_max = 0;
+    said->writeback = 0;
+    if (NT_SUCCESS(status) && Has(dc, VIRTIO_BLK_F_SIZE_MAX)) {
+        status = VirtioPciReadConfig(&dc->pci, BLK_CONFIG_SIZE_MAX, &said->size_max, 4);
     }
     if (NT_SUCCESS(status) && Has(dc, VIRTIO_BLK_F_SEG_MAX)) {
-        status = VirtioPciReadConfig(&dc->pci, BLK_CONFIG_SEG_MAX, &blk->seg_max, 4);
+        status = VirtioPciReadConfig(&dc->pci, BLK_CONFIG_SEG_MAX, &said->seg_max, 4);
     }
     if (NT_SUCCESS(status) && Has(dc, VIRTIO_BLK_F_BLK_SIZE)) {
-        status = VirtioPciReadConfig(&dc->pci, BLK_CONFIG_BLK_SIZE, &blk->block_size, 4);
+        status = VirtioPciReadConfig(&dc->pci, BLK_CONFIG_BLK_SIZE, &said->block_size, 4);
     }
-    if (!NT_SUCCESS(status)) {
-        return status;
+    if (NT_SUCCESS(status) && Has(dc, VIRTIO_BLK_F_CONFIG_WCE)) {
+        status = VirtioPciReadConfig(&dc->pci, BLK_CONFIG_WRITEBACK, &said->writeback, 1);
     }
-    if (blk->block_size < BLK_SECTOR_SIZE || blk->block_size > BLK_MAX_BLOCK_SIZE ||
-        (blk->block_size & (blk->block_size - 1)) != 0) {
-        Vq7Log("block size %u is no power of two from 512 to %u\n", blk->block_size,
+    return status;
+}
+
+static NTSTATUS CheckConfig(const BLK_SAID *said) {
+    if (said->block_size < BLK_SECTOR_SIZE || said->block_size > BLK_MAX_BLOCK_SIZE ||
+        (said->block_size & (said->block_size - 1)) != 0) {
+        Vq7Log("block size %u is no power of two from 512 to %u\n", said->block_size,
                BLK_MAX_BLOCK_SIZE);
         return STATUS_DEVICE_CONFIGURATION_ERROR;
     }
     return STATUS_SUCCESS;
 }
 
-// 5.2.5: without CONFIG_WCE a device that can flush is taken to be writeback.
-static NTSTATUS ReadCacheMode(DEVICE_CONTEXT *dc, BLK_DEVICE *blk) {
-    UINT8 writeback = 0;
-    NTSTATUS status = STATUS_SUCCESS;
-
+static VOID TakeConfig(DEVICE_CONTEXT *dc, BLK_DEVICE *blk, const BLK_SAID *said) {
+    WdfSpinLockAcquire(dc->register_lock); // halves of the capacity are nobody's
+    blk->capacity = said->capacity;
+    WdfSpinLockRelease(dc->register_lock);
+    blk->block_size = said->block_size;
+    blk->seg_max = said->seg_max;
+    blk->size_max = said->size_max;
     blk->read_only = Has(dc, VIRTIO_BLK_F_RO);
     blk->flush = Has(dc, VIRTIO_BLK_F_FLUSH);
-    blk->write_cache = blk->flush;
-    if (Has(dc, VIRTIO_BLK_F_CONFIG_WCE)) {
-        status = VirtioPciReadConfig(&dc->pci, BLK_CONFIG_WRITEBACK, &writeback, 1);
-        blk->write_cache = (BOOLEAN)(writeback != 0);
-    }
-    return status;
+    // 5.2.5: without CONFIG_WCE a device that can flush is taken to be writeback.
+    blk->write_cache =
+        Has(dc, VIRTIO_BLK_F_CONFIG_WCE) ? (BOOLEAN)(said->writeback != 0) : blk->flush;
 }
 
 static NTSTATUS Configure(DEVICE_CONTEXT *dc) {
-    BLK_DEVICE *blk = BlkOf(dc);
-    NTSTATUS status =
-        VirtioPciReadConfig(&dc->pci, BLK_CONFIG_CAPACITY, &blk->capacity, sizeof(blk->capacity));
+    BLK_SAID said;
+    NTSTATUS status = ReadConfig(dc, &said);
 
     if (NT_SUCCESS(status)) {
-        status = ReadLimits(dc, blk);
-    }
-    if (NT_SUCCESS(status)) {
-        status = ReadCacheMode(dc, blk);
+        status = CheckConfig(&said);
     }
     if (!NT_SUCCESS(status)) {
         Vq7Log("bad block device configuration, status 0x%08x\n", (unsigned int)status);
+        return status;
     }
-    return status;
+    TakeConfig(dc, BlkOf(dc), &said);
+    return STATUS_SUCCESS;
 }
 
 static NTSTATUS SetLimits(BLK_DEVICE *blk, UINT16 queue_size) {

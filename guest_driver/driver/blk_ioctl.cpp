@@ -24,6 +24,7 @@ static BLK_IO *InitIo(WDFREQUEST request, UINT32 type) {
 }
 
 static NTSTATUS PrepareTransfer(BLK_DEVICE *blk, BLK_IO *io, size_t length) {
+    const UINT32 block = *(volatile UINT32 *)&blk->block_size; // a restart may change it
     VQ7_BLK_TRANSFER *transfer;
     PVOID input;
 
@@ -34,8 +35,7 @@ static NTSTATUS PrepareTransfer(BLK_DEVICE *blk, BLK_IO *io, size_t length) {
     }
     transfer = (VQ7_BLK_TRANSFER *)input;
     // Whole blocks: what a device makes of parts of one is its affair.
-    if ((length & (blk->block_size - 1)) != 0 ||
-        (transfer->sector & (blk->block_size / BLK_SECTOR_SIZE - 1)) != 0 ||
+    if ((length & (block - 1)) != 0 || (transfer->sector & (block / BLK_SECTOR_SIZE - 1)) != 0 ||
         transfer->segments > MAX_PIECES || transfer->reserved != 0 ||
         !BlkCutInit(&io->cut, (UINT32)length, transfer->segments)) {
         return STATUS_INVALID_PARAMETER;

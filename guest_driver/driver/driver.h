@@ -272,6 +272,9 @@ NTSTATUS Vq7Reset(DEVICE_CONTEXT *dc);
 // not follow, takes its bus mastering away, so that its buffers can be reused either
 // way. The status of the reset.
 NTSTATUS Vq7ResetOrIsolate(DEVICE_CONTEXT *dc);
+// The same of a device that has broken the protocol: what it says of its reset is believed no
+// more than the rest, and its bus mastering goes either way, until it is started again.
+VOID Vq7ResetAndIsolate(DEVICE_CONTEXT *dc);
 // <= DISPATCH_LEVEL, the state is no longer Vq7Running. Whoever holds
 // register_lock may have seen the old state: waits until it is done.
 VOID Vq7WaitForRegisters(DEVICE_CONTEXT *dc);

@@ -99,7 +99,7 @@ static VOID StopQueues(DEVICE_CONTEXT *dc) {
 static VOID EndFailed(DEVICE_CONTEXT *dc) {
     StopQueues(dc);
     Vq7NoteFailed(dc);
-    Vq7ResetOrIsolate(dc);
+    Vq7ResetAndIsolate(dc);
     LogBrokenQueues(dc);
     TakeBack(dc, Vq7EndAll, Vq7FailStatus(dc));
     Vq7Log("%02x:%02x.%x has failed\n", dc->bus_number, dc->slot, dc->function);

@@ -118,8 +118,10 @@ VOID Vq7DeviceStop(DEVICE_CONTEXT *dc, BOOLEAN keep, NTSTATUS status) {
         Vq7QueuesRun(dc, FALSE);
         if (failed) {
             Vq7NoteFailed(dc); // the work item may not have run yet: its part
+            Vq7ResetAndIsolate(dc);
+        } else {
+            Vq7ResetOrIsolate(dc);
         }
-        Vq7ResetOrIsolate(dc);
         if (dc->type->TakeBack != NULL) {
             dc->type->TakeBack(dc, keep && !failed ? Vq7KeepAll : Vq7EndAll,
                                failed ? Vq7FailStatus(dc) : status);
@@ -160,7 +162,7 @@ static VOID LogOutcome(DEVICE_CONTEXT *dc, NTSTATUS status) {
 }
 
 NTSTATUS Vq7StartAgain(DEVICE_CONTEXT *dc) {
-    NTSTATUS status = SwitchOnBusMaster(dc); // off where an earlier reset did not end
+    NTSTATUS status = SwitchOnBusMaster(dc); // off since it failed
 
     if (NT_SUCCESS(status)) {
         status = StartDevice(dc);

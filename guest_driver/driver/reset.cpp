@@ -35,6 +35,12 @@ NTSTATUS Vq7Reset(DEVICE_CONTEXT *dc) {
     return status;
 }
 
+static VOID Isolate(DEVICE_CONTEXT *dc) {
+    if (!Vq7SetBusMaster(dc, FALSE)) {
+        Vq7Log("cannot write the PCI command register\n");
+    }
+}
+
 NTSTATUS Vq7ResetOrIsolate(DEVICE_CONTEXT *dc) {
     NTSTATUS status = Vq7Reset(dc);
 
@@ -47,8 +53,12 @@ NTSTATUS Vq7ResetOrIsolate(DEVICE_CONTEXT *dc) {
            dc->bus_number, dc->slot, dc->function, (unsigned int)status);
     Vq7NoteFailure(dc, status == STATUS_DEVICE_DOES_NOT_EXIST ? VQ7_FAILURE_GONE
                                                               : VQ7_FAILURE_RESET_STUCK);
-    if (!Vq7SetBusMaster(dc, FALSE)) {
-        Vq7Log("cannot write the PCI command register\n");
-    }
+    Isolate(dc);
     return status;
+}
+
+VOID Vq7ResetAndIsolate(DEVICE_CONTEXT *dc) {
+    if (NT_SUCCESS(Vq7ResetOrIsolate(dc))) {
+        Isolate(dc);
+    }
 }
