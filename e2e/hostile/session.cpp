@@ -5,7 +5,8 @@ namespace hostile {
 
 Session::Session(Fd socket, Loop &loop, Device &device, Behaviour &behaviour, Counters &counters,
                  std::function<void(milliseconds)> hangUp, Ended ended)
-    : socket_(std::move(socket)), loop_(loop), device_(device), ended_(std::move(ended)) {
+    : socket_(std::move(socket)), backChannel_(loop), loop_(loop), device_(device),
+      ended_(std::move(ended)) {
     for (unsigned i = 0; i < device.queues(); i++) {
         queues_.push_back(std::make_unique<Queue>(
             Surroundings{loop, memory_, device, behaviour, counters, hangUp}, i));
@@ -16,9 +17,6 @@ Session::Session(Fd socket, Loop &loop, Device &device, Behaviour &behaviour, Co
 Session::~Session() {
     if (socket_) {
         loop_.forget(socket_.get());
-    }
-    if (backendSocket_) {
-        loop_.forget(backendSocket_.get());
     }
 }
 
@@ -81,11 +79,11 @@ void Session::replyNumber(const Message &to, uint64_t value) {
 }
 
 bool Session::configChanged() {
-    if (!backendSocket_ || (protocolFeatures_ & ProtocolConfig) == 0) {
+    if (!backChannel_ || (protocolFeatures_ & ProtocolConfig) == 0) {
         return false;
     }
     // Without a reply: the front end asks for the new configuration before it would reply.
-    sendMessage(backendSocket_.get(), BackendConfigChange, Version, nullptr, 0);
+    backChannel_.say(BackendConfigChange);
     return true;
 }
 

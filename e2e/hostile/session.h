@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "back_channel.h"
 #include "message.h"
 #include "queue.h"
 
@@ -76,7 +77,8 @@ class Session {
     void addMemReg(Message &message);
     void remMemReg(Message &message);
 
-    Fd socket_, backendSocket_;
+    Fd socket_;
+    BackChannel backChannel_;
     Loop &loop_;
     Device &device_;
     Ended ended_;

@@ -187,15 +187,7 @@ void Session::setBackendReqFd(Message &message) {
     if (message.fds.size() != 1) {
         throw ProtocolError("a socket for requests of the back end without a socket");
     }
-    if (backendSocket_) {
-        loop_.forget(backendSocket_.get());
-    }
-    backendSocket_ = std::move(message.fds[0]);
-    // Nothing is asked that is answered, so this is its end.
-    loop_.watch(backendSocket_.get(), [this] {
-        loop_.forget(backendSocket_.get());
-        backendSocket_.reset();
-    });
+    backChannel_.use(std::move(message.fds[0]));
 }
 
 // "uses zero length of payload to indicate an error".

@@ -7,7 +7,6 @@ another verified workload; the disk must hold what the guest was told.
 """
 
 import dataclasses
-import time
 import tomllib
 from dataclasses import dataclass
 
@@ -22,7 +21,6 @@ BACKEND = ("backend=vhost-user", "sectors=8192")
 SPAN = 2048                 # sectors worked on
 TIMEOUT_MS = 300            # of the driver's, where a device that doesn't answer is expected
 PATIENT_MS = 10000          # and elsewhere: a busy host isn't such a device
-CHANGE_S = 0.05             # between two changes: the front end asks for each, one by one
 GUARD = 64                  # bytes around each buffer that nobody may write
 
 LOADS = {
@@ -115,11 +113,12 @@ def run_capacities(vm, capacities, seed):
     load = dataclasses.replace(LOADS["many"], ops=400, seed=seed, base=1)
     fill(vm, seed)
     vm.console.command("stats clear")
+    before = vm.backend.status()["read"]
     with inflight.background(workload, vm, load) as answer:
+        vm.backend.wait("read", before + 1)     # the agent has looked at the capacity: it's 0 soon
         while not answer.done():
             for capacity in capacities:
                 vm.backend.set(capacity=capacity)
-                time.sleep(CHANGE_S)
         answer = answer.result()
     vm.backend.set(capacity=vm.disk.capacity)
     state, stats = state_of(vm), vm.console.command("stats")
