@@ -17,6 +17,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "nightly: only with -m nightly")
     config.addinivalue_line("markers", "watched: of the suite's tests")
     config.addinivalue_line("markers", "needs(capability, ...): of the suite's tests")
+    config.addinivalue_line("markers", "fault(name, expected): of the suite's tests")
     config.addinivalue_line("markers", "smoke: of the suite's tests")
     config.addinivalue_line("markers", "on(group): of the suite's tests")
     config.addinivalue_line("markers", "rules: of the suite's tests")

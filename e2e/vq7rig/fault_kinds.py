@@ -180,6 +180,7 @@ def pull(course):
     plug.pull_out()
     course.end_loads()
     plug.wait_out()
+    course.adopt()
     _plug_in(course, plug)
 
 

@@ -125,6 +125,7 @@ class Course:
         self._failing = 0
         self._stop, self._loads, self._overdue = threading.Event(), None, False
         self._number = 0            # of the load
+        self._filling = 0           # seed of what was filled in last
         self._names = set().union(*(KINDS[name].names for name in step.names))
         self._chosen = dict((name, words) for name, _, words in step.faults)
 
@@ -245,6 +246,7 @@ class Course:
 
     def _fill(self, seed):
         """What reads find that come before a write. It may meet a bad sector, too."""
+        self._filling = seed
         while True:
             might = bool(self._failing)
             try:
@@ -254,6 +256,13 @@ class Course:
                 if not (might or self._failing) or bad.name not in self._names or self.pulled:
                     raise
                 time.sleep(0.05)
+
+    def adopt(self):
+        """The disk went, maybe while it was being filled: of that, what is there is expected."""
+        for sector in range(SPAN):
+            if inflight.holds(self.vm.expected, sector, self._filling, 0):
+                self.vm.expected.wrote(sector, 1, self._filling, 0)
+        self.vm.expected.check()
 
     def _judge(self, load, answer):
         assert answer.num("duplicates") == answer.num("miscompares") == 0, str(answer)

@@ -26,8 +26,14 @@ def note_of(mark, config):
     if mark is None:
         return {}
     name, expected = mark.args
-    return {FAULT: json.dumps({"way": name, "expected": expected,
-                               "on": f"{config.flavour} {config.interrupt}"})}
+    return {FAULT: json.dumps({"way": name, "expected": expected, "on": _column(config)})}
+
+
+def _column(config):
+    """A transitional device's interface and interrupt are as the driver's settings have them."""
+    settings = dict(each.split("=", 1) for each in config.settings)
+    interrupt = "line" if settings.get("vq7test.MSISupported") == "0" else config.interrupt
+    return f"{settings.get('vq7test.Transport', config.flavour)} {interrupt}"
 
 
 def fault_rows(results):
