@@ -191,6 +191,10 @@ def consoles(run):
             (run.build / "e2e" / "latest" / "machines").glob("*/console.log")]
 
 
+def layers_of(run):
+    return sorted(path.name.split("-")[2] for path in (run.build / "guests").glob("*.qcow2"))
+
+
 @qemu
 @pytest.mark.nightly
 def test_from_the_image_to_the_tests(run, windows):
@@ -200,11 +204,11 @@ def test_from_the_image_to_the_tests(run, windows):
     before = image.read_bytes()
     done = run(image, "(test_enumeration or test_driver_unload) and pc-modern and not intx")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr.count("putting this build into a layer") == 2
-    assert done.stderr.count("with Driver Verifier") == 1
+    assert "putting this build into a layer" in done.stderr
+    assert layers_of(run) == ["update", "verifier"]
     said = consoles(run)
     assert len(said) == 2 and all("updated" in text for text in said)
-    assert "pc-modern-verifier-on" in done.stdout
+    assert "[pc-modern-verifier-on]" in done.stderr
     done = run(image)
     assert done.returncode == 0 and "putting this build" not in done.stderr
     fake_kit(run.kit, "2")
@@ -213,8 +217,7 @@ def test_from_the_image_to_the_tests(run, windows):
     done = run(image, "test_enumeration and pc-modern", "--no-update")
     assert done.returncode == 0 and "putting this build" not in done.stderr
     assert not any("updated" in text for text in consoles(run))
-    layers = sorted(path.name.split("-")[2] for path in (run.build / "guests").glob("*.qcow2"))
-    assert layers == ["update", "verifier"]
+    assert layers_of(run) == ["update", "verifier"]
     assert image.read_bytes() == before
 
 

@@ -129,6 +129,24 @@ def test_an_import_that_windows_7_lacks_is_found(monkeypatch, architecture, name
     assert any("by ordinal, #7" in fault for fault in faults(by_ordinal, name))
 
 
+@pytest.mark.parametrize("line, said", [
+    ("kernel32.dll Sleep 5.1", "isn't module, name, version, source"),
+    ("kernel32.dll Sleep XP SDK:System.Threading", "isn't module, name, version, source"),
+])
+def test_a_version_without_a_source_is_refused(monkeypatch, tmp_path, line, said):
+    listed = tmp_path / "exports.txt"
+    listed.write_text(check_image.EXPORTS.read_text("ascii") + line + "\n")
+    monkeypatch.setattr(check_image, "EXPORTS", listed)
+    with pytest.raises(ValueError, match=said):
+        check_image.exports()
+
+
+def test_every_version_is_windows_7s_or_older():
+    """And those of the SDK are no older than the namespace's own data: Windows 2000."""
+    for key, (since, _) in check_image.exports().items():
+        assert (5, 0) <= since <= check_image.WINDOWS_7, key
+
+
 def test_list_of_exports_has_nothing_unused():
     """Nor anything twice."""
     lines = [line.split()[:2] for line in check_image.EXPORTS.read_text("ascii").splitlines()
