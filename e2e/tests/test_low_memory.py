@@ -62,7 +62,9 @@ def walk(vm, stride):
 def test_each_allocation_fails(vm):
     last, failed = walk(vm, 1)
     assert last > 40
-    assert set(failed) == {"pool", "address-space", "contiguous-memory"}
+    # Legacy registers are ports: nothing is mapped.
+    mapped = set() if vm.config.flavour == "legacy" else {"address-space"}
+    assert set(failed) == {"pool", "contiguous-memory"} | mapped
 
 
 @pytest.mark.on("one")
