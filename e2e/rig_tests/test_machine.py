@@ -83,6 +83,15 @@ def make(tmp_path, *faults, **changes):
     return fake_machine.make(Config(), tmp_path / "logs", faults, disk_mib=1, **changes)
 
 
+def test_regression_a_machine_whose_crash_was_wanted_is_not_used_again(tmp_path):
+    """As by a test that sends an NMI; the next test had a dead guest."""
+    with make(tmp_path) as vm:
+        vm.boot()
+        with pytest.raises(GuestCrash):
+            vm.console.command("crash")
+        assert vm.state == vm_module.RUNNING and not vm.usable
+
+
 def test_life(tmp_path):
     with make(tmp_path) as vm:
         assert vm.state == vm_module.PAUSED

@@ -148,11 +148,18 @@ def is_down(vm, _):
     return VirtioView(vm).status == 0
 
 
+def assert_pulled(statuses):
+    """The driver gives one status. What the framework hasn't given it yet, as where a request
+    comes while the queue is off already, is cancelled by the framework (WdfIoQueuePurge)."""
+    assert {"STATUS_DEVICE_REMOVED"} <= statuses
+    assert statuses <= {"STATUS_DEVICE_REMOVED", "STATUS_CANCELLED"}
+
+
 @pytest.mark.fresh
 @pytest.mark.on("inflight_one", nightly="inflight")
 def test_pulled_under_load(vm):
-    """At the device, next and waiting: all of them fail with the same status."""
-    assert pull(vm, "removal", is_busy) == {"STATUS_DEVICE_REMOVED"}
+    """At the device, next and waiting: all of them fail."""
+    assert_pulled(pull(vm, "removal", is_busy))
 
 
 @pytest.mark.fresh
@@ -175,14 +182,14 @@ def test_pulled_after_a_power_cycle(vm):
     def is_back(vm, seen):
         places = [sector for _, sector, _ in seen.list()]
         return len(places) > len(set(places))
-    assert pull(vm, "powercycle", is_back, LARGE, speed=60, after=3) == {"STATUS_DEVICE_REMOVED"}
+    assert_pulled(pull(vm, "powercycle", is_back, LARGE, speed=60, after=3))
 
 
 @pytest.mark.fresh
 @pytest.mark.on("inflight_one", machine="q35", options=("place=root-port",))
 def test_express_port(vm):
     """Behind a root port of PCI Express: pulled, plugged in, asked out, plugged in."""
-    assert pull(vm, "removal", is_busy) == {"STATUS_DEVICE_REMOVED"}
+    assert_pulled(pull(vm, "removal", is_busy))
     plug = Plug(vm)
     plug.ask_out()
     plug.wait_out()

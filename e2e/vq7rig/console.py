@@ -47,6 +47,7 @@ class Console:
         # Time of the guest's: a debugger that stops it stops this, a host that is busy slows it.
         self.now = self._now
         self._stood, self._still_since = 0.0, None
+        self.crashed = False        # by a bug check, be it one that a test wanted
         self.lossy_end = False      # the port's last words may be lost when the machine ends
         self.before_sending = lambda data: None     # called with what a command sends
         self.resends = 0            # requests sent again since the console was opened
@@ -120,6 +121,7 @@ class Console:
         if not stop or not self._watch:
             return
         text = [line]
+        self.crashed = True
         self._watch = False                     # the rest of the screen belongs to it
         before, self.now = self.now, now        # a debugger may have stopped it behind that
         try:

@@ -78,7 +78,7 @@ class VM:
 
     @property
     def usable(self):
-        return self.state == RUNNING
+        return self.state == RUNNING and not self.console.crashed
 
     # --- life --------------------------------------------------------------
 
