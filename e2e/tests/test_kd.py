@@ -287,6 +287,7 @@ qd
 
 
 @pytest.mark.nightly
+@pytest.mark.fresh              # the other tests' debugger stays on the port of their machine
 @pytest.mark.on("one", settings=MACHINE)
 def test_prompt_through_a_tcp_port(vm):
     """What `make kd ATTACH=` shows through what `make windbg` offers."""
