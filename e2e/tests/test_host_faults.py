@@ -8,8 +8,7 @@ import time
 import pytest
 
 from vq7rig import inflight
-from vq7rig.bindings import libvirt
-from vq7rig.blkdebug import ENOSPC, bad_sectors
+from vq7rig.blkdebug import ENOSPC, bad_sectors, resume_until
 from vq7rig.errors import GuestCrash
 from vq7rig.moving import save_and_restore
 from vq7rig.workload import Workload
@@ -89,14 +88,8 @@ def test_no_space_stops_the_machine(vm):
     full = [(sector, "write") for sector in range(0, 16384, 1024)]
     with bad_sectors(vm, *full, errno=ENOSPC, once=True):
         vm.console.command("stats clear")
-        stops = 0
         with inflight.background(vm.console.command, WRITES.command(), timeout=60) as answer:
-            while not answer.done():
-                if vm.dom.state() == [libvirt.VIR_DOMAIN_PAUSED,
-                                      libvirt.VIR_DOMAIN_PAUSED_IOERROR]:
-                    stops += 1
-                    vm.resume()
-                time.sleep(0.02)
+            stops = resume_until(vm, answer)
             answer = answer.result()
     assert stops >= 1
     checked(vm, WRITES, answer)

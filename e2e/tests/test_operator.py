@@ -3,13 +3,11 @@
 them at random; and what happens to an image or with error policies."""
 
 import os
-import time
 
 import pytest
 
 from vq7rig import fault_steps, hostile, inflight
-from vq7rig.bindings import libvirt
-from vq7rig.blkdebug import bad_sectors
+from vq7rig.blkdebug import bad_sectors, resume_until
 from vq7rig.fault_steps import ROOM, SPAN, Step
 from vq7rig.machine import Config
 from vq7rig.workload import Workload
@@ -130,16 +128,10 @@ ALL = [(sector, "write") for sector in range(0, SPAN, 16)]
 def failing(vm, policy):
     """A load of writes some of which fail in QEMU. Returns its answer and how often the
     machine was stopped for it."""
-    stops = 0
     with bad_sectors(vm, *ALL, once=True):
         with inflight.background(vm.console.command, f"{WRITES.command()} then=removal",
                                  check=False) as answer:
-            while not answer.done():
-                if vm.dom.state() == [libvirt.VIR_DOMAIN_PAUSED,
-                                      libvirt.VIR_DOMAIN_PAUSED_IOERROR]:
-                    stops += 1
-                    vm.resume()
-                time.sleep(0.02)
+            stops = resume_until(vm, answer)
             answer = answer.result()
     assert (stops > 0) == (policy == "stop")
     return answer

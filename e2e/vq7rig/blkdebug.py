@@ -6,7 +6,9 @@ QEMU takes another node for a running device's `drive` since 6.2.
 
 import contextlib
 import itertools
+import time
 
+from .bindings import libvirt
 from .errors import RigError
 from .options import ALIAS
 
@@ -38,3 +40,20 @@ def bad_sectors(vm, *rules, errno=EIO, once=False):
     yield
     vm.qmp("qom-set", path=device, property="drive", value=top)
     vm.qmp("blockdev-del", **{"node-name": name})
+
+
+def stopped_by_error(vm):
+    """Has QEMU stopped the machine for an error of its disk (error_policy, enospace)?"""
+    return vm.dom.state() == [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_IOERROR]
+
+
+def resume_until(vm, answer):
+    """Let it go on whenever it has been stopped, until the command that goes on in the
+    background (inflight.background) has its answer. Returns how often."""
+    stops = 0
+    while not answer.done():
+        if stopped_by_error(vm):
+            stops += 1
+            vm.resume()
+        time.sleep(0.02)
+    return stops

@@ -12,8 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-from .bindings import libvirt
-from .blkdebug import EIO, ENOSPC, bad_sectors
+from .blkdebug import EIO, ENOSPC, bad_sectors, stopped_by_error
 from .errors import RigError
 from .hotplug import Plug, wait_devices
 from .migration import migrate
@@ -90,7 +89,7 @@ def full(course, ms):
 
 
 def _go_on(course):
-    if course.vm.dom.state() == [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_IOERROR]:
+    if stopped_by_error(course.vm):
         course.count("stops for want of space")
         course.vm.resume()
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import hostile, inflight
+from . import fuzz_steps, hostile, inflight
 from .errors import CommandError, Hang, Lacking
 from .fault_kinds import KINDS, LAST, LATE_MS, LATE_TRIES, ROOM, SPAN
 from .journal import written_by
@@ -44,18 +44,9 @@ LOADS = {
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(fuzz_steps.Step):
     """All there is to know of one."""
-    seed: int
-    number: int
-    config: Config
-    load: str
-    rules: tuple
     job: str = JOB
-
-    @property
-    def names(self):
-        return tuple(rule.split()[0] for rule in self.rules)
 
     @property
     def faults(self):
