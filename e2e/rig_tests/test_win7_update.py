@@ -248,3 +248,8 @@ def test_manifest_has_the_build(image, tmp_path):
     iso.write_bytes(b"iso")
     manifest.seal(image, iso, edition, kit, {"build": update.build_of(kit, "x64")})
     assert manifest.read(image)["build"] == "build.txt 1"
+
+
+def test_regression_a_kit_without_its_build_is_one_line(tmp_path):
+    with pytest.raises(RigError, match="is no kit of this build: No such file.*build.txt"):
+        update.build_of(tmp_path, "x64")

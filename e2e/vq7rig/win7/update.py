@@ -94,4 +94,8 @@ class Updates:
 
 def build_of(kit, arch):
     """What tells a kit's build from another."""
-    return (kit / arch / "build.txt").read_text().strip()
+    try:
+        return (kit / arch / "build.txt").read_text().strip()
+    except OSError as bad:
+        raise RigError(f"{kit} is no kit of this build: {bad.strerror}: {bad.filename}",
+                       "make nt-kit") from bad
