@@ -50,6 +50,7 @@ class Console:
         self.crashed = False        # by a bug check, be it one that a test wanted
         self.lossy_end = False      # the port's last words may be lost when the machine ends
         self.before_sending = lambda data: None     # called with what a command sends
+        self.explained = lambda hang: hang  # gives what a hang turns out to be, looked at closely
         self.resends = 0            # requests sent again since the console was opened
 
     # --- time --------------------------------------------------------------
@@ -149,8 +150,8 @@ class Console:
             f"\nfull log: {self.log_path}"
 
     def _hang(self, what, began, why):
-        return Hang(what, self.now() - began, self._tail.decode("ascii", "replace"),
-                    self.log_path, why)
+        return self.explained(Hang(what, self.now() - began,
+                                   self._tail.decode("ascii", "replace"), self.log_path, why))
 
     def _send(self, data):
         self.before_sending(data)

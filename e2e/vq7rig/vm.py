@@ -12,7 +12,7 @@ import pathlib
 import shutil
 import time
 
-from . import backend, clock, diagnose
+from . import backend, bugcheck, clock, diagnose
 from .bindings import MonitorError, libvirt
 from .channel import FaultInjector, SocketChannel
 from .console import Console
@@ -126,6 +126,7 @@ class VM:
             self.console = Console(self.faults, self.folder / "console.log", self.qemu_failure,
                                    Starvation(lambda: self.host.process_of(self.name)).seconds)
             self.console.lossy_end = self.host.lossy_ports
+            self.console.explained = self._looked_at
             if self.counters is not None:
                 self.console.before_sending = self.counters.before
         except BaseException as bad:
@@ -177,13 +178,29 @@ class VM:
         """Add the kernel's own log to a hang: an agent that doesn't start is said there only."""
         if self.backend is not None:
             self.backend.check()
-        if isinstance(bad, Hang) and self.system.has_screen:
-            shown = self.screenshot(self.folder / "screen.png")
-            bad.args = (f"{bad}\nits screen: {shown}",)
-        elif isinstance(bad, Hang):
+        if isinstance(bad, Hang) and not self.system.has_screen:
             said = diagnose.of_kernel(self.run / "debug.log") or "  | (nothing)"
             bad.args = (f"{bad}\nthe kernel's log ended with:\n{said}",)
         return bad
+
+    def _looked_at(self, hang):
+        """A hang of a guest that has a screen, with a picture of it; or the bug check that its
+        kernel stands at, of which Windows says nothing on the console."""
+        if not self.system.has_screen:
+            return hang
+        shown = f"\nits screen: {self.screenshot(self.folder / 'screen.png')}"
+        try:
+            with self.stopped():
+                found = bugcheck.of(self)
+        except RigError as bad:
+            found, shown = None, f"{shown}\nits kernel's memory can't be looked at: {bad}"
+        if found is None:
+            hang.args = (f"{hang}{shown}",)
+            return hang
+        crash = found.crash()
+        crash.args = (f"{crash}{shown}\nseen when {hang}",)
+        self.console.crashed = True
+        return crash
 
     def now(self):
         """The guest's time, in which it is judged: it stands still where a debugger stops it."""
@@ -203,8 +220,8 @@ class VM:
         began = self.now()
         while self.active():
             if self.now() - began > timeout:
-                raise Hang("the machine to turn itself off", timeout, "", self.console.log_path,
-                           "still running")
+                raise self._looked_at(Hang("the machine to turn itself off", timeout, "",
+                                           self.console.log_path, "still running"))
             time.sleep(0.05)
         failure = self.qemu_failure()
         if failure:

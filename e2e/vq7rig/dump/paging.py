@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Virtual memory of x64 with four levels of tables (Intel SDM volume 3A, "4-level paging")."""
+"""Virtual memory of x64 with four levels of tables (Intel SDM volume 3A, "4-level paging"), and
+that of 32-bit systems ("32-bit paging", "PAE paging")."""
 
 import struct
 
@@ -34,11 +35,53 @@ def translate(read_physical, root, address):
     return None
 
 
-def read(read_physical, root, address, count):
+def translate_ia32(read_physical, root, address):
+    """The same of a 32-bit system without PAE: two levels, entries of 4 bytes, pages of 4 MiB."""
+    if address >> 32:
+        return None
+    table = root & 0xFFFF_F000
+    for shift in (22, 12):
+        try:
+            entry, = struct.unpack("<I", read_physical(table + (address >> shift & 0x3FF) * 4, 4))
+        except Unreadable:
+            return None
+        if not entry & PRESENT:
+            return None
+        if shift == 12 or entry & LARGE:
+            size = 1 << shift
+            # Bits 39 to 32 of a large page's address are in bits 20 to 13.
+            high = (entry >> 13 & 0xFF) << 32 if shift == 22 else 0
+            return high + (entry & ~(size - 1)) + (address & size - 1), \
+                size - (address & size - 1)
+        table = entry & 0xFFFF_F000
+    return None
+
+
+def translate_pae(read_physical, root, address):
+    """The same with PAE: four pointers, then two levels with entries of 8 bytes."""
+    if address >> 32:
+        return None
+    table = (root & 0xFFFF_FFE0) + (address >> 30) * 8
+    for shift in (30, 21, 12):
+        try:
+            entry, = struct.unpack("<Q", read_physical(table, 8))
+        except Unreadable:
+            return None
+        if not entry & PRESENT:
+            return None
+        if shift == 12 or (shift == 21 and entry & LARGE):
+            size = 1 << shift
+            return (entry & ADDRESS & ~(size - 1)) + (address & size - 1), \
+                size - (address & size - 1)
+        table = (entry & ADDRESS) + (address >> {30: 21, 21: 12}[shift] & 0x1FF) * 8
+    return None
+
+
+def read(read_physical, root, address, count, translated=translate):
     """Virtual memory. Raises Unreadable, with the count that could be read."""
     data = bytearray()
     while len(data) < count:
-        found = translate(read_physical, root, address + len(data) & (1 << 64) - 1)
+        found = translated(read_physical, root, address + len(data) & (1 << 64) - 1)
         if found is None:
             raise Unreadable(address, count, len(data))
         at, left = found

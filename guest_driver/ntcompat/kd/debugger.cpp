@@ -227,6 +227,8 @@ void KdBugCheckBreak(bool first) {
 
 void KdStartDebugger(void) {
     const ULONG options = KdpBootOptions();
+    if (options & KD_OPTION_SILENT)
+        KdKeepSerialSilent();
     KdpInitializeData();
     there = !(options & KD_OPTION_OFF) && KdpInitializePort();
     if (!there)

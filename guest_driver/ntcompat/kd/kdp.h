@@ -12,6 +12,7 @@ extern "C" {
 
 // From now on everything printed goes to COM1 as well, by polling.
 void KdEnableSerialOutput(void);
+void KdKeepSerialSilent(void);
 void KdPrintV(const char *format, va_list arguments);
 // The text that KdViolation or KdUnimplemented gives to the next bug check.
 extern const char *KdBugCheckText;
@@ -46,7 +47,7 @@ void KdPrintToDebugger(ULONG component, ULONG level, const char *text);
 enum : ULONG { KD_ALWAYS = ~0u }; // a component that isn't filtered
 
 // Words of the kernel command line that begin with a slash (options.cpp).
-enum : ULONG { KD_OPTION_OFF = 1, KD_OPTION_DEBUG = 2, KD_OPTION_BREAK = 4 };
+enum : ULONG { KD_OPTION_OFF = 1, KD_OPTION_DEBUG = 2, KD_OPTION_BREAK = 4, KD_OPTION_SILENT = 8 };
 ULONG KdpBootOptions(void);
 
 // Prints the whole report: code and name, faulting module, registers, stack.

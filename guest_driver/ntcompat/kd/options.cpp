@@ -25,10 +25,12 @@ ULONG Option(const char *at, int length) {
         return KD_OPTION_DEBUG;
     if (Is(at, "/break"))
         return KD_OPTION_DEBUG | KD_OPTION_BREAK;
+    if (Is(at, "/silentstop"))
+        return KD_OPTION_SILENT;
     // There is one port, and its speed is no matter.
     if (!Is(at, "/debugport=com2") && !Is(at, "/baudrate"))
         KdPrint_("kd: boot option '%.*s' is unknown, ignored: /debug, /break, /nodebug, "
-                 "/debugport=com2, /baudrate=N\n",
+                 "/debugport=com2, /baudrate=N, /silentstop\n",
                  length, at);
     return 0;
 }

@@ -15,7 +15,7 @@ enum {
     KD_SPIN_LIMIT = 1000000
 };
 
-static bool KdSerial;
+static bool KdSerial, KdSilent;
 const char *KdBugCheckText;
 
 void KdInitSystem(NTC_LOADER_BLOCK *block) {
@@ -25,7 +25,12 @@ void KdInitSystem(NTC_LOADER_BLOCK *block) {
 
 void KdEnableSerialOutput(void) {
     __outbyte(KD_COM1 + 1, 0); // no interrupts any more
-    KdSerial = true;
+    KdSerial = !KdSilent;
+}
+
+// As Windows, which says a bug check on the screen and to the debugger alone.
+void KdKeepSerialSilent(void) {
+    KdSilent = true;
 }
 
 static void KdPutSerial(char c) {
