@@ -70,6 +70,17 @@ TEST(KdPacket, TheSyncBitIsNoPartOfTheAcknowledgement) {
     EXPECT_EQ(line.sent.back(), Ack(KD_INITIAL_ID));
 }
 
+TEST(KdPacket, AnUnknownIdIsAskedForAgain) {
+    for (const uint32_t id : {0u, KD_INITIAL_ID | 2, KD_INITIAL_ID ^ 0x1000}) {
+        Line line;
+        line.Send(Data(KdTypeManipulate, id, "x"));
+        EXPECT_EQ(Receive(line).result, KdTimedOut);
+        EXPECT_EQ(line.sent, std::vector<Packet>{Control(KdTypeResend)}) << id;
+        line.Send(Data(KdTypeManipulate, KD_INITIAL_ID, "y"));
+        EXPECT_EQ(Receive(line).payload, "y");
+    }
+}
+
 TEST(KdPacket, ARepeatedPacketIsAcknowledgedAndDropped) {
     Line line;
     line.Send(Data(KdTypeManipulate, KD_INITIAL_ID, "x"));

@@ -156,6 +156,10 @@ void FillProcessor() {
     LARGE_INTEGER frequency;
     (void)KeQueryPerformanceCounter(&frequency);
     prcb->MHz = (ULONG)(frequency.QuadPart / 1000000);
+    prcb->CpuVendor = prcb->VendorString[0] == 'G' ? 2 : prcb->VendorString[0] == 'A' ? 1 : 0;
+    prcb->CoresPerPhysicalProcessor = prcb->LogicalProcessorsPerCore = 1;
+    prcb->GroupSetMember = 1;
+    prcb->MajorVersion = prcb->MinorVersion = 1;
     prcb->Context = &prcb->ProcessorState.ContextFrame;
     KiProcessorBlock[0] = prcb;
     KiPcr.MajorVersion = KiPcr.MinorVersion = 1;

@@ -175,6 +175,11 @@ bool IsExpected(const KD_LINK *link) {
     return (Id(link) & ~KD_SYNC_ID) == link->expected_id;
 }
 
+// There are two ids. What carries another is damaged, whatever its check sum says.
+bool IsKnown(const KD_LINK *link) {
+    return (Id(link) & ~KD_SYNC_ID & ~1u) == KD_INITIAL_ID;
+}
+
 void Acknowledged(KD_LINK *link) {
     link->send_id = (link->send_id & ~KD_SYNC_ID) ^ 1;
 }
@@ -280,6 +285,9 @@ KD_RESULT KdLinkReceive(KD_LINK *link, uint16_t type, uint64_t patience, const u
                 Reset(link);
             if (control == KdTypeReset || control == KdTypeResend)
                 return KdStateWanted;
+        } else if (event == KdData && Type(link) == type && !IsKnown(link)) {
+            Consume(link, KdData);
+            PutControl(link, KdTypeResend, 0);
         } else if (event == KdData) {
             Acknowledge(link);
             if (IsExpected(link) && Type(link) == type) {

@@ -16,7 +16,8 @@ enum : UCHAR {
     FIFO_ON = 0xC1, // told of 14 bytes; an emulator hands over as many at a time
     DTR_RTS = 0x03
 };
-enum : uint64_t { STUCK = 100000, SPIN = 100 }; // microseconds
+// Microseconds. A debugger that is there may be slow; nobody waits long for one that isn't.
+enum : uint64_t { STUCK = 10000000, STUCK_ALONE = 100000, SPIN = 100 };
 enum { FIFO_DEPTH = 16 };
 
 uint64_t ticks_per_ms;
@@ -69,10 +70,10 @@ int Get(void *) {
 // Whoever holds the other end may not take anything; bytes are then lost, as on a line.
 void Put(void *, uint8_t byte) {
     if (room == 0) {
-        uint64_t start = Now(nullptr);
+        const uint64_t start = Now(nullptr), limit = KdpIsPresent() ? STUCK : STUCK_ALONE;
         bool empty;
         while (!(empty = (In(STATUS) & TRANSMITTER_EMPTY) != 0) && !stuck &&
-               Now(nullptr) - start < STUCK)
+               Now(nullptr) - start < limit)
             _mm_pause();
         stuck = !empty;
         if (stuck)

@@ -135,6 +135,8 @@ void KdpWriteControl(const KDP_REQUEST *r) {
 void KdpAccessMsr(const KDP_REQUEST *r, bool write) {
     KD_MSR *msr = &r->m->msr;
     uint64_t value = msr->low | (uint64_t)msr->high << 32;
+    if (!write)
+        value = 0; // of one that isn't there
     const uint32_t status =
         write ? KdpWriteMsr(msr->number, value) : KdpReadMsr(msr->number, &value);
     msr->low = (uint32_t)value;

@@ -88,8 +88,8 @@ void QueryMemory(const Request *r) {
     if (query->space != 0)
         return KdpAnswer(r, KD_INVALID_PARAMETER, KDP_NO_DATA);
     query->reserved = 0;
-    query->space = (int64_t)query->address < 0 ? 2 : 0; // kernel, process
-    query->flags = 1 | 2 | 4;                           // Windows doesn't look closer either
+    query->space = query->address < (uint64_t)MmHighestUserAddress ? 0 : 2; // process, kernel
+    query->flags = 1 | 2 | 4; // Windows doesn't look closer either
     KdpAnswer(r, KD_SUCCESS, KDP_NO_DATA);
 }
 

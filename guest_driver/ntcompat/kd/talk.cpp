@@ -83,7 +83,8 @@ Next Serve(const uint8_t *payload, size_t length) {
             return Refuse;
         TakeControlSet(&message.proceed);
         return GoOn;
-    case KdApiSwitchProcessor: // to the only one
+    case KdApiSwitchProcessor: // to the only one; a stop of its own, whose context is to be read
+        KdpContextSent = false;
         return Resend;
     case KdApiCauseBugCheck:
         KdpCrashWanted = true;

@@ -122,6 +122,9 @@ static void KiMapSharedData(void) {
         KeBugCheckEx(INSTALL_MORE_MEMORY, 0, 0, 0, 0);
     MiMapPage((uint64_t)KiSharedData, pfn, TRUE, FALSE, MmCached);
     __stosb((UCHAR *)KiSharedData, 0, PAGE_SIZE);
+    KiSharedData->ImageNumberLow = KiSharedData->ImageNumberHigh = 0x8664;
+    const WCHAR root[] = L"C:\\Windows";
+    __movsb((UCHAR *)KiSharedData->NtSystemRoot, (const UCHAR *)root, sizeof(root));
     KiSharedData->NtMajorVersion = 6;
     KiSharedData->NtMinorVersion = 1;
     KiSharedData->NtProductType = NtProductWinNt;

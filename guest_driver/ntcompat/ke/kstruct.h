@@ -47,7 +47,13 @@ struct _KPRCB {
     CHAR CpuType, CpuID;              // 0x5F0
     UCHAR CpuStepping, CpuModel;
     ULONG MHz;
-    UCHAR Unused1[0x21DA - 0x5F8];
+    UCHAR Unused1[0x638 - 0x5F8];
+    USHORT MinorVersion, MajorVersion; // 0x638
+    UCHAR BuildType, CpuVendor;        // of Intel 2, of AMD 1
+    UCHAR CoresPerPhysicalProcessor, LogicalProcessorsPerCore;
+    UCHAR Unused6[0x660 - 0x640];
+    KAFFINITY GroupSetMember; // 0x660
+    UCHAR Unused7[0x21DA - 0x668];
     BOOLEAN DpcRoutineActive; // 0x21DA
     UCHAR Unused2[0x4718 - 0x21DB];
     UCHAR DebuggerSavedIRQL; // 0x4718
@@ -58,6 +64,7 @@ struct _KPRCB {
     UCHAR Unused4[0x4D00 - 0x4BE0];
 };
 static_assert(offsetof(_KPRCB, ProcessorState) == 0x40 && offsetof(_KPRCB, MHz) == 0x5F4 &&
+                  offsetof(_KPRCB, GroupSetMember) == 0x660 &&
                   offsetof(_KPRCB, DpcRoutineActive) == 0x21DA &&
                   offsetof(_KPRCB, DebuggerSavedIRQL) == 0x4718 &&
                   offsetof(_KPRCB, VendorString) == 0x4BB8 && offsetof(_KPRCB, Context) == 0x4BD8 &&
