@@ -190,7 +190,7 @@ guest-coverage: setup-build
 	@$(QUIET) guest-coverage cmake -S guest_driver -B $(COVERED)/obj -G Ninja \
 		-DCMAKE_TOOLCHAIN_FILE="$(CURDIR)/guest_driver/cmake/x64.cmake" \
 		-DCMAKE_BUILD_TYPE=None -DVQ7_COVERAGE=ON -DVQ7_OUT="$(CURDIR)/$(COVERED)"
-	@$(QUIET) guest-coverage cmake --build $(COVERED)/obj --target guest_archive ntcompat_loader
+	@$(QUIET) guest-coverage cmake --build $(COVERED)/obj --target guest_archive library_archive ntcompat_loader
 
 coverage-e2e: setup-rig guest-coverage hostile
 	@failed=0; ($(RIG) run --jobs $(JOBS) --guest "$(CURDIR)/$(COVERED)" \

@@ -15,20 +15,22 @@ from ..bindings import MonitorError, libvirt
 from ..errors import RigError, UsageError
 from ..kd.pe import file_image
 
-IMAGE, SECTION = "vq7test.sys", ".lprfc"
+# The driver under test, and the one that calls all of the library.
+IMAGES = IMAGE, LIBRARY = "vq7test.sys", "vq7lib.sys"
+SECTION = ".lprfc"
 FOLDER = "counters"             # of the results: a file a machine
 PAGE = 4096
 # The page before the counters: mark, checksum of the image, size in bytes, number of the boot.
 HEADER = struct.Struct("<8sIIQ")
 MARK = b"VQ7COUNT"
-_KEPT = re.compile(r"^ldr: counters of vq7test\.sys kept at physical ([0-9a-f]+)", re.M)
+_KEPT = re.compile(r"^ldr: counters of (\S+) kept at physical ([0-9a-f]+)", re.M)
 # Commands that end what the counters count.
 _ENDING = re.compile(rb"\b(poweroff|reset)\b")
 
 
-def section_of(guest):
-    """(the image's checksum, size of its counters); None: the driver isn't instrumented."""
-    path = guest / IMAGE
+def section_of(guest, name=IMAGE):
+    """(the image's checksum, size of its counters); None: it isn't there or not instrumented."""
+    path = guest / name
     if not path.exists():
         return None
     image = file_image(path)
@@ -37,13 +39,13 @@ def section_of(guest):
 
 
 class Counters:
-    """Of one machine. `file` gets their sum, each time that they are read."""
+    """Of an image in one machine. `file` gets their sum, each time that they are read."""
 
-    def __init__(self, vm, section, file):
+    def __init__(self, vm, section, file, image=IMAGE):
         if not vm.host.embedded:
             raise UsageError("counters of an instrumented driver are read through files shared "
                              "with QEMU: run it without --connect")
-        self._vm, self._file = vm, file
+        self._vm, self._file, self._image = vm, file, image
         self._checksum, self._bytes = section
         self._before = np.zeros(self._bytes // 8, np.uint64)    # of earlier starts
         self._latest, self._boot = self._before, None
@@ -51,7 +53,7 @@ class Counters:
     def read(self):
         """Take what the machine has counted so far; quiet where there is nothing to read: its
         QEMU is gone, or the driver has not been loaded since it started."""
-        kept = _KEPT.findall(self._vm.kernel_log())
+        kept = [at for name, at in _KEPT.findall(self._vm.kernel_log()) if name == self._image]
         if kept and self._vm.dom is not None:
             raw = self._memory(int(kept[-1], 16), PAGE + self._bytes)
             if raw is not None:
@@ -83,13 +85,30 @@ class Counters:
             self.read()
 
 
+class All:
+    """Those of all images of one machine."""
+
+    def __init__(self, each):
+        self._each = each
+
+    def read(self):
+        for counters in self._each:
+            counters.read()
+
+    def before(self, data):
+        for counters in self._each:
+            counters.before(data)
+
+
 def of(vm):
-    """The Counters of a machine, None where its driver isn't instrumented."""
-    section = section_of(vm.guest)
-    if section is None:
-        return None
-    file = vm.folder.parent.parent / FOLDER / f"{section[0]:08x}" / f"{vm.folder.name}.bin"
-    return Counters(vm, section, file)
+    """The counters of a machine, None where none of its images is instrumented."""
+    found = []
+    for image in IMAGES:
+        section = section_of(vm.guest, image)
+        if section is not None:
+            file = vm.folder.parent.parent / FOLDER / f"{section[0]:08x}" / f"{vm.folder.name}.bin"
+            found.append(Counters(vm, section, file, image))
+    return All(found) if found else None
 
 
 def total(folders, section):

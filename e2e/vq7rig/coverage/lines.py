@@ -17,10 +17,9 @@ LIST = ROOT / "e2e" / "coverage.toml"
 
 @dataclass
 class File:
-    """`counts`: line -> how often it was executed; `functions`: first line -> mangled name."""
+    """`counts`: line -> how often it was executed."""
     name: str
     counts: dict = field(default_factory=dict)
-    functions: dict = field(default_factory=dict)
 
     @property
     def missed(self):
@@ -29,21 +28,33 @@ class File:
 
 def measured(guest, folders, work):
     """(the Files of both parts, how many machines they come from). Raises RigError."""
-    section = counters.section_of(guest)
-    if section is None:
+    if counters.section_of(guest) is None:
         raise RigError(f"{guest / counters.IMAGE} isn't instrumented", "make coverage-e2e builds "
                        "one that is")
-    sums, machines = counters.total(folders, section)
-    if not machines:
-        raise RigError(f"no counters of this driver in {', '.join(map(str, folders))}")
-    image = guest / counters.IMAGE
     work.mkdir(parents=True, exist_ok=True)
-    raw, merged = work / "driver.profraw", work / "driver.profdata"
+    raws, machines = [], 0
+    for image in counters.IMAGES:
+        section = counters.section_of(guest, image)
+        sums, count = counters.total(folders, section) if section else (None, 0)
+        if count:
+            raws.append((guest / image, _raw(guest / image, sums, work)))
+            machines += count
+    if not raws:
+        raise RigError(f"no counters of this driver in {', '.join(map(str, folders))}")
+    merged = work / "driver.profdata"
+    _tool(["llvm-profdata", "merge", "-o", str(merged), *(str(raw) for _, raw in raws)])
+    first, *others = [str(image) for image, _ in raws]
+    text = _tool(["llvm-cov", "export", "-format=lcov", f"-instr-profile={merged}", first,
+                  *(word for other in others for word in ("-object", other))])
+    return files_of(text), machines
+
+
+def _raw(image, sums, work):
+    """Writes the raw profile of an image; its path."""
+    raw = work / f"{image.stem}.profraw"
     layout = profile.Layout(profile.description())
     raw.write_bytes(profile.raw_profile(file_image(image), sums.tobytes(), layout))
-    _tool(["llvm-profdata", "merge", "-o", str(merged), str(raw)])
-    text = _tool(["llvm-cov", "export", "-format=lcov", f"-instr-profile={merged}", str(image)])
-    return files_of(text), machines
+    return raw
 
 
 def _tool(words):
@@ -64,9 +75,6 @@ def files_of(lcov):
             name = rest.removeprefix(f"{ROOT}/")
             current = found.setdefault(name, File(name)) \
                 if name.rpartition("/")[0] in PARTS else None
-        elif kind == "FN" and current is not None:
-            first, _, function = rest.partition(",")
-            current.functions[int(first)] = function
         elif kind == "DA" and current is not None:
             number, count = map(int, rest.split(",")[:2])
             current.counts[number] = max(count, current.counts.get(number, 0))
@@ -76,33 +84,6 @@ def files_of(lcov):
 def share(files):
     """(lines executed, all lines)."""
     return (sum(len(f.counts) - len(f.missed) for f in files), sum(len(f.counts) for f in files))
-
-
-def without(files, uncalled):
-    """The Files less the functions that the driver doesn't call, and of those the ones that fit
-    none."""
-    left = [File(f.name, dict(f.counts), f.functions) for f in files]
-    unknown = []
-    for entry in uncalled:
-        fits = False
-        for each in left:
-            if each.name == entry.file:
-                fits = _leave_out(each, entry.text) or fits
-        unknown += [] if fits else [entry]
-    return left, unknown
-
-
-def _leave_out(file, function):
-    """Take the lines of a function (`*`: of all) out of a File. False: it has none."""
-    starts = sorted(file.functions)
-    found = False
-    for first, end in zip(starts, starts[1:] + [1 << 30]):
-        name = file.functions[first].rpartition(":")[2]
-        if function in ("*", name) or f"{len(function)}{function}" in name:
-            found = True
-            for line in [n for n in file.counts if first <= n < end]:
-                del file.counts[line]
-    return found
 
 
 def table(files, machines):
@@ -135,7 +116,7 @@ def percentage(part, files):
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a line isn't reached: `text` is the line without blanks at its ends, or a function."""
+    """Why a line isn't reached: `text` is the line without blanks at its ends."""
     file: str
     text: str
     reason: str
@@ -143,10 +124,9 @@ class Reason:
 
 @dataclass(frozen=True)
 class Rules:
-    """`least` percent of what the driver calls; at most `unlisted` lines without a reason."""
+    """`least` percent of each part; at most `unlisted` lines without a reason."""
     least: float
     unlisted: int
-    uncalled: list
     unreached: list
 
 
@@ -155,11 +135,9 @@ def load_rules(path=LIST):
     try:
         with open(path, "rb") as file:
             data = tomllib.load(file)
-        uncalled, unreached = ([Reason(entry["file"], text, entry["reason"])
-                                for entry in data.get(table, []) for text in entry[names]]
-                               for table, names in (("uncalled", "functions"),
-                                                    ("unreached", "lines")))
-        return Rules(float(data["least"]), int(data["unlisted"]), uncalled, unreached)
+        unreached = [Reason(entry["file"], text, entry["reason"])
+                     for entry in data.get("unreached", []) for text in entry["lines"]]
+        return Rules(float(data["least"]), int(data["unlisted"]), unreached)
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as bad:
         raise RigError(f"{path}: {type(bad).__name__}: {bad}") from bad
 
