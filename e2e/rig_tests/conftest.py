@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Tests of the rig itself. Those that need QEMU are skipped where it is missing."""
 
+import ctypes
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +37,15 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item.get_closest_marker("nightly") is None]
 
 
+PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent():
+    """In a child: when the tests are killed, it is asked to end. A rig would go on alone, with
+    its machine, for as long as it waits for that."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
 @pytest.fixture
 def short_path():
     """A temporary folder with a name short enough for sockets below it."""
@@ -58,7 +69,8 @@ def cli(short_path):
         program = ["-c", code] if code else ["-m", "vq7rig"]
         command = [sys.executable, *program, *map(str, arguments)]
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
-                 "stderr": subprocess.PIPE, "text": True, "cwd": E2E, "env": environment}
+                 "stderr": subprocess.PIPE, "text": True, "cwd": E2E, "env": environment,
+                 "preexec_fn": end_with_parent}
         if start_only:
             return subprocess.Popen(command, **pipes)
         return subprocess.run(command, timeout=300, **pipes)

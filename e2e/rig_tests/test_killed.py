@@ -3,9 +3,11 @@
 and leaves alone what isn't its own. Two rigs side by side; a disk that is full."""
 
 import os
+import pathlib
 import random
 import shutil
 import subprocess
+import sys
 import time
 
 import pytest
@@ -65,6 +67,24 @@ def test_killed_at_any_moment(qemu_cli):                            # noqa: F811
         check_foreign(qemu_cli.temps)
     assert with_machine > KILLS // 4, "a machine was hardly ever running"
     remove(qemu_cli.temps)
+
+
+@qemu
+@pytest.mark.parametrize("job", [("vm", "modern"),
+                                 pytest.param(("run", "--accel=tcg", "--jobs=2", "-k",
+                                               "test_start and pc-modern"),
+                                              marks=pytest.mark.nightly)], ids=" ".join)
+def test_its_machines_end_without_a_next_start(qemu_cli, job):      # noqa: F811
+    """QEMU is a daemon, which nobody else would end."""
+    rig = qemu_cli(*job, start_only=True, env=PATIENT)
+    until = time.monotonic() + 120
+    while not running(qemu_cli.build):
+        assert time.monotonic() < until and rig.poll() is None, "there is no machine"
+        time.sleep(0.05)
+    rig.kill()
+    rig.communicate()
+    wait_for(lambda: not left_behind(qemu_cli), 30)
+    remove(qemu_cli.temps)              # files stay for the next start
 
 
 @qemu
@@ -128,3 +148,33 @@ def test_a_full_disk(qemu_cli, short_path):                         # noqa: F811
 
 def test_foreign_names_are_foreign():
     assert not "vq7-0123abcd-xyz".startswith(temps.temp_prefix())
+
+
+TESTS = """
+import os, subprocess, sys
+from conftest import end_with_parent
+rig = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"],
+                       preexec_fn=end_with_parent)
+print(rig.pid, flush=True)
+rig.wait()
+"""
+
+
+def test_a_rig_ends_with_its_tests():
+    """Those that were killed once left a rig behind that waited for Setup for two hours."""
+    tests = subprocess.Popen([sys.executable, "-c", TESTS], stdout=subprocess.PIPE, text=True,
+                             cwd=pathlib.Path(__file__).parent)
+    rig = int(tests.stdout.readline())
+    assert os.path.exists(f"/proc/{rig}")
+    tests.kill()
+    tests.communicate()
+    wait_for(lambda: has_ended(rig), 30)
+
+
+def has_ended(pid):
+    """Or nobody has collected it yet."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True

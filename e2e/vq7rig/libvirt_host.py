@@ -13,7 +13,7 @@ import shutil
 import socket
 import urllib.parse
 
-from . import emulator, orphans
+from . import emulator, guardian, orphans
 from .bindings import INSTALL, MonitorError, libvirt, libvirt_qemu, start_event_loop, words
 from .dump import sparse
 from .ends import Ends
@@ -77,7 +77,7 @@ class Host:
         self.uri = uri or f"qemu:///embed?root={urllib.parse.quote(str(self.root))}"
         self.conn = None
         self.accel = None
-        self._ends = None
+        self._ends = self._guardian = None
         self._pids = {}                 # name of a domain -> process of its QEMU
         self._defined = {}              # folder of a machine -> domain, where those are kept
 
@@ -94,6 +94,8 @@ class Host:
             end_leftovers()
         elif self.embedded:
             orphans.end_all(self.root)
+        if self.embedded:
+            self._guardian = guardian.start(self.root, self.qemu)
         try:
             self.emulator = emulator.ask(self)
         except BaseException:
@@ -195,6 +197,9 @@ class Host:
             finally:
                 self.conn = self._volumes = None
                 conn.close()
+                if self._guardian is not None:
+                    guardian.stop(self._guardian)
+                    self._guardian = None
 
     def __enter__(self):
         return self.open()

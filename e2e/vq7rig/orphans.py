@@ -108,14 +108,21 @@ def _is_daemon(pid):
     return name.startswith(tuple(_names)) and int(rest.split()[3]) != os.getsid(0)
 
 
-def end_all(root):
+def ticks():
+    """Now, in the unit of the start times of processes."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")
+
+
+def end_all(root, until=float("inf")):
     """End the QEMUs below an embedded root that libvirt doesn't know: those that a killed
-    rig was just starting. Ours are children of this process."""
+    rig was just starting. Ours are children of this process. `until`: of these ticks() and
+    before."""
     mark = os.fsencode(f"{root}/")
     for pid, words in _processes():
         try:
             line = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if (int(words[1]) != os.getpid() and any(mark in word for word in line)
+            if (int(words[1]) != os.getpid() and int(words[19]) <= until
+                    and any(mark in word for word in line)
                     and os.fsdecode(os.path.basename(line[0])).startswith(tuple(_names))):
                 os.kill(pid, signal.SIGKILL)
         except OSError:
