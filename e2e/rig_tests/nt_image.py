@@ -25,8 +25,9 @@ LABEL nt
 """
 
 
-def make(image, settings=POOR, late_s=3, archive="guest.cpio"):
-    """An ISO that is a disk as well (its first sector is a boot sector, too)."""
+def make(image, settings=POOR, late_s=3, archive="guest.cpio", files=None):
+    """An ISO that is a disk as well (its first sector is a boot sector, too). `files`: more of
+    them, path -> bytes."""
     for needed in (ISOLINUX / "isolinux.bin", GUEST / "ntcompat.elf"):
         if not needed.exists():
             pytest.skip(f"no {needed}")
@@ -35,6 +36,9 @@ def make(image, settings=POOR, late_s=3, archive="guest.cpio"):
     for source in (ISOLINUX / "isolinux.bin", MODULES / "ldlinux.c32", GUEST / "ntcompat.elf"):
         shutil.copy(source, tree)
     shutil.copy(GUEST / archive, tree / "guest.cpio")
+    for name, data in (files or {}).items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(data)
     (tree / "isolinux.cfg").write_text(CONFIGURATION.format(tenths=round(late_s * 10),
                                                             settings=" ".join(settings)))
     subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-V", "NTCOMPAT", "-r",

@@ -41,7 +41,8 @@ def test_iso_has_what_the_folder_has(out, tmp_path):
     files = {path.relative_to(out / "nt-kit") for path in (out / "nt-kit").rglob("*")}
     assert {path.relative_to(tmp_path / "iso") for path in (tmp_path / "iso").rglob("*")} == files
     assert {f"{a}/{name}" for a in ARCHITECTURES for name in (
-        "vq7test.inf", "vq7test.sys", "vq7test.cat", "vq7agent.exe", "vq7test.reg")} < \
+        "vq7test.inf", "vq7test.sys", "vq7test.cat", "vq7agent.exe", "vq7test.reg",
+        "vq7test-hive.reg", "wdf01000-hive.reg", "vq7agent-run-hive.reg")} < \
         set(map(str, files))
     for name in files:
         if (out / "nt-kit" / name).is_file():

@@ -111,8 +111,11 @@ def add_architecture(kit, guest, inf, inf_text, architecture, signer, scratch):
     write_text(folder / "vq7test.reg",
                registry.registry_file(inf, inf_name, r"SYSTEM\CurrentControlSet"), "\r\n",
                "utf-16")
-    write_text(folder / "vq7test-hive.reg",
-               registry.registry_file(inf, inf_name, r"SYSTEM\ControlSet001"), "\n")
+    hive = r"SYSTEM\ControlSet001"
+    for name, lines in (("vq7test", registry.registry_file(inf, inf_name, hive)),
+                        ("wdf01000", registry.framework_file(hive)),
+                        ("vq7agent-run", registry.run_file())):
+        write_text(folder / f"{name}-hive.reg", lines, "\n")
 
 
 def make(kit, guest, signer, scratch):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Registry files that do what installing the INF does, for systems where nothing can be
 installed, such as a live CD: the services, the device class, and the critical device
-database, by which the PnP manager finds a driver without an INF."""
+database, by which the PnP manager finds a driver without an INF. And, for systems that lack
+them, the keys by which a driver finds its framework, and another way to start the agent."""
 
 DWORD = 0x00010001      # FLG_ADDREG_TYPE_DWORD
 HEADER = "Windows Registry Editor Version 5.00"
@@ -55,6 +56,32 @@ def _agent(control_set):
                     ("Type", "dword", "0x10"), ("Start", "dword", "2"),
                     ("ErrorControl", "dword", "1"), ("ObjectName", "text", "LocalSystem"),
                     ("ImagePath", "path", r"%SystemRoot%\system32\vq7agent.exe service"))
+
+
+def framework_file(control_set):
+    """The lines of the file that leads KMDF's loader, WDFLDR.SYS, to the framework of version 1:
+    its service, which the loader starts, and where the loader looks for the service's name."""
+    yield HEADER
+    yield ""
+    for parent in ("", r"\Services", r"\Control", r"\Control\Wdf", r"\Control\Wdf\Kmdf",
+                   r"\Control\Wdf\Kmdf\KmdfLibrary", r"\Control\Wdf\Kmdf\KmdfLibrary\Versions"):
+        yield from _key(control_set + parent)
+    yield from _key(rf"{control_set}\Services\Wdf01000", ("Type", "dword", "1"),
+                    ("Start", "dword", "3"), ("ErrorControl", "dword", "1"),
+                    ("ImagePath", "path", r"system32\drivers\Wdf01000.sys"))
+    yield from _key(rf"{control_set}\Control\Wdf\Kmdf\KmdfLibrary\Versions\1",
+                    ("Service", "text", "Wdf01000"))
+
+
+def run_file():
+    """The lines of the file, for the hive SOFTWARE, by which whoever logs on starts the agent."""
+    yield HEADER
+    yield ""
+    path = "SOFTWARE"
+    for name in ("Microsoft", "Windows", "CurrentVersion"):
+        path += "\\" + name
+        yield from _key(path)
+    yield from _key(rf"{path}\Run", ("vq7agent", "text", "vq7agent.exe"))
 
 
 def registry_file(inf, architecture, control_set):
