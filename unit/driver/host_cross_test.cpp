@@ -29,11 +29,15 @@ TEST_F(Cross, ABrokenRingIsLookedAtOnce) {
 TEST_F(Cross, ADpcAfterTheStop) {
     Send(2);
     machine.Serve();
-    machine.pci.isr |= 1;
+    machine.pci.isr |= 3;
     EXPECT_TRUE(machine.framework.Interrupted(0));
     machine.framework.PowerDown();
+    machine.pci.status |= 0x40; // whatever it says now: nobody asks
     EXPECT_EQ(machine.framework.RunDpcs(), 1);
     EXPECT_EQ(machine.framework.RunDpcs(), 0);
+    machine.pci.status = 0;
+    EXPECT_FALSE(machine.kernel.Logged("asks for a reset"));
+    EXPECT_EQ(StatsNow(machine).config_changes, 0u);
     for (Request *request : requests) {
         EXPECT_FALSE(request->completed);
     }
@@ -114,6 +118,57 @@ TEST_F(Cross, NobodyIsToldAfterTheStop) {
     machine.Run();
     ExpectAll(STATUS_SUCCESS);
     EXPECT_EQ(Sectors(machine), Count(0, 3));
+    machine.Remove();
+}
+
+// Another processor that comes with a request leaves it to the one that sends already.
+TEST_F(Cross, TheOrderIsKeptWhileAnotherSends) {
+    machine.framework.in_retrieved = [&] { requests.push_back(machine.Write(6, data)); };
+    requests.push_back(machine.Write(5, data));
+    machine.Run();
+    ExpectAll(STATUS_SUCCESS);
+    EXPECT_EQ(Sectors(machine), Count(5, 7));
+    machine.Remove();
+}
+
+// Requests that wait with the framework, and whatever it calls when the queue has power.
+TEST_F(Cross, WhatWaitedIsSentByEachCallback) {
+    Queue &queue = *machine.framework.queues.at(1);
+    const auto handle = reinterpret_cast<WDFDEVICE>(machine.framework.device);
+    const std::function<void()> calls[] = {
+        [&] { queue.ready(reinterpret_cast<WDFQUEUE>(&queue), queue.ready_context); },
+        [&] { machine.framework.callbacks.EvtDeviceSelfManagedIoInit(handle); },
+        [&] { machine.framework.callbacks.EvtDeviceSelfManagedIoRestart(handle); },
+    };
+    for (const auto &call : calls) {
+        machine.framework.powered = false;
+        Send(2);
+        EXPECT_EQ(StatsNow(machine).in_flight, 0u);
+        machine.framework.powered = true;
+        call();
+        EXPECT_EQ(StatsNow(machine).in_flight, 2u);
+        machine.Run();
+        ExpectAll(STATUS_SUCCESS);
+    }
+    // Not to a device that is stopped.
+    machine.framework.PowerDown();
+    const std::size_t told = machine.pci.notifies.size();
+    calls[0]();
+    EXPECT_EQ(machine.pci.notifies.size(), told);
+    machine.Remove();
+}
+
+// The device sees nothing of what was in memory before.
+TEST_F(Cross, SharedMemoryIsCleared) {
+    unsigned buffers = 0;
+    for (auto &object : machine.framework.objects) {
+        if (auto *buffer = dynamic_cast<Buffer *>(object.get()); buffer && buffer->alive) {
+            const std::uint8_t *bytes = machine.memory.Host(buffer->pa, buffer->length);
+            EXPECT_EQ(std::count(bytes, bytes + buffer->length, kUnset), 0) << buffers;
+            buffers++;
+        }
+    }
+    EXPECT_EQ(buffers, 4u) << "ring, indirect tables, headers, bounce buffer";
     machine.Remove();
 }
 

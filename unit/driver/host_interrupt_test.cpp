@@ -26,6 +26,9 @@ TEST(Line, IsShared) {
     EXPECT_TRUE(machine.framework.Interrupted(0));
     EXPECT_EQ(machine.framework.RunDpcs(), 1);
     EXPECT_EQ(machine.Stats().interrupts, 1u);
+    EXPECT_FALSE(machine.framework.Interrupted(0));
+    EXPECT_EQ(machine.Stats().interrupts_not_ours, 4u);
+    EXPECT_FALSE(machine.framework.Interrupted(0));
     machine.framework.Send(IOCTL_VQ7_CLEAR_STATS, nullptr, 0, 0);
     EXPECT_EQ(machine.Stats().interrupts_not_ours, 0u);
     machine.Remove();
@@ -43,6 +46,14 @@ TEST(Line, ManyAreCounted) {
     EXPECT_EQ(stats.interrupts, 0x90000000u);
     EXPECT_EQ(stats.interrupts_not_ours, 0xA0000000u);
     EXPECT_EQ(machine.Stats().interrupts, 0x90000000u) << "once";
+    // More than the counter holds, if each DPC adds it up.
+    for (int i = 0; i < 3; i++) {
+        dc->isr_taken = LONG(0x90000000);
+        machine.pci.isr = 1;
+        EXPECT_TRUE(machine.framework.Interrupted(0));
+        machine.framework.RunDpcs();
+    }
+    EXPECT_EQ(machine.Stats().interrupts, 4 * 0x90000000ull + 3);
     machine.Remove();
 }
 
@@ -67,6 +78,49 @@ TEST(Line, ReasonsAddUp) {
     machine.Remove();
 }
 
+// Each reason brings about its own work, whatever the DPC finds on its stack.
+TEST(Line, EachReasonHasItsOwnWork) {
+    Machine machine;
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    Data data(machine.memory, 512);
+    unsigned told = 0, looked = 0;
+    machine.pci.onConfigRead = [&] { looked++; };
+    for (std::uint8_t stack : {0x00, 0xCD, 0x00}) {
+        machine.framework.stack = stack;
+        Request *request = machine.Write(0, data);
+        machine.Serve();
+        machine.pci.isr = 2;
+        EXPECT_TRUE(machine.framework.Interrupted(0));
+        EXPECT_EQ(machine.framework.RunDpcs(), 1);
+        EXPECT_FALSE(request->completed) << "it was the configuration's";
+        EXPECT_EQ(machine.Stats().config_changes, ++told);
+        looked = 0;
+        machine.Interrupt();
+        EXPECT_TRUE(request->completed);
+        EXPECT_EQ(machine.Stats().config_changes, told);
+        EXPECT_EQ(looked, 0u) << "a read of a register costs an exit";
+    }
+    machine.Remove();
+}
+
+// Another interrupt comes, on another processor, between two instructions of this one.
+TEST(Line, NoReasonIsLost) {
+    Machine machine;
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    Data data(machine.memory, 512);
+    DEVICE_CONTEXT *dc = Vq7GetDevice(reinterpret_cast<WDFDEVICE>(machine.framework.device));
+    Request *request = machine.Write(0, data);
+    machine.Serve();
+    machine.kernel.at_compare = [&] {
+        machine.kernel.at_compare = nullptr;
+        dc->isr_status |= 2;
+    };
+    machine.Interrupt();
+    EXPECT_TRUE(request->completed);
+    EXPECT_EQ(machine.Stats().config_changes, 1u);
+    machine.Remove();
+}
+
 // An interrupt of the configuration alone leaves the queue's requests where they are.
 TEST(Messages, EachHasItsOwnWork) {
     Options options;
@@ -74,14 +128,23 @@ TEST(Messages, EachHasItsOwnWork) {
     Machine machine(options);
     ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
     Data data(machine.memory, 512);
-    Request *request = machine.Write(0, data);
-    machine.Serve();
-    EXPECT_TRUE(machine.framework.Interrupted(0));
-    machine.framework.RunDpcs();
-    EXPECT_FALSE(request->completed);
-    EXPECT_TRUE(machine.framework.Interrupted(1));
-    machine.framework.RunDpcs();
-    EXPECT_TRUE(request->completed);
+    unsigned told = 0, looked = 0;
+    machine.pci.onConfigRead = [&] { looked++; };
+    for (std::uint8_t stack : {0x00, 0xCD, 0x00}) {
+        machine.framework.stack = stack;
+        Request *request = machine.Write(0, data);
+        machine.Serve();
+        EXPECT_TRUE(machine.framework.Interrupted(0));
+        machine.framework.RunDpcs();
+        EXPECT_FALSE(request->completed);
+        EXPECT_EQ(machine.Stats().config_changes, ++told);
+        looked = 0;
+        EXPECT_TRUE(machine.framework.Interrupted(1));
+        machine.framework.RunDpcs();
+        EXPECT_TRUE(request->completed);
+        EXPECT_EQ(machine.Stats().config_changes, told);
+        EXPECT_EQ(looked, 0u);
+    }
     machine.Remove();
 }
 

@@ -85,6 +85,7 @@ TEST(Ioctl, OutputThatIsTooShort) {
     };
     for (const Case &c : {Case{IOCTL_VQ7_GET_DEVICE_INFO, sizeof(VQ7_DEVICE_INFO)},
                           Case{IOCTL_VQ7_GET_STATS, sizeof(VQ7_STATS)},
+                          Case{IOCTL_VQ7_GET_FAILURES, sizeof(VQ7_FAILURES)},
                           Case{IOCTL_VQ7_BLK_GET_INFO, sizeof(VQ7_BLK_INFO)},
                           Case{IOCTL_VQ7_BLK_GET_ID, sizeof(VQ7_BLK_ID)}}) {
         for (std::size_t length : {std::size_t(0), c.size - 1, c.size, c.size + 8}) {

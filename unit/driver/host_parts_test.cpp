@@ -41,6 +41,23 @@ TEST_P(Parts, LongTransfersAreCut) {
     machine.Remove();
 }
 
+// Also where a part begins 256 KiB into the transfer.
+TEST_P(Parts, AreWhereTheyBelong) {
+    Options large = options();
+    large.queue_size = 128;
+    large.seg_max = 64;
+    Machine machine(large);
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    Data data(machine.memory, 100 * 4096);
+    Request *write = machine.Write(7, data);
+    machine.Run();
+    EXPECT_EQ(write->information, data.size());
+    ASSERT_EQ(machine.seen.size(), 2u);
+    EXPECT_EQ(machine.seen[0].sector, 7u);
+    EXPECT_EQ(machine.seen[1].sector, 7u + 64 * 8);
+    machine.Remove();
+}
+
 // The first error is the request's, whichever part it is of; no further part is sent.
 TEST_P(Parts, AnErrorInAnyPart) {
     for (unsigned part = 0; part < 3; part++) {

@@ -38,6 +38,7 @@ TEST(Registers, OfBarsThatAreNone) {
     EXPECT_EQ(Vq7PciIo.BarLength(ContextOf(machine), 5), 0x80u) << "the last one there can be";
     EXPECT_EQ(Vq7PciIo.BarLength(ContextOf(machine), 6), 0u);
     EXPECT_EQ(Vq7PciIo.BarLength(ContextOf(machine), 0xFF), 0u);
+    EXPECT_EQ(Vq7PciIo.BarLength(ContextOf(machine), 6), 0u);
     machine.Remove();
 }
 
@@ -76,6 +77,34 @@ TEST(Msix, IsTheLastOfAll) {
     machine.pci.cfg[Framework::kMsixAt + 1] = 0;
     ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
     EXPECT_EQ(machine.Info().interrupt_mode, unsigned(VQ7_INTERRUPT_MESSAGE));
+    machine.Remove();
+}
+
+// PCI 3.0, 6.2.3: without bit 4 of the status register there is no list, whatever the rest says.
+TEST(Msix, IsNotThereWithoutAList) {
+    Options options;
+    options.modern = false;
+    options.legacy = true;
+    Machine machine(options);
+    machine.pci.putCfg(6, 0xFFEF, 2);
+    machine.pci.cfg[0x34] = Framework::kMsixAt;
+    machine.pci.cfg[Framework::kMsixAt] = 0x11;
+    machine.pci.cfg[Framework::kMsixAt + 3] = 0x80; // enabled
+    EXPECT_EQ(machine.Start(), STATUS_SUCCESS);
+    machine.Remove();
+}
+
+// Nor is it enabled by the other bits of its control word, such as the size of the table.
+TEST(Msix, HasOneBitThatEnablesIt) {
+    Options options;
+    options.modern = false;
+    options.legacy = true;
+    Machine machine(options);
+    machine.pci.putCfg(6, 0x0010, 2);
+    machine.pci.cfg[0x34] = Framework::kMsixAt;
+    machine.pci.cfg[Framework::kMsixAt] = 0x11;
+    machine.pci.putCfg(Framework::kMsixAt + 2, 0x7FFF, 2);
+    EXPECT_EQ(machine.Start(), STATUS_SUCCESS);
     machine.Remove();
 }
 

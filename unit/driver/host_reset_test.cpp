@@ -136,6 +136,23 @@ TEST_P(Reset, ARemovalComesFirst) {
     machine->Remove();
 }
 
+// One that went without a word is found by the clock, and called that.
+TEST_P(Reset, OneThatIsGone) {
+    Send(3);
+    machine->pci.gone = true;
+    machine->framework.Pass(kEnough);
+    EXPECT_EQ(machine->framework.RunWork(), 1);
+    ExpectAll(STATUS_DEVICE_PROTOCOL_ERROR);
+    EXPECT_TRUE(machine->kernel.Logged("the device is gone"));
+    VQ7_FAILURES failures = Failures();
+    EXPECT_EQ(failures.last_failure, unsigned(VQ7_FAILURE_GONE));
+    EXPECT_EQ(failures.count[VQ7_FAILURE_NEEDS_RESET], 0u);
+    machine->framework.SurpriseRemove();
+    machine->framework.powered = false;
+    machine->pci.gone = false; // the model says what it was
+    machine->Remove();
+}
+
 // A request that is to be purged isn't sent again: it ends with the time-out.
 TEST_P(Reset, WhatIsToBePurgedEnds) {
     Send(3);
@@ -320,6 +337,28 @@ TEST_P(Reset, ARestartThatFails) {
     machine->Run();
     ExpectAll(STATUS_SUCCESS);
     machine->Remove();
+}
+
+// ------------------------------------------------------------- without queues
+
+// A device of a type that the driver doesn't know fails and comes back like any other.
+TEST(OtherTypes, FailAndComeBack) {
+    Options options;
+    options.type = 4;
+    Machine machine(options);
+    ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+    machine.pci.status |= 0x40; // DEVICE_NEEDS_RESET (2.1.2)
+    machine.pci.isr = 2;
+    EXPECT_TRUE(machine.framework.Interrupted(0));
+    machine.framework.RunDpcs();
+    EXPECT_EQ(machine.framework.RunWork(), 1);
+    EXPECT_TRUE(machine.kernel.Logged("has failed"));
+    for (int i = 0; i < 2; i++) { // one that has failed, one that runs
+        Request *restart = machine.framework.Send(IOCTL_VQ7_RESTART, nullptr, 0, 0);
+        EXPECT_EQ(machine.framework.RunWork(), 1);
+        EXPECT_EQ(restart->status, STATUS_SUCCESS);
+    }
+    machine.Remove();
 }
 
 } // namespace

@@ -28,7 +28,30 @@ TEST(Resources, ABarTwice) {
     machine.framework.translated = machine.framework.raw;
     EXPECT_EQ(machine.Start(), STATUS_DEVICE_CONFIGURATION_ERROR);
     EXPECT_TRUE(machine.kernel.Logged("BAR 4 appears twice"));
+    EXPECT_FALSE(machine.kernel.Logged("no interrupt")) << "one reason is enough";
     machine.Remove();
+}
+
+TEST(Resources, RawOnesAreMissing) {
+    Machine machine;
+    machine.framework.raw.pop_back();
+    EXPECT_EQ(machine.Start(), STATUS_DEVICE_CONFIGURATION_ERROR);
+    EXPECT_FALSE(machine.kernel.Logged("no interrupt"));
+    machine.Remove();
+}
+
+// The revision, the subsystem's vendor and number, the base address registers.
+TEST(Resources, ConfigurationSpaceThatCannotBeRead) {
+    for (unsigned at : {0x08, 0x2C, 0x2E, 0x10}) {
+        Machine machine;
+        machine.framework.unreadable = at;
+        EXPECT_EQ(machine.Start(), STATUS_DEVICE_CONFIGURATION_ERROR) << at;
+        EXPECT_TRUE(machine.kernel.Logged(at == 0x10 ? "cannot read the base address registers"
+                                                     : "cannot read configuration space"));
+        EXPECT_FALSE(machine.kernel.Logged("no interrupt"));
+        machine.framework.unreadable = ~0u;
+        machine.Remove();
+    }
 }
 
 TEST(Resources, OneThatIsNoBarIsLeftAlone) {
@@ -52,6 +75,15 @@ TEST(Resources, MoreMessagesThanAreUsed) {
     EXPECT_EQ(machine.Info().vectors, machine.framework.interrupts.size());
     EXPECT_EQ(machine.pci.queues[0].vector, 1);
     machine.Remove();
+}
+
+TEST(Resources, AsManyMessagesAsThereAre) {
+    for (int messages = 1; messages <= 8; messages++) {
+        Machine machine(With(messages));
+        ASSERT_EQ(machine.Start(), STATUS_SUCCESS);
+        EXPECT_EQ(machine.Info().vectors, unsigned(messages));
+        machine.Remove();
+    }
 }
 
 TEST(Resources, MoreLinesThanOne) {

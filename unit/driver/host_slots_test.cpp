@@ -306,4 +306,23 @@ TEST_F(Bounced, OneRingsWorthOfFailures) {
     machine.Remove();
 }
 
+// The budget stays used up: of those behind the failures one is sent, which will bring the
+// processor back.
+TEST_F(Bounced, OneAfterARingsWorthOfFailures) {
+    Data bad(machine.memory, 1024); // which has no system address
+    Request *first = machine.Write(0, mapped, 3);
+    auto chain = machine.ring->Pop();
+    for (int i = 0; i < 20; i++) {
+        machine.Write(0, bad, 3);
+    }
+    Send(4);
+    machine.ServeOne(*chain);
+    machine.Interrupt();
+    EXPECT_TRUE(first->completed);
+    EXPECT_EQ(StatsNow(machine).in_flight, 1u);
+    machine.Run();
+    ExpectAll(STATUS_SUCCESS);
+    machine.Remove();
+}
+
 } // namespace

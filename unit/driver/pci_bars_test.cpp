@@ -53,9 +53,11 @@ TEST(DecodeBars, SixtyFourBitWithoutUpperHalf) {
 TEST(DecodeBars, OtherTypes) {
     const UINT32 registers[6] = {0xFE000002, 0xFD000000, 0xFC000006, 0xFB000000, 0, 0};
     VQ7_BAR_REGISTER bars[6];
+    memset(bars, 1, sizeof(bars)); // of another device
     Vq7DecodeBars(registers, bars);
     for (int i = 0; i < 4; i++) {
         EXPECT_TRUE(bars[i].present) << i;
+        EXPECT_FALSE(bars[i].port) << i;
         EXPECT_EQ(bars[i].address, 0xFE000000u - 0x1000000u * i) << i;
     }
 }

@@ -59,6 +59,7 @@ NTSTATUS CommonBufferCreate(Globals, WDFDMAENABLER enabler, size_t length,
         Create<Buffer>("WdfCommonBufferCreateWithConfig", attributes, handle, [&](Buffer *made) {
             made->length = length;
             made->pa = kernel->memory.Allocate(length, config->AlignmentRequirement + 1);
+            memset(kernel->memory.Host(made->pa, length), kUnset, length);
         });
     if (!NT_SUCCESS(status)) { // nobody said what the handle is then
         *handle = reinterpret_cast<WDFCOMMONBUFFER>(~ULONG_PTR(0));
@@ -85,6 +86,10 @@ NTSTATUS SpinLockCreate(Globals, PWDF_OBJECT_ATTRIBUTES attributes, WDFSPINLOCK 
 
 VOID SpinLockAcquire(Globals, WDFSPINLOCK handle) {
     Lock *lock = Of<Lock>(handle);
+    if (framework->in_lock) {
+        framework->in_lock(lock);
+    }
+    lock->locked++;
     kernel->Need(!framework->LocksHeld(), "two spin locks at once");
     kernel->Need(kernel->irql <= DISPATCH_LEVEL, "a spin lock above DISPATCH_LEVEL");
     lock->held = true;

@@ -98,10 +98,9 @@ NTSTATUS Framework::PowerUp() {
         return status;
     }
     powered = true;
-    if (callbacks.EvtDeviceSelfManagedIoInit != nullptr) {
-        status = callbacks.EvtDeviceSelfManagedIoInit(Handle(device));
-    }
-    return status;
+    auto start = std::exchange(was_started_, true) ? callbacks.EvtDeviceSelfManagedIoRestart
+                                                   : callbacks.EvtDeviceSelfManagedIoInit;
+    return start != nullptr ? start(Handle(device)) : status;
 }
 
 NTSTATUS Framework::Start() {
@@ -231,11 +230,20 @@ bool Framework::Interrupted(unsigned number) {
                                              messages > 0 ? number : 0) != FALSE;
 }
 
+// Fills what the next function will have for its variables.
+[[gnu::noinline]] static void FillStack(std::uint8_t with) {
+    volatile std::uint8_t bytes[2048];
+    for (volatile std::uint8_t &byte : bytes) {
+        byte = with;
+    }
+}
+
 int Framework::RunDpcs() {
     int ran = 0;
     for (std::size_t i = 0; i < interrupts.size(); i++) {
         if (std::exchange(interrupts[i]->queued, false)) {
             kernel_.irql = DISPATCH_LEVEL;
+            FillStack(stack);
             interrupts[i]->config.EvtInterruptDpc(reinterpret_cast<WDFINTERRUPT>(interrupts[i]),
                                                   reinterpret_cast<WDFOBJECT>(device));
             kernel_.Need(kernel_.irql == DISPATCH_LEVEL, "a DPC returns at another IRQL");
@@ -306,6 +314,11 @@ std::vector<std::string> Framework::Leaks() const {
         auto *request = dynamic_cast<Request *>(object.get());
         if (request != nullptr && !request->completed) {
             leaks.push_back("a request");
+        }
+    }
+    for (const Interrupt *interrupt : interrupts) {
+        if (interrupt->held) {
+            leaks.push_back("the lock of an interrupt");
         }
     }
     for (const Timer *timer : timers) {

@@ -29,6 +29,9 @@ struct Object {
     void AddContext(PCWDF_OBJECT_CONTEXT_TYPE_INFO type);
 };
 
+// What memory holds that nobody has cleared.
+inline constexpr std::uint8_t kUnset = 0xCD;
+
 struct Buffer : Object { // a common buffer
     Buffer() : Object("common buffer") {}
     std::uint64_t pa = 0;
@@ -38,6 +41,7 @@ struct Buffer : Object { // a common buffer
 struct Lock : Object {
     Lock() : Object("lock") {}
     bool held = false;
+    unsigned locked = 0;   // so often
     KIRQL irql_before = 0; // spin locks
 };
 
@@ -150,6 +154,9 @@ class Framework {
     std::function<void()> in_retrieved;   // another, when one has just got it
     std::function<void()> in_complete;    // another, while one completes a request
     std::function<void()> in_acknowledge; // another, while one acknowledges a stop
+    std::function<void(Lock *)> in_lock;  // another, before one gets a spin lock
+    // What a DPC finds on its stack: whatever was there.
+    std::uint8_t stack = 0xCD;
 
     template <typename T> T *Make() {
         objects.push_back(std::make_unique<T>());
@@ -163,6 +170,7 @@ class Framework {
     void StopQueues(ULONG action);
     void Released();
     Kernel &kernel_;
+    bool was_started_ = false; // the device, once
 };
 
 extern Framework *framework;

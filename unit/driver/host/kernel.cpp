@@ -5,8 +5,9 @@
 
 #include <cstdarg>
 #include <cstdio>
-#include <cstdlib>
 #include <cwctype>
+
+#include <sys/mman.h>
 
 namespace vq7::host {
 
@@ -18,6 +19,31 @@ namespace {
 // A mapping's virtual address is its bus address and this.
 constexpr std::uint64_t kMapped = 0x6000'0000'0000;
 constexpr ULONG kTag = '7qVt';
+
+// Behind each block of pool: larger than any array of the driver that has a 16-bit index.
+constexpr std::size_t kGuard = 4 << 20;
+
+std::size_t PoolPages(std::size_t length) {
+    return (length + 4095) / 4096 * 4096;
+}
+
+// A block ends, to 16 bytes, where nobody may touch anything, as in special pool; nor may
+// they touch what has been freed.
+void *AllocatePool(std::size_t length) {
+    const std::size_t pages = PoolPages(length);
+    void *start = mmap(nullptr, pages + kGuard, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (start == MAP_FAILED || mprotect(start, pages, PROT_READ | PROT_WRITE) != 0) {
+        throw std::bad_alloc();
+    }
+    memset(start, 0xCD, pages);
+    return static_cast<char *>(start) + (pages - length) / 16 * 16;
+}
+
+void FreePool(void *block, std::size_t length) {
+    const auto start = reinterpret_cast<std::uintptr_t>(block) / 4096 * 4096;
+    munmap(reinterpret_cast<void *>(start), PoolPages(length) + kGuard);
+}
 
 } // namespace
 
@@ -106,19 +132,20 @@ PVOID ExAllocatePoolWithTag(POOL_TYPE type, size_t length, ULONG tag) {
     if (kernel->Fails("ExAllocatePoolWithTag")) {
         return NULL;
     }
-    void *block = std::malloc(length);
-    memset(block, 0xCD, length);
+    void *block = vq7::host::AllocatePool(length);
     kernel->pool[block] = length;
     return block;
 }
 
 VOID ExFreePoolWithTag(PVOID block, ULONG tag) {
     kernel->Need(tag == vq7::host::kTag, "pool freed with another tag");
-    if (kernel->pool.erase(block) == 0) {
+    const auto at = kernel->pool.find(block);
+    if (at == kernel->pool.end()) {
         kernel->Wrong("pool freed that is not allocated");
         return;
     }
-    std::free(block);
+    vq7::host::FreePool(block, at->second);
+    kernel->pool.erase(at);
 }
 
 PVOID MmMapIoSpace(PHYSICAL_ADDRESS address, size_t length, MEMORY_CACHING_TYPE type) {
@@ -174,6 +201,12 @@ NTSTATUS KeDelayExecutionThread(KPROCESSOR_MODE mode, BOOLEAN alertable, LARGE_I
         kernel->asleep();
     }
     return STATUS_SUCCESS;
+}
+
+VOID VqHostCompare() {
+    if (kernel->at_compare) {
+        kernel->at_compare();
+    }
 }
 
 VOID VqHostRaiseIrql(KIRQL irql, KIRQL *old) {

@@ -43,6 +43,8 @@ struct Kernel {
 
     // What another CPU or the device does when the driver is at a full barrier of its queue.
     std::function<void()> at_barrier;
+    // What another CPU does just before the driver's InterlockedCompareExchange.
+    std::function<void()> at_compare;
 
     void Wrong(const std::string &what);
     void Need(bool condition, const std::string &what);

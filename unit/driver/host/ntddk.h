@@ -164,6 +164,7 @@ PHYSICAL_ADDRESS MmGetPhysicalAddress(PVOID address);
 VOID KeStallExecutionProcessor(ULONG microseconds);
 NTSTATUS KeDelayExecutionThread(KPROCESSOR_MODE mode, BOOLEAN alertable, LARGE_INTEGER *interval);
 VOID VqHostRaiseIrql(KIRQL irql, KIRQL *old);
+VOID VqHostCompare(VOID); // another processor may come first
 VOID KeLowerIrql(KIRQL irql);
 #define KeRaiseIrql(irql, old) VqHostRaiseIrql((irql), (old))
 VOID RtlInitUnicodeString(PUNICODE_STRING string, PCWSTR text);
@@ -196,6 +197,7 @@ static __inline LONG InterlockedExchange(volatile LONG *to, LONG value) {
     return __atomic_exchange_n(to, value, __ATOMIC_SEQ_CST);
 }
 static __inline LONG InterlockedCompareExchange(volatile LONG *to, LONG value, LONG old) {
+    VqHostCompare();
     return __sync_val_compare_and_swap(to, old, value);
 }
 
