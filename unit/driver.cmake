@@ -28,7 +28,9 @@ foreach(target IN ITEMS driver_host driver_host_queue driver_host_test)
   target_compile_options(${target} PRIVATE -fshort-wchar) # WCHAR has 16 bits
 endforeach()
 # Warnings are the guest build's affair: it has the real headers.
-target_compile_options(driver_host PRIVATE -w -fno-exceptions -fno-rtti -fno-strict-aliasing)
+# What the driver has not set is nothing that it could mean.
+target_compile_options(driver_host PRIVATE -w -fno-exceptions -fno-rtti -fno-strict-aliasing
+                       -ftrivial-auto-var-init=pattern)
 set_target_properties(driver_host PROPERTIES CXX_STANDARD 98 CXX_STANDARD_REQUIRED ON)
 target_link_libraries(driver_host_test PRIVATE vq7_unit_model)
 vq7_gtest(driver_host_test OWN_HEADERS)

@@ -23,6 +23,19 @@ TEST(Failures, HaveNamesForWhatAQueueSays) {
     }
 }
 
+// The numbers are in other programs: none may change.
+TEST(Failures, HaveNumbersOfTheirOwn) {
+    const int numbers[] = {
+        VQ7_FAILURE_NONE,        VQ7_FAILURE_USED_ID,     VQ7_FAILURE_USED_INDEX,
+        VQ7_FAILURE_NOT_ISSUED,  VQ7_FAILURE_MID_CHAIN,   VQ7_FAILURE_USED_TWICE,
+        VQ7_FAILURE_USED_LENGTH, VQ7_FAILURE_PROTOCOL,    VQ7_FAILURE_NEEDS_RESET,
+        VQ7_FAILURE_TIME_OUT,    VQ7_FAILURE_RESET_STUCK, VQ7_FAILURE_GONE,
+        VQ7_FAILURE_START};
+    for (int i = 0; i < int(std::size(numbers)); i++) {
+        EXPECT_EQ(numbers[i], i);
+    }
+}
+
 // The first reason counts, once; the ring is in the log; nothing ticks any more.
 TEST_F(Watch, AFailureIsCountedOnce) {
     Send(2);

@@ -21,6 +21,53 @@ TEST_F(Watch, TicksAreAQuarterOfIt) {
         EXPECT_TRUE(timer().armed);
         EXPECT_EQ(timer().due_ms, c.tick);
     }
+    const VQ7_TIMEOUT off = {VQ7_TIMEOUT_OFF, 1};
+    machine.framework.Send(IOCTL_VQ7_SET_TIMEOUT, &off, sizeof(off), 0);
+    EXPECT_FALSE(timer().armed);
+    machine.Remove();
+}
+
+// It is switched off as it ticks, on another processor: the tick is the last one, and waits for
+// nobody.
+TEST_F(Watch, IsSwitchedOffAsItTicks) {
+    dc().timeout_ms = VQ7_TIMEOUT_OFF;
+    machine.framework.Pass(kTick);
+    EXPECT_FALSE(timer().armed);
+    machine.Remove();
+}
+
+// A tick that comes after the stop looks at nothing.
+TEST_F(Watch, ATickAfterTheStop) {
+    Send(2);
+    machine.Serve();
+    machine.framework.PowerDown();
+    for (int i = 0; i < 3; i++) {
+        machine.kernel.irql = DISPATCH_LEVEL;
+        timer().config.EvtTimerFunc(reinterpret_cast<WDFTIMER>(&timer()));
+        machine.kernel.irql = PASSIVE_LEVEL;
+    }
+    EXPECT_FALSE(timer().armed);
+    EXPECT_EQ(Failures().lost_interrupts, 0u);
+    ASSERT_EQ(machine.PowerUp(), STATUS_SUCCESS);
+    machine.Run();
+    EXPECT_EQ(Completed(), 2u);
+    machine.Remove();
+}
+
+// One is answered without an interrupt just before the tick at which both are late: the other
+// one is late all the same.
+TEST_F(Watch, OneAnswerDoesNotSaveTheOther) {
+    Send(2);
+    machine.framework.Pass(kTimeout);
+    machine.Serve(1);
+    machine.framework.Pass(kTick);
+    EXPECT_EQ(Completed(), 1u);
+    EXPECT_EQ(Failures().lost_interrupts, 1u);
+    EXPECT_EQ(Failures().state, unsigned(VQ7_STATE_RECOVERING));
+    EXPECT_EQ(machine.framework.RunWork(), 1);
+    machine.Reattach();
+    machine.Run();
+    EXPECT_EQ(Completed(), 2u);
     machine.Remove();
 }
 
