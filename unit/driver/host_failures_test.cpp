@@ -2,6 +2,7 @@
 //
 // Failures of a device on the host: what they are called, that each is counted once, and what
 // crosses them on another processor.
+#include "host/cross.h"
 #include "host/watch.h"
 
 using namespace vq7::host;
@@ -89,19 +90,12 @@ TEST_F(Watch, AFailureWinsOverATimeOut) {
     machine.Remove();
 }
 
-// Who has the registers, on another processor, is waited for before the device is reset.
 TEST_F(Watch, ARestartWaitsForTheRegisters) {
-    Lock &registers = *machine.framework.spin_locks.at(0);
-    const unsigned before = registers.locked;
-    machine.pci.resetReads = 1 << 20;
-    machine.kernel.asleep = [&] {
-        EXPECT_GT(registers.locked, before);
-        machine.pci.resetReads = 0;
-    };
-    Request *restart = AskForRestart();
-    EXPECT_EQ(machine.framework.RunWork(), 1);
-    EXPECT_EQ(restart->status, STATUS_SUCCESS);
-    EXPECT_GT(machine.kernel.slept, 0u);
+    ExpectWaitForRegisters(machine, [&] {
+        Request *restart = AskForRestart();
+        EXPECT_EQ(machine.framework.RunWork(), 1);
+        EXPECT_EQ(restart->status, STATUS_SUCCESS);
+    });
     machine.Remove();
 }
 

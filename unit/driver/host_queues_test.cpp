@@ -157,17 +157,8 @@ TEST(Starts, TheLegacyInterfaceOfTheLastTransitionalId) {
     }
 }
 
-// Who has the registers, on another processor, is waited for before the device is reset.
 TEST_F(Cross, AStopWaitsForTheRegisters) {
-    Lock &registers = *machine.framework.spin_locks.at(0);
-    const unsigned before = registers.locked;
-    machine.pci.resetReads = 1 << 20;
-    machine.kernel.asleep = [&] {
-        EXPECT_GT(registers.locked, before);
-        machine.pci.resetReads = 0;
-    };
-    machine.framework.PowerDown();
-    EXPECT_GT(machine.kernel.slept, 0u);
+    ExpectWaitForRegisters(machine, [&] { machine.framework.PowerDown(); });
     machine.Remove();
 }
 

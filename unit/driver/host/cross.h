@@ -50,6 +50,20 @@ inline void StopMeanwhile(Machine &machine) {
     machine.pci.msix = false;
 }
 
+// `stop` has the device reset: who has the registers, on another processor, is waited for first.
+inline void ExpectWaitForRegisters(Machine &machine, const std::function<void()> &stop) {
+    Lock &registers = *machine.framework.spin_locks.at(0);
+    const unsigned before = registers.locked;
+    machine.pci.resetReads = 1 << 20;
+    machine.kernel.asleep = [&] {
+        EXPECT_GT(registers.locked, before);
+        machine.pci.resetReads = 0;
+    };
+    stop();
+    EXPECT_GT(machine.kernel.slept, 0u);
+    machine.kernel.asleep = nullptr;
+}
+
 struct Cross : testing::Test {
     explicit Cross(Options options = {}) : machine(options) {}
     void SetUp() override {
