@@ -216,12 +216,16 @@ fuzz() {
     step "fuzz-$name" "$bin/fuzz/${name}_fuzz" -max_total_time="$(scaled "$seconds")" \
         -max_len="$max_len" -timeout=10 -entropic=0 -artifact_prefix="$logs/" \
         "$logs/corpus.$name" "unit/fuzz/corpus/$name"
-    step "afl-$name" unit/fuzz/afl.sh "$name" "$bin/fuzz" "$(scaled "$seconds")" "$max_len"
+}
+afl() {
+    step "afl-$1" unit/fuzz/afl.sh "$1" "$bin/fuzz" "$(scaled "$3")" "$2"
 }
 if wanted fuzz; then
-    fuzz virtqueue_split 196 3600
-    fuzz virtio_pci 272 1800
-    fuzz virtio_sg_pfn 274 600
+    for each in 'virtqueue_split 196 3600' 'virtio_pci 272 1800' 'virtio_sg_pfn 274 600'; do
+        # shellcheck disable=SC2086  # three words
+        fuzz $each; afl $each
+    done
+    fuzz kd_packet 600 600
     step fuzz-planted unit/fuzz/planted.py "$bin/fuzz"
 fi
 if wanted mutation; then

@@ -76,7 +76,9 @@ def test_parts_of_the_context(kd):
 def test_context_is_set_by_who_has_read_it(kd):
     """At each stop anew, else an old one would be written."""
     context = bytes(kd.client.context())
-    kd.client.switch_processor(0)                       # the same stop, told again
+    kd.client.link.resync(STEP)                         # the same stop, told again
+    kd.client._set_event(None)
+    kd.wait(STEP)
     assert ask(kd, SET_CONTEXT, "<I", 0, data=context)[0] == SUCCESS
     kd.go()
     kd.client.break_in()

@@ -100,6 +100,20 @@ TEST(KdPacket, APollStopsAtTheBreakIn) {
     EXPECT_TRUE(line.sent.empty());
 }
 
+// Found by bytes at random: the poll took the RESET, too, where both were in the ruins of a
+// packet.
+TEST(KdPacket, RegressionABreakInInRuinsKeepsItsReset) {
+    Line line;
+    line.Send(Bytes(Data(KdTypeManipulate, KD_INITIAL_ID, std::string(40, 'x'))).substr(0, 30) +
+              "b" + Bytes(Control(KdTypeReset)));
+    for (int i = 0; i < 1000 && !KdLinkPoll(&line.link); i++)
+        line.now += 1000;
+    ASSERT_TRUE(line.link.break_in);
+    line.link.halted = true;
+    EXPECT_EQ(Send(line, "state"), KdTimedOut);
+    EXPECT_EQ(Count(line, Control(KdTypeReset)), 1u);
+}
+
 TEST(KdPacket, APollAcknowledgesWhatComesAgain) {
     Line line;
     const Packet go = Data(KdTypeManipulate, KD_INITIAL_ID, "go, with a b in it");

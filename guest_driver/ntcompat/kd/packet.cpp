@@ -312,6 +312,8 @@ bool KdLinkPoll(KD_LINK *link) {
     Release(link);
     for (unsigned i = 0; i < KD_POLL_BYTES && !link->break_in; i++) {
         const KD_EVENT event = Next(link);
+        if (link->break_in)
+            break; // what stands behind it is for who answers it
         if (event == KdData && !IsExpected(link))
             Acknowledge(link); // sent again: the acknowledgement of then was lost
         if (event == KdIdle)
