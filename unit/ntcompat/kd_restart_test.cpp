@@ -104,8 +104,8 @@ TEST(KdPacket, APollStopsAtTheBreakIn) {
 // packet.
 TEST(KdPacket, RegressionABreakInInRuinsKeepsItsReset) {
     Line line;
-    line.Send(Bytes(Data(KdTypeManipulate, KD_INITIAL_ID, std::string(40, 'x'))).substr(0, 30) +
-              "b" + Bytes(Control(KdTypeReset)));
+    line.Send(Bytes(Data(KdTypeManipulate, KD_INITIAL_ID, std::string(70, 'x'))).substr(0, 30) +
+              Bytes(Ack(KD_INITIAL_ID)) + "b" + Bytes(Control(KdTypeReset)));
     for (int i = 0; i < 1000 && !KdLinkPoll(&line.link); i++)
         line.now += 1000;
     ASSERT_TRUE(line.link.break_in);
