@@ -81,6 +81,12 @@ def test_what_is_no_debugger(bridge, notes):
     assert len([note for note in notes if "no kernel" in note]) == 1
 
 
+def test_what_goes_without_a_packet(bridge, notes):
+    with socket.create_connection(bridge) as other:
+        other.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    wait_for(notes, "sends b'GET / HTTP/1.1\\r\\n'..., which is no kernel debugger's packet")
+
+
 def test_port_taken(bridge):
     with pytest.raises(RigError, match="that port is taken; end what uses it"):
         Bridge(f"{bridge[0]}:{bridge[1]}", print)

@@ -94,8 +94,10 @@ class Bridge:
             self._note(f"debugger connected from {name}")
             back = threading.Thread(target=self._copy, args=(port, client, None), daemon=True)
             back.start()
-            self._copy(client, port, _Watch(self._note, name))
+            watch = _Watch(self._note, name)
+            self._copy(client, port, watch)
             back.join()
+            watch.end()
             self._note(f"debugger {name} has gone; the machine stays as it was left, "
                        "another debugger may come")
         except OSError as bad:
@@ -136,6 +138,11 @@ class _Watch:
         found = self._parser.feed(data.replace(BREAK_IN, b"") if len(data) == 1 else data)
         self._done = bool(found)
         if not found and self._parser.noise > GARBAGE:
+            self.end()
+
+    def end(self):
+        """One that has gone is judged by less."""
+        if not self._done and self._parser.noise >= len(self._first) > 1:
             self._done = True
             self._note(f"debugger {self._name} sends {self._first!r}..., which is no kernel "
                        "debugger's packet: it must be one for serial ports, as windbg -k com:...")
