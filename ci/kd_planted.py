@@ -120,10 +120,22 @@ class Bench:
             shutil.copytree(self.guest, self.original, ignore=shutil.ignore_patterns("obj"))
 
     def _copy(self, name):
-        """With the files' times, so that what is unchanged isn't built again."""
-        target = self.tree / name
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(TOP / name, target)
+        """What is the same stays, and isn't built again; what isn't, as a fault that the last
+        run left, is newer than what was built of it, whatever the time of its source."""
+        source, target = TOP / name, self.tree / name
+        for path in sorted(target.rglob("*"), reverse=True):
+            there = source / path.relative_to(target)
+            if path.is_dir() and not there.is_dir():
+                path.rmdir()
+            elif not path.is_dir() and not there.is_file():
+                path.unlink()
+        for path in source.rglob("*"):
+            copy = target / path.relative_to(source)
+            if path.is_dir():
+                copy.mkdir(parents=True, exist_ok=True)
+            elif not copy.is_file() or copy.read_bytes() != path.read_bytes():
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy)
 
     def unit(self, pattern, log):
         program = WORK / "kd_test"
