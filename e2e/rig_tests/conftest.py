@@ -23,6 +23,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "smoke: of the suite's tests")
     config.addinivalue_line("markers", "on(group): of the suite's tests")
     config.addinivalue_line("markers", "rules: of the suite's tests")
+    config.addinivalue_line("markers", "fresh: of the suite's tests")
     config.addinivalue_line("markers", "xdist_group: tests that one process has")
 
 

@@ -304,7 +304,8 @@ def test_first_logon(prefix, first_logon, tmp_path):
             (r"HKLM\SYSTEM\CurrentControlSet\Services\msahci", "Start", "0x0")):
         assert prefix.value(key, name) == value, name
     assert prefix.value(SERVICE, "Start") == "0x2"
-    assert prefix.value(rf"{DRIVER}\Parameters\Wdf", "VerifierOn") == "0x1"
+    for name in ("VerifierOn", "EnhancedVerifierOptions"):
+        assert prefix.value(rf"{DRIVER}\Parameters\Wdf", name) == "0x1"
 
 
 def test_first_logon_that_fails(first_logon):

@@ -115,7 +115,8 @@ def test_script(prefix, disc, variables, device, tmp_path):     # noqa: F811
         (disc / "vq7" / prefix.arch / "vq7agent.exe").read_bytes()
     assert prefix.value(SERVICE, "ImagePath").lower().endswith(r'system32\vq7agent.exe" service')
     assert prefix.value(device, "Service") == "vq7test"
-    assert prefix.value(rf"{DRIVER}\Parameters\Wdf", "VerifierOn") == "0x1"
+    for name in ("VerifierOn", "EnhancedVerifierOptions"):
+        assert prefix.value(rf"{DRIVER}\Parameters\Wdf", name) == "0x1"
 
 
 def test_script_that_fails(prefix, disc, variables, tmp_path):  # noqa: F811

@@ -32,6 +32,7 @@ def test_megabytes_of_notify_registers(vm):
 
 
 @pytest.mark.needs("unload")
+@pytest.mark.watched
 @pytest.mark.nightly
 @pytest.mark.on("one", options=("page-per-vq=on", "cpus=4", "num-queues=4"))
 def test_power_cycles_keep_what_is_mapped(vm):

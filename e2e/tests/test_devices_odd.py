@@ -10,6 +10,9 @@ from vq7rig.errors import CommandError, Hang, Lacking
 from vq7rig.features import BLK_SIZE_MAX, VirtioView
 from vq7rig.workload import Workload, expected_counts
 
+# Data through the driver's own memory, and devices lost or reset under requests.
+pytestmark = pytest.mark.watched
+
 BACKEND = ("backend=vhost-user", "sectors=32768")
 MIXED = (512, 1024, 4096, 65536)
 EVERY_KIND = "read,write,flush,id"

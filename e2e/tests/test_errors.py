@@ -15,6 +15,9 @@ from vq7rig.workload import Workload, operations
 
 from test_workloads import run
 
+# Parts of a request: MDLs, and the driver's own memory in their place.
+pytestmark = pytest.mark.watched
+
 PARTS = 5
 AT = 1024               # first sector of the transfers
 UNMERGED = ("request-merging=off",)

@@ -8,6 +8,9 @@ import pytest
 from vq7rig import hostile
 from vq7rig.errors import GuestCrash
 
+# What a liar makes a driver touch, free or complete.
+pytestmark = pytest.mark.watched
+
 WAYS = hostile.load_ways()
 STARTS = hostile.load_starts()
 

@@ -10,7 +10,8 @@ from vq7rig.workload import Workload, expected_counts
 
 from test_inflight import MIXED, RING, SPEED, with_event
 
-pytestmark = pytest.mark.needs("hotplug")
+# Removal: what is left behind, and DMA that goes on.
+pytestmark = [pytest.mark.needs("hotplug"), pytest.mark.watched]
 
 SHORT = Workload(ops=100, depth=8, sizes=(4096,), seed=97, span=8192)
 

@@ -15,7 +15,8 @@ from vq7rig.workload import Workload, operations
 
 from test_workloads import run
 
-pytestmark = pytest.mark.needs("unload", "kernel log")
+# Unload, cancel, close under load: what is left behind, and DMA that goes on.
+pytestmark = [pytest.mark.needs("unload", "kernel log"), pytest.mark.watched]
 
 DEPTH, RING = 40, 16
 AFTER, SPEED = 8, 20            # operations before the event; a second

@@ -23,6 +23,9 @@ from vq7rig.workload import Workload
 
 from test_workloads import run
 
+# Buffers and lengths: memory beyond one, a leaked lock on a page.
+pytestmark = pytest.mark.watched
+
 FILL = 0xEE
 SUCCESS, SMALL, DENIED = "SUCCESS", "BUFFER_TOO_SMALL", "ACCESS_DENIED"
 PARAMETER, UNKNOWN, ERROR = "INVALID_PARAMETER", "INVALID_DEVICE_REQUEST", "IO_DEVICE_ERROR"

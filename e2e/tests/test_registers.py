@@ -68,6 +68,7 @@ def widths(region):
 
 
 @pytest.mark.needs("unload")
+@pytest.mark.watched
 @pytest.mark.fresh
 @pytest.mark.on("one", nightly="transports", options=("ioeventfd=off",))  # traced only so
 def test_each_register_is_accessed_with_its_own_width(vm, config):

@@ -26,6 +26,7 @@ def others(vm):
 
 
 @pytest.mark.needs("unload")
+@pytest.mark.watched
 @pytest.mark.on("one", nightly="flavours")
 @pytest.mark.parametrize("loaded", [True, False], ids=["loaded", "unloaded"])
 def test_sources_agree(vm, others, loaded):

@@ -11,6 +11,9 @@ from vq7rig import inflight
 from vq7rig.errors import CommandError
 from vq7rig.workload import Workload
 
+# What is taken back and sent again: DMA under way, requests completed twice, cancelled.
+pytestmark = pytest.mark.watched
+
 BACKEND = ("backend=vhost-user", "sectors=32768")
 MS, RETRIES = 250, 1            # for tests: the driver's own is a minute
 

@@ -33,6 +33,7 @@ def run(vm, load, timeout=30, bare=False):
 
 
 @pytest.mark.smoke
+@pytest.mark.watched
 @pytest.mark.on("machines")
 def test_random(vm, note):
     answer = run(vm, Workload(ops=1000, depth=32, sizes=MIXED, seed=11, span=32768))

@@ -73,11 +73,16 @@ if not "%errorlevel%"=="0" goto :failed
 if not "%errorlevel%"=="0" goto :failed
 
 if not exist "%HERE%verifier.txt" goto :done
-rem 2: done, after a restart. Then the framework's own verifier.
+rem The flags are bits: special pool, forced IRQL, pool tracking, I/O, deadlocks, DMA, security and
+rem miscellaneous checks ("Verifier", hh875581). 2: done, after a restart. Then the framework's own
+rem ("Registry Values for Debugging WDF Drivers"): VerifierOn, which implies VerifyOn, and bit 0 of
+rem EnhancedVerifierOptions, IRQL and critical regions at the end of each callback.
 call :say verifier
 verifier /flags 0x9bb /driver vq7test.sys
 if not "%errorlevel%"=="0" if not "%errorlevel%"=="2" goto :failed
 reg add %SERVICE%\Parameters\Wdf /v VerifierOn /t REG_DWORD /d 1 /f
+if not "%errorlevel%"=="0" goto :failed
+reg add %SERVICE%\Parameters\Wdf /v EnhancedVerifierOptions /t REG_DWORD /d 1 /f
 if not "%errorlevel%"=="0" goto :failed
 
 :done
