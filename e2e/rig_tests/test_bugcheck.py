@@ -286,6 +286,32 @@ def test_a_silent_guest_that_bug_checks(qemu_cli, tmp_path):     # noqa: F811
 
 @qemu
 @pytest.mark.nightly
+def test_a_guest_that_waits_for_a_debugger(qemu_cli, tmp_path):     # noqa: F811
+    """Nobody is there to let it go on: no hang, either."""
+    image = nt_image.make(tmp_path / "nt.iso", settings=("/silentstop",), late_s=0.1)
+    (tmp_path / "test_waiting.py").write_text(CRASHING.split("@pytest")[0] + '''
+from vq7rig.channel import SocketChannel
+from vq7rig.kd.client import Client
+from vq7rig.kd.link import Link
+
+@pytest.mark.on("one")
+def test_stop(vm):
+    client = Client(Link(SocketChannel.connect(str(vm.run / "kd.sock"))))
+    client.attach(running=True)
+    client.close()
+    vm.console.command("info")
+''')
+    done = run_on(qemu_cli, image, tmp_path / "test_waiting.py", "--lacks", "unload",
+                  env={"VQ7_PATIENCE": "0.1"})
+    assert done.returncode == 1, done.stdout + done.stderr
+    verdict, text = verdicts(qemu_cli)["test_stop"]
+    assert verdict == "guest crash"
+    assert re.search(r"waits for a debugger on COM2: Break instruction exception - code 80000003 "
+                     r"\(first chance\) at ntoskrnl\.exe\+0x[0-9a-f]+", text), text
+
+
+@qemu
+@pytest.mark.nightly
 def test_a_silent_guest_that_hangs(qemu_cli, tmp_path):     # noqa: F811
     """It isn't taken for one that has crashed."""
     image = nt_image.make(tmp_path / "nt.iso", settings=("/silentstop",), late_s=0.1)

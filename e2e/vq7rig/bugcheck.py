@@ -13,9 +13,12 @@ import struct
 from dataclasses import dataclass, field
 
 from .bindings import MonitorError, libvirt
+from .channel import SocketChannel
 from .dump import paging
-from .errors import GuestCrash, RigError
+from .errors import GuestCrash, GuestError, ProtocolError, RigError
+from .kd.client import Client
 from .kd.errors import Unreadable
+from .kd.link import Link
 
 PAGE, BLOCK = 0x1000, 0x10000
 PAGING, LARGE_PAGES_OF_4_MIB, PAE, LONG_MODE = 1 << 31, 1 << 4, 1 << 5, 1 << 10
@@ -26,6 +29,7 @@ TAG = b"KDBG"
 TAG_AT, MODULES_AT, BUG_CHECK_AT = 0x10, 0x48, 0x88     # of KDDEBUGGER_DATA64
 SIZES = range(0x90, 0x1000)         # of it: it grew with each Windows; it has to have these fields
 MAX_MODULES = 500
+COM2, CONNECT_S, ANSWER_S = "kd.sock", 1.0, 2.0
 # Of LDR_DATA_TABLE_ENTRY: base, size, base name; and the size of a pointer.
 ENTRY_X64, ENTRY_X86 = (0x30, 0x40, 0x58, 8), (0x18, 0x20, 0x2C, 4)
 
@@ -123,12 +127,17 @@ class Memory:
         return self.number(address, 8 if self.cpu.wide else 4)
 
 
+def _block_of(memory):
+    """Address of the block for debuggers, or None. Raises Unreadable."""
+    base = _kernel_of(memory, _handler(memory))
+    return base and _debugger_data(memory, base)
+
+
 def found_in(memory):
     """The BugCheck that a kernel of NT has noted in this Memory, or None: it runs, or there is
     none."""
     try:
-        base = _kernel_of(memory, _handler(memory))
-        block = base and _debugger_data(memory, base)
+        block = _block_of(memory)
         if not block:
             return None
         size = 8 if memory.cpu.wide else 4
@@ -138,7 +147,7 @@ def found_in(memory):
     code, *parameters = struct.unpack("<5Q" if size == 8 else "<5I", raw)
     if code == 0:
         return None
-    modules = _modules(memory, _address(memory, block + MODULES_AT))
+    modules = _modules(memory, block)
     blamed = [(name, address, start) for address in parameters
               for name, start, end in modules if start <= address < end]
     return BugCheck(code & 0xFFFFFFFF, tuple(parameters), memory.cpu.wide, blamed)
@@ -217,11 +226,24 @@ def _page_or_zeros(memory, at):
         return bytes(PAGE)
 
 
-def _modules(memory, head):
+def place_in(memory, address):
+    """module+offset of an address in a loaded module, else the address."""
+    try:
+        block = _block_of(memory)
+    except Unreadable:
+        block = None
+    for name, start, end in _modules(memory, block) if block else ():
+        if start <= address < end:
+            return f"{name}+{address - start:#x}"
+    return f"{address:#x}"
+
+
+def _modules(memory, block):
     """(name, start, end) of the loaded modules, as far as their list can be read."""
     base_at, size_at, name_at, pointer = ENTRY_X64 if memory.cpu.wide else ENTRY_X86
     found = []
     try:
+        head = _address(memory, block + MODULES_AT)
         at = memory.pointer(head)
         while at != head and len(found) < MAX_MODULES:
             base, size = memory.pointer(at + base_at), memory.number(at + size_at, 4)
@@ -262,14 +284,41 @@ class Physical:
         return self._blocks[at]
 
 
-def of(vm):
-    """The bug check at which a machine of the rig's stands, or None. It must stand still.
-    Raises RigError where its memory can't be looked at."""
+def _first(vm, look):
+    """What `look(Memory)` gives for the first CPU for which it gives something."""
     if not vm.host.embedded:
         raise RigError("no file is shared with its QEMU")
     try:
         text = vm.host.hmp(vm.dom, "info registers -a")
         physical = Physical(vm)
-        return next(filter(None, (found_in(Memory(physical, cpu)) for cpu in cpus(text))), None)
+        return next(filter(None, (look(Memory(physical, cpu)) for cpu in cpus(text))), None)
     except (libvirt.libvirtError, MonitorError, OSError) as bad:
         raise RigError(str(bad)) from bad
+
+
+def of(vm):
+    """The bug check at which a machine of the rig's stands, or None. It must stand still.
+    Raises RigError where its memory can't be looked at."""
+    return _first(vm, found_in)
+
+
+def waiting(vm):
+    """The GuestCrash of a kernel that has stopped by itself and waits for a debugger on COM2, as
+    at a breakpoint of the framework's verifier; or None. It is asked for its state, and is not
+    broken into. Raises RigError."""
+    try:
+        client = Client(Link(SocketChannel.connect(str(vm.run / COM2), CONNECT_S)))
+    except RigError:
+        return None                     # a debugger is there
+    try:
+        if not client.link.resync(ANSWER_S):
+            return None
+        event = client.wait(ANSWER_S, "its state")
+        where = f"{event} at {_first(vm, lambda memory: place_in(memory, event.pc))}"
+    except ProtocolError as odd:        # as that of a 32-bit kernel, which has other registers
+        where = f"its state is none that this rig reads ({odd})"
+    except GuestError:
+        return None
+    finally:
+        client.close()
+    return GuestCrash(f"the kernel has stopped and waits for a debugger on COM2: {where}")

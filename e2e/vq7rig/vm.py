@@ -192,12 +192,12 @@ class VM:
         try:
             with self.stopped():
                 found = bugcheck.of(self)
+            crash = found.crash() if found else bugcheck.waiting(self)
         except RigError as bad:
-            found, shown = None, f"{shown}\nits kernel's memory can't be looked at: {bad}"
-        if found is None:
+            crash, shown = None, f"{shown}\nits kernel's memory can't be looked at: {bad}"
+        if crash is None:
             hang.args = (f"{hang}{shown}",)
             return hang
-        crash = found.crash()
         crash.args = (f"{crash}{shown}\nseen when {hang}",)
         self.console.crashed = True
         return crash
