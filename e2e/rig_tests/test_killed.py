@@ -39,7 +39,7 @@ def check_foreign(folder):
 
 def wait_for_machine(build, rig):
     """Process ids of its QEMU; none if the rig has ended."""
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300    # the first asks QEMU what it can
     while not (found := running(build, rig)) and rig.poll() is None:
         assert time.monotonic() < until, "there is no machine"
         time.sleep(0.05)

@@ -18,6 +18,9 @@ PLUGS = 100
 STEPS = {
     "vCPU starved: QEMU stopped 30 times for 0.2 s":
         ("served", ("stop wait=50 times=30 ms=200",)),
+    "host short of memory: QEMU paged out 20 times":
+        ("served", ("pressure wait=30 times=5 ms=60",) * 4),
+    "real-time clock ahead by 1 s, 3 times": ("served", ("clock wait=50 ms=1000",) * 3),
     "console: noise, half lines, binary":
         ("served", tuple(f"noise wait=60 seed={seed} size={size}"
                          for seed, size in enumerate((1, 10, 300, 1000, 4000, 60)))),

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Callable
 
 from .blkdebug import EIO, ENOSPC, bad_sectors, stopped_by_error
-from .errors import RigError
+from .errors import Lacking, RigError
 from .hotplug import Plug, wait_devices
 from .migration import migrate
 from .moving import save_and_restore
+from .pressure import page_out
 
 SPAN = 2048             # sectors that the loads work on
 ROOM = 16384            # sectors of the disk
@@ -113,6 +114,27 @@ def stop(course, times, ms):
             finally:
                 os.kill(process, signal.SIGCONT)
         time.sleep(ms / 2000)
+
+
+def pressure(course, times, ms):
+    """The host takes back what memory it can."""
+    process = course.process()
+    for _ in range(times):
+        try:
+            course.count("KiB paged out", max(0, page_out(process)))
+        except Lacking:                 # of users that may not; said by the tests
+            course.count("page-outs not permitted")
+        time.sleep(ms / 1000)
+
+
+def clock(course, ms):
+    """The machine stands still, and its real-time clock doesn't: that is ahead of the
+    guest's own then. Ticks that it owes are forgotten."""
+    with course.vm.console.standing_still():
+        course.vm.dom.suspend()
+        time.sleep(ms / 1000)
+        course.vm.qmp("rtc-reset-reinjection")
+        course.vm.resume()
 
 
 def noise(course, seed, size):
@@ -214,6 +236,8 @@ KINDS = {
     "resize": Kind(resize, {"more": range(1024, 16384, 1024), "ms": range(1, 200)}),
     "powercycle": Kind(in_the_load, {"after": range(1, 200), "hold": (0, 1, 10, 100)}),
     "stop": Kind(stop, {"times": range(1, 6), "ms": range(20, 400)}),
+    "pressure": Kind(pressure, {"times": range(1, 6), "ms": range(1, 100)}),
+    "clock": Kind(clock, {"ms": (10, 100, 1000, 2500)}),
     "noise": Kind(noise, {"seed": range(1 << 30), "size": (1, 10, 100, 1000, 4000)}),
     "client": Kind(client, {"ms": range(1, 500)}),
     "reload": Kind(reload, {}),

@@ -230,8 +230,14 @@ class Host:
         """Where to find a fact on a virtio device, see features.SOURCES. Raises Lacking."""
         return self.emulator.source(fact) if self.emulator else "qmp"
 
-    def disk(self, path, sectors):
+    def disk(self, path, sectors, kind="raw"):
         """The image that a machine's XML names by this path."""
+        if kind != "raw":
+            if not self.embedded:
+                raise Lacking(f"an image of the format {kind} is read from the file that QEMU has: "
+                              "the embedded driver")
+            from .qcow2 import Qcow2Disk
+            return Qcow2Disk(path, sectors)
         if self._volumes is not None:
             return self._volumes.disk(path, sectors)
         from .disk import Disk          # numpy may be missing; check.need_python says it

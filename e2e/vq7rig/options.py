@@ -129,6 +129,11 @@ def _block(root, value):
     ET.SubElement(disk, "blockio", {"logical_block_size": value, "physical_block_size": value})
 
 
+def _format(root, value):
+    """Of the image."""
+    disk_of(root).find("driver").set("type", value)
+
+
 def _serial(root, value):
     serial = disk_of(root).find("serial")
     if value:
@@ -216,11 +221,12 @@ def _disks(root, value):
 
 OPTIONS = {"type": _type, "memory": _memory, "cpus": _cpus, "iommu": _iommu,
            "big-bar": _big_bar, "block": _block, "serial": _serial, "place": _place,
-           "boot": _boot, "backend": _backend}
+           "boot": _boot, "backend": _backend, "format": _format}
 LAST = {"disks": _disks}
 NOT_XML = ("sectors",           # of the image, in 512 bytes
            "verifier")          # of the guest's system: guests/win7.py
 BACKEND = "backend."            # and a property of the vhost-user back end's device
 NUMBERS = ("memory", "cpus", "big-bar", "block", "disks", "sectors")
 CHOICES = {"backend": ("vhost-user",), "boot": ("disk",), "iommu": ("intel", "virtio"),
+           "format": ("raw", "qcow2"),
            "verifier": ("on",), "place": ("bridge", "root-port", "function")}

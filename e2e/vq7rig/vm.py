@@ -51,7 +51,7 @@ class VM:
         self.state, self.reason = NEW, ""
         self.run = new_temp()
         sectors = int(config.option("sectors", disk_mib * (1 << 20) // SECTOR))
-        self.disks = [host.disk(self.run / "disk.img", sectors)]
+        self.disks = [host.disk(self.run / "disk.img", sectors, config.option("format", "raw"))]
         for number in range(1, int(config.option("disks", 1))):
             self.disks.append(host.disk(self.run / f"disk{number}.img", EXTRA_SECTORS))
         self.all_expected = []          # of each disk

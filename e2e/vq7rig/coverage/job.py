@@ -7,12 +7,12 @@ from ..errors import EXIT_FAIL, EXIT_PASS, RigError
 from ..paths import BUILD
 
 BUILT = BUILD / "coverage" / "guest"
-RESULTS = BUILD / "coverage" / "results"
+RESULTS = [BUILD / "coverage" / name for name in ("results", "results-long")]
 
 
 def add_parser(jobs):
     parser = jobs.add_parser("coverage", help="which lines of lib/ and the driver runs executed")
-    parser.add_argument("results", nargs="*", default=[str(RESULTS)],
+    parser.add_argument("results", nargs="*", default=[*map(str, RESULTS)],
                         help="folders of runs with the instrumented guest, as run --results says")
     parser.add_argument("--guest", default=str(BUILT), help="folder of the instrumented guest")
     parser.set_defaults(function=_job)
