@@ -72,6 +72,8 @@ def _parser():
     run.add_argument("--results", default=str(E2E / "latest"), help="folder for logs and reports")
     run.add_argument("--jobs", default="1", metavar="N",
                      help="processes to share the tests, or auto: one for each CPU")
+    run.add_argument("--qemu2", metavar="PATH",
+                     help="a second QEMU, of another version, to save, restore and migrate to")
     run.add_argument("--debugger", action="store_true",
                      help="the machine of the first test that fails waits for a debugger")
     run.set_defaults(function=_run)
@@ -146,6 +148,7 @@ def _run(args, rest):
     options += ["--no-update"] if args.no_update else []
     options += [f"--connect={args.connect}"] if args.connect else []
     options += [f"--qemu={args.qemu}"] if args.qemu else []
+    options += [f"--qemu2={os.path.abspath(args.qemu2)}"] if args.qemu2 else []
     options += [f"--pool={args.pool}"] if args.pool else []
     options += ["--debugger"] if args.debugger else []
     if jobs > 1:

@@ -2,9 +2,15 @@
 """A running machine that goes on in another QEMU: saved to a file and restored from it."""
 
 import pathlib
+import xml.etree.ElementTree as ET
 
 from .bindings import libvirt, words
 from .errors import Lacking, RigError
+
+
+def emulator_of(vm):
+    """The program that its QEMU is."""
+    return ET.fromstring(vm.dom.XMLDesc(0)).findtext("devices/emulator")
 
 
 def save_and_restore(vm, emulator=None):
@@ -17,8 +23,8 @@ def save_and_restore(vm, emulator=None):
     saved = pathlib.Path(vm.run / "saved")
     xml = vm.dom.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE | libvirt.VIR_DOMAIN_XML_MIGRATABLE)
     if emulator:
-        before = vm.dom.XMLDesc(0).partition("<emulator>")[2].partition("</emulator>")[0]
-        xml = xml.replace(f"<emulator>{before}</emulator>", f"<emulator>{emulator}</emulator>")
+        xml = xml.replace(f"<emulator>{emulator_of(vm)}</emulator>",
+                          f"<emulator>{emulator}</emulator>")
     with vm.console.standing_still():
         _move(vm, saved, xml)
         vm.resume()

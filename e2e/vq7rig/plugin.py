@@ -23,6 +23,7 @@ def pytest_addoption(parser):
     group = parser.getgroup("vq7rig")
     group.addoption("--connect", metavar="URI", help="libvirt URI; default: embedded driver")
     group.addoption("--qemu", metavar="PATH", help="another QEMU than libvirt's own")
+    group.addoption("--qemu2", metavar="PATH", help="a QEMU to move machines to")
     group.addoption("--pool", metavar="NAME", help="a storage pool of that connection")
     group.addoption("--guest", default=str(GUEST), help="folder of ntcompat.elf and guest.cpio")
     group.addoption("--accel", choices=("auto", "tcg", "kvm"), default="auto")
