@@ -39,7 +39,7 @@ class FakeHost:
     def source(self, _fact):
         return "qmp"
 
-    def disk(self, path, sectors):
+    def disk(self, path, sectors, _kind="raw"):
         return Disk(path, sectors)
 
     def forget(self, _run):
