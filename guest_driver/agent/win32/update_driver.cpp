@@ -19,7 +19,9 @@ using UninstallFunction = BOOL(WINAPI *)(const WCHAR *, DWORD, void *);
 
 template <typename Function> Function Load(const WCHAR *module, const char *name) {
     HMODULE loaded = LoadLibraryW(module);
-    return loaded ? reinterpret_cast<Function>(GetProcAddress(loaded, name)) : nullptr;
+    // FARPROC is of no function's type: by way of an address.
+    auto *found = loaded ? reinterpret_cast<void *>(GetProcAddress(loaded, name)) : nullptr;
+    return reinterpret_cast<Function>(found);
 }
 
 bool Begins(const WCHAR *text, const WCHAR *start) {
