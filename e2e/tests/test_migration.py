@@ -5,14 +5,11 @@ import time
 
 import pytest
 
-from vq7rig import inflight, orphans
-from vq7rig.bindings import libvirt, words
-from vq7rig.errors import Lacking
+from vq7rig import inflight
 from vq7rig.migration import migrate
-from vq7rig.moving import emulator_of, save_and_restore
 from vq7rig.workload import Workload
 
-from test_host_faults import checked, under_load
+from test_host_faults import checked
 
 HOPS = 20
 LOAD = Workload(ops=4000, depth=16, sizes=(512, 4096, 65536), seed=141, flush=50)
@@ -40,38 +37,3 @@ def there_and_back(vm, hops, emulators=(None,)):
 @pytest.mark.on("interrupts_of_pc")
 def test_migrated_under_load(vm):
     there_and_back(vm, HOPS)
-
-
-@pytest.fixture
-def other_qemu(request, vm):
-    """A QEMU of another version, that knows the machine's type, too."""
-    path = request.config.getoption("--qemu2")
-    if not path:
-        raise Lacking("a second QEMU wasn't named: run --qemu2 PATH")
-    try:
-        vm.host.conn.getDomainCapabilities(path, "x86_64", None, vm.host.accel, 0)
-    except libvirt.libvirtError as bad:
-        raise Lacking(f"this libvirt can't use {path}: {words(bad)}") from bad
-    orphans.also_named(path)
-    return path
-
-
-@pytest.mark.nightly
-@pytest.mark.fresh
-@pytest.mark.fault("migrated to another QEMU version and back, twice", "served")
-@pytest.mark.on("interrupts_of_pc")
-def test_migrated_between_versions(vm, other_qemu):
-    there_and_back(vm, 4, (other_qemu, emulator_of(vm)))
-
-
-@pytest.mark.nightly
-@pytest.mark.fresh
-@pytest.mark.fault("saved, restored in another QEMU version and back", "served")
-@pytest.mark.on("interrupts_of_pc")
-def test_saved_and_restored_between_versions(vm, other_qemu):
-    own = emulator_of(vm)
-
-    def move(vm):
-        save_and_restore(vm, own if emulator_of(vm) == other_qemu else other_qemu)
-
-    under_load(vm, move, 2)

@@ -3,6 +3,7 @@
 configuration, and what old types need."""
 
 import re
+import subprocess
 
 from .errors import Lacking
 from .options import parse
@@ -21,6 +22,21 @@ def versioned(names, machine):
 def version(match):
     """The numbers of a version, which can be compared."""
     return tuple(int(part) for part in match[2].split("."))
+
+
+def newest_of_both(emulator, path, machine):
+    """The newest versioned type of `pc` or `q35` that this emulator has, and the QEMU at `path`,
+    too. Raises Lacking."""
+    try:
+        said = subprocess.run([path, "-machine", "help"], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError) as bad:
+        raise Lacking(f"{path} doesn't say which machine types it has: {bad}") from bad
+    there = {line.split()[0] for line in said.splitlines() if line.strip()}
+    both = [name for name in versioned(emulator.machines, machine) if name in there]
+    if not both:
+        raise Lacking(f"{emulator} and {path} have no machine type of {machine} in common")
+    return both[-1]
 
 
 def resolved(config, emulator):

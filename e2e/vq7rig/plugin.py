@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The pytest plugin: options, which tests there are, and the fixtures."""
 
+import contextlib
 import logging
 import pathlib
 
@@ -158,9 +159,9 @@ def note(request):
     return request.node.vq7_result.notes.__setitem__
 
 
-@pytest.fixture
-def vm(request, pool, artefacts, config):
-    """A running machine of the test's configuration, at the prompt."""
+@contextlib.contextmanager
+def running_machine(request, pool, artefacts, config):
+    """One at the prompt, whose logs are the test's."""
     fresh = request.node.get_closest_marker("fresh") is not None
     try:
         machine_ = pool.get(config, fresh)
@@ -174,6 +175,13 @@ def vm(request, pool, artefacts, config):
         machine_.backend.check()
     if fresh:
         pool.release()
+
+
+@pytest.fixture
+def vm(request, pool, artefacts, config):
+    """A running machine of the test's configuration, at the prompt."""
+    with running_machine(request, pool, artefacts, config) as machine_:
+        yield machine_
 
 
 @pytest.fixture
