@@ -29,6 +29,7 @@ help:
 	@echo '  make vm-modern        boot one machine and talk to the guest (quit with Ctrl-])'
 	@echo '  make vm-legacy        the same with a legacy-only device'
 	@echo '  make vm-transitional  the same with a transitional device'
+	@echo '  make vm-win7          the same with Windows 7: IMAGE=win7.qcow2; vm-nt: another NT'
 	@echo
 	@echo '  make kd               debug a machine at a prompt with the commands of WinDbg'
 	@echo '  make e2e E2E_ARGS=--debugger   keeps the machine of the first failure for a debugger'
@@ -242,6 +243,10 @@ gdb: setup-rig setup-gdb guest-x64 guest-dwarf
 
 windbg: setup-rig $(if $(filter-out ntcompat,$(GUEST)),guest-image $(RENEWED),guest-x64)
 	@$(RIG) windbg $(SYSTEM) $(DEBUGGED) $(if $(LISTEN),--listen $(LISTEN))
+
+# Another guest by name: IMAGE=, and FLAVOUR=legacy for another device than a modern one.
+vm-win7 vm-nt: vm-%:
+	@$(MAKE) --no-print-directory vm-$(or $(FLAVOUR),modern) GUEST=$*
 
 # Any other flavour: the rig names those it knows.
 vm-%:

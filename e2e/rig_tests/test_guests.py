@@ -298,3 +298,12 @@ def test_an_image_that_never_has_a_prompt(qemu_cli, tmp_path):     # noqa: F811
     assert done.returncode == 1, done.stdout + done.stderr
     (shown,) = re.findall(r"its screen: (.*)", done.stderr)
     assert pathlib.Path(shown).read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("target, flavour", [("vm-win7", "modern"), ("vm-nt", "legacy")])
+def test_a_guest_has_a_target_of_its_own(target, flavour):
+    top = pathlib.Path(__file__).resolve().parents[2]
+    done = subprocess.run(["make", "-n", "-C", top, target, "IMAGE=x.qcow2", f"FLAVOUR={flavour}",
+                           "VQ7_NO_SETUP=1"], capture_output=True, text=True, check=True)
+    name = target.removeprefix("vm-")
+    assert re.search(rf"vq7rig vm {flavour} --system {name} --image \S+/x\.qcow2", done.stdout)
