@@ -54,8 +54,8 @@ help:
 	@echo 'Options: E2E_ARGS="-k reset"  passes arguments to the rig (as --qemu, --connect) and to'
 	@echo 'pytest;  JOBS=1  runs the tests one after the other, else each CPU has a share;'
 	@echo 'VQ7_NO_SETUP=1  installs nothing;  MACHINE=q35 OPTIONS="cpus=2 page-per-vq=on"  for vm-*,'
-	@echo 'kd, gdb and windbg, which take FLAVOUR=legacy and WAIT=1, too.  Missing Debian packages are'
-	@echo 'installed first.'
+	@echo 'kd, gdb and windbg, which take FLAVOUR=legacy or CELL=q35-legacy, and WAIT=1, too.'
+	@echo 'Missing Debian packages are installed first.'
 
 setup-build setup-rig setup-check setup-gdb setup-kit setup-wine: setup-%:
 	@[ -n "$(VQ7_NO_SETUP)" ] || ci/setup.sh $*
@@ -224,7 +224,12 @@ nightly: setup-build setup-rig setup-check
 vm-modern vm-legacy vm-transitional: vm-%: setup-rig $(if $(filter-out ntcompat,$(GUEST)),$(RENEWED),guest-x64)
 	@$(RIG) vm $* $(SYSTEM) $(if $(MACHINE),--machine $(MACHINE)) $(OPTIONS:%=--option %)
 
-# FLAVOUR=legacy, MACHINE=q35, OPTIONS="cpus=2"; WAIT=1: stop before drivers are loaded.
+# FLAVOUR=legacy, MACHINE=q35, or both as a cell of the report's table, CELL=q35-legacy;
+# OPTIONS="cpus=2"; WAIT=1: stop before drivers are loaded.
+ifneq ($(CELL),)
+MACHINE = $(firstword $(subst -, ,$(CELL)))
+FLAVOUR = $(patsubst $(MACHINE)-%,%,$(CELL))
+endif
 DEBUGGED = $(or $(FLAVOUR),modern) $(if $(MACHINE),--machine $(MACHINE)) \
 	$(OPTIONS:%=--option %) $(if $(WAIT),--wait)
 

@@ -300,10 +300,21 @@ def test_an_image_that_never_has_a_prompt(qemu_cli, tmp_path):     # noqa: F811
     assert pathlib.Path(shown).read_bytes()[:4] == b"\x89PNG"
 
 
+def made(*words):
+    """What make would run."""
+    top = pathlib.Path(__file__).resolve().parents[2]
+    return subprocess.run(["make", "-n", "-C", top, *words, "VQ7_NO_SETUP=1"],
+                          capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.parametrize("target, flavour", [("vm-win7", "modern"), ("vm-nt", "legacy")])
 def test_a_guest_has_a_target_of_its_own(target, flavour):
-    top = pathlib.Path(__file__).resolve().parents[2]
-    done = subprocess.run(["make", "-n", "-C", top, target, "IMAGE=x.qcow2", f"FLAVOUR={flavour}",
-                           "VQ7_NO_SETUP=1"], capture_output=True, text=True, check=True)
     name = target.removeprefix("vm-")
-    assert re.search(rf"vq7rig vm {flavour} --system {name} --image \S+/x\.qcow2", done.stdout)
+    assert re.search(rf"vq7rig vm {flavour} --system {name} --image \S+/x\.qcow2",
+                     made(target, "IMAGE=x.qcow2", f"FLAVOUR={flavour}"))
+
+
+@pytest.mark.parametrize("target", ["kd", "gdb", "windbg"])
+def test_debuggers_take_a_cell_of_the_table(target):
+    assert re.search(rf"vq7rig {target} +legacy --machine q35\b", made(target, "CELL=q35-legacy"))
+    assert re.search(rf"vq7rig {target} +modern *$", made(target), re.M)
