@@ -20,6 +20,7 @@ from .progress import EMULATED, Progress
 DISK_GIB = 24
 LEAST_GIB = {"x86": 16, "x64": 20}      # Microsoft's own minimum
 PICTURE_S = 30
+ENDS_S, REST_S = 5.0, 0.2
 VIRTIO_SECTORS = 131072
 SNAPSHOT = """<domainsnapshot><disks>
   <disk name='hda' snapshot='external' type='file'><driver type='qcow2'/><source file='{path}'/>
@@ -89,6 +90,9 @@ class Machine:
             with open(self.folder / "console.log", "ab", buffering=0) as log:
                 while self._step(log):
                     pass
+                # What it said last, while we were at something else.
+                while self._take(log, REST_S):
+                    pass
             failure = self.host.failure_of(self.name)
             if failure is not None:
                 raise failure
@@ -99,10 +103,7 @@ class Machine:
 
     def _step(self, log):
         """False: the machine is off."""
-        data = self.channel.recv(1.0)
-        if data:
-            log.write(data)
-            self.progress.feed(data)
+        data = self._take(log, 1.0)
         seen, self._resets = self._resets, 0
         for _ in range(seen):
             self.progress.reset()
@@ -114,6 +115,14 @@ class Machine:
             self._picture()
         return True
 
+    def _take(self, log, seconds):
+        """What COM1 says in that time; None: it is closed."""
+        data = self.channel.recv(seconds)
+        if data:
+            log.write(data)
+            self.progress.feed(data)
+        return data
+
     def _keep(self):
         """The machine has just restarted: what is on its disk now is kept."""
         if self.layers is None or not self._active():
@@ -124,10 +133,21 @@ class Machine:
                                        libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY |
                                        libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA)
         except libvirt.libvirtError as bad:
-            if self._active():
+            if not self._ends():
                 raise RigError(f"the disk can't be kept as it is: {words(bad)}") from bad
-            return              # it has ended meanwhile, which is said later
+            if not self.layers.holds(path):
+                path.unlink(missing_ok=True)
+                return
         self.layers.add(path, self.progress.phase, self.progress.resets)
+
+    def _ends(self):
+        """Whether the machine turns itself off just now. QEMU is gone before libvirt says so."""
+        end = now() + ENDS_S
+        while self._active():
+            if now() > end:
+                return False
+            time.sleep(0.05)
+        return True
 
     def _active(self):
         try:

@@ -42,6 +42,16 @@ class Layers:
     def next_name(self):
         return self.folder / f"disk{len(self.names)}.qcow2"
 
+    def holds(self, path):
+        """Whether QEMU, which ended meanwhile, has made this file above the topmost one: it may
+        have written there already."""
+        done = subprocess.run(["qemu-img", "info", "--output=json", str(path)],
+                              capture_output=True, text=True)
+        if done.returncode:
+            return False
+        backing = json.loads(done.stdout).get("backing-filename", "")
+        return pathlib.Path(backing).name == self.top.name
+
     def add(self, path, phase, resets):
         """The machine has restarted and goes on in this file, which is above the last one."""
         self.names.append(path.name)
