@@ -34,21 +34,20 @@ class Machine:
 
     def __init__(self, host, disk, discs, folder, tell, scale=1.0, kind=Progress, layers=None):
         self.host, self.folder, self.tell, self.layers = host, folder, tell, layers
-        self.run = new_temp()
+        self._disk, self._discs = disk, discs
         self.name = f"{host.prefix}win7-{folder.name}"
         slow = (1.0 if host.accel == "kvm" else EMULATED) * scale
         self.progress = kind(now, tell, slow)
-        self.dom = self.channel = None
+        self.dom = self.channel = self.run = None
         self._resets = self._pictured = 0
-        self._xml = self._domain(disk, discs)
 
-    def _domain(self, disk, discs):
+    def _domain(self):
         text = (CONFIGS / "win7-install.xml").read_text()
-        for mark, path in (("@DISK@", disk), ("@RUN@", self.run)):
+        for mark, path in (("@DISK@", self._disk), ("@RUN@", self.run)):
             text = text.replace(mark, escape(str(path)))
         root = ET.fromstring(text)
         devices = root.find("devices")
-        for drive, disc in zip(devices.findall("disk[@device='cdrom']"), [*discs, None]):
+        for drive, disc in zip(devices.findall("disk[@device='cdrom']"), [*self._discs, None]):
             if disc is None:
                 devices.remove(drive)
             else:
@@ -61,9 +60,11 @@ class Machine:
 
     def __enter__(self):
         try:
+            self.run = new_temp()       # here, since an interrupt may come at any time
             self.host.disk(self.run / "disk.img", VIRTIO_SECTORS).create()
-            (self.folder / "domain.xml").write_text(self._xml)
-            self.dom = self.host.create(self._xml, self.run)
+            xml = self._domain()
+            (self.folder / "domain.xml").write_text(xml)
+            self.dom = self.host.create(xml, self.run)
             self.host.conn.domainEventRegisterAny(
                 self.dom, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._on_reset, None)
             self.channel = SocketChannel.connect(str(self.run / "console.sock"))
@@ -78,8 +79,9 @@ class Machine:
             self.channel.close()
         if self.dom is not None:
             self.host.destroy(self.dom)
-        self.host.forget(self.run)
-        shutil.rmtree(self.run, ignore_errors=True)
+        if self.run is not None:
+            self.host.forget(self.run)
+            shutil.rmtree(self.run, ignore_errors=True)
 
     def _on_reset(self, *_):
         self._resets += 1
@@ -162,7 +164,8 @@ class Machine:
             self.host.qmp(self.dom, "screendump", filename=str(self.folder / "screen.png"),
                           format="png")
         except (libvirt.libvirtError, MonitorError, RigError) as bad:
-            self.tell(f"  no picture of the screen ({bad})")
+            if not self._ends():    # which needs no words: it has turned itself off meanwhile
+                self.tell(f"  no picture of the screen ({bad})")
 
     def _shown(self):
         if self._active():
