@@ -211,6 +211,21 @@ def test_a_tag_that_is_none_comes_first(kind):
     assert guest.found().code == 0xD1
 
 
+def test_regression_sections_without_end():
+    """What the image's header says doesn't keep the rig for long."""
+    guest = Guest("x64")
+    clear(guest, BLOCK_AT, 0x20)
+    sections = [struct.pack("<8sII20xI", b".data", 31 << 20, 0x1000, 0xC0000040)] * 20
+    guest.put(guest.base + 0x80 + 6, struct.pack("<H", len(sections)))
+    guest.put(guest.base + 0x80 + 24 + 240, b"".join(sections))
+    cpu, = bugcheck.cpus(guest.registers())
+    memory = bugcheck.Memory(guest.physical, cpu)
+    reads, read = [], memory.read
+    memory.read = lambda address, count: reads.append(address) or read(address, count)
+    assert bugcheck.found_in(memory) is None
+    assert len(reads) < 10000
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_broken_list_of_modules_blames_nobody(kind):
     guest = Guest(kind)

@@ -23,7 +23,7 @@ from .kd.link import Link
 PAGE, BLOCK = 0x1000, 0x10000
 PAGING, LARGE_PAGES_OF_4_MIB, PAE, LONG_MODE = 1 << 31, 1 << 4, 1 << 5, 1 << 10
 BREAKPOINT = 3                      # a vector that is the kernel's own on all NTs
-MAX_IMAGE = 32 << 20
+MAX_IMAGE, MAX_SECTIONS = 32 << 20, 96   # as many as Windows' loader takes
 WRITABLE = 0x8000_0000
 TAG = b"KDBG"
 TAG_AT, MODULES_AT, BUG_CHECK_AT = 0x10, 0x48, 0x88     # of KDDEBUGGER_DATA64
@@ -196,10 +196,11 @@ def _debugger_data(memory, base):
     """Address of the kernel's KDDEBUGGER_DATA64, in one of its writable sections; or None."""
     at, _ = _header(memory, base)
     count, optional = struct.unpack("<H12xH", memory.read(base + at + 6, 16))
-    table = memory.read(base + at + 24 + optional, 40 * count)
-    for number in range(count):
-        size, start, flags = struct.unpack_from("<II20xI", table, 40 * number + 8)
-        if flags & WRITABLE and size < MAX_IMAGE:
+    table = memory.read(base + at + 24 + optional, 40 * min(count, MAX_SECTIONS))
+    left = MAX_IMAGE                    # whatever the sections say, no more is looked through
+    for size, start, flags in struct.iter_unpack("<8xII20xI", table):
+        if flags & WRITABLE and size <= left:
+            left -= size
             found = _tagged(memory, base, base + start, size)
             if found:
                 return found
