@@ -6,6 +6,7 @@ import re
 import pytest
 
 from kd_bench import MACHINE
+from vq7rig import hardware
 from vq7rig.dump import take
 from vq7rig.errors import Hang
 
@@ -40,3 +41,16 @@ def test_what_is_said_of_a_hang(kd, vm, artefacts):
     assert "vq7agent!agent::CommandBlkRead" in stacks and "THREAD" in stacks
     kd.break_in(timeout=60)                 # at DISPATCH_LEVEL, and the clock ticks
     kd.client.write(at, code)
+
+
+@pytest.mark.on("one", options=("cpus=2",))
+def test_what_qemu_says_of_a_hang(vm, artefacts):
+    """COM1 has its interrupts as the driver of ntcompat sets them, COM2 has its FIFO."""
+    assert hardware.write(vm, artefacts) == hardware.NAME
+    text = (artefacts / hardware.NAME).read_text()
+    assert "VM status: running" in text and "(error" not in text
+    for cpu in (0, 1):
+        assert f"CPU#{cpu}" in text and re.search(rf"# info lapic {cpu}\ndumping local APIC", text)
+    com1 = text.partition("# COM1")[2].partition("# COM2")[0]
+    assert re.search(r"interrupt enable: portb\[0x03f9\] = 0x05\n", com1), com1
+    assert re.search(r"interrupt identification: portb\[0x03fa\] = 0xc1\Z", com1.rstrip()), com1

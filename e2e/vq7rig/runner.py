@@ -10,7 +10,7 @@ import shutil
 import pytest
 from _pytest.runner import runtestprotocol
 
-from . import diagnose, guests, hostile_report, machine, report
+from . import diagnose, guests, hardware, hostile_report, machine, report
 from .dump import take
 from .errors import (HANG, PASS, RIG, SKIP, GuestCrash, GuestError, Hang, Lacking, RigError,
                      UsageError, verdict_of)
@@ -157,6 +157,8 @@ class Runner:
         error = call.excinfo.value if call.excinfo else None
         if self._stopped(error):
             result = item.vq7_result
+            if isinstance(error, Hang):
+                hardware.write(self.pool.vm, pathlib.Path(result.folder))
             result.notes["dump"] = take.explain(self.pool.vm, error, pathlib.Path(result.folder))
         outcome = yield
         made = outcome.get_result()
