@@ -102,6 +102,39 @@ def test_children_are_found_without_the_kernels_list(monkeypatch):
         child.kill()
 
 
+DETACHED = """
+import subprocess, sys
+words = ["qemu-system-x86_64", "-c", "import time; time.sleep(60)", sys.argv[1]]
+print(subprocess.Popen(words, executable=sys.executable, start_new_session=True,
+                       stdout=subprocess.DEVNULL).pid)
+"""
+
+
+def running(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("word", ["{}/qemu.log", "file={},if=x", "unix:{}/monitor.sock",
+                                  '{{"driver":"file","filename":"{}/disk"}}'])
+def test_leftovers_of_this_folder_alone_are_ended(tmp_path, word):
+    """Regression: those of a checkout whose path ends like this one's were, too."""
+    root = f"{tmp_path}/vq7"
+    pids = [int(subprocess.run([sys.executable, "-c", DETACHED, word.format(path)], check=True,
+                               stdout=subprocess.PIPE).stdout)
+            for path in (f"{root}/x", f"/elsewhere{root}/x", f"{root}2/x")]
+    try:
+        orphans.end_all(root)
+        wait_for(lambda: not running(pids[0]))
+        assert running(pids[1]) and running(pids[2])
+    finally:
+        for pid in filter(running, pids):
+            os.kill(pid, signal.SIGKILL)
+
+
 @qemu
 def test_killed_qemu_is_a_rig_error(qemu_cli):                  # noqa: F811
     """Not a guest crash: it is tried again, and the signal is named."""

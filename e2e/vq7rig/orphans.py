@@ -8,6 +8,7 @@ and libvirt waits for that whenever a machine ends. So this process adopts them.
 import ctypes
 import os
 import pathlib
+import re
 import signal
 import threading
 import time
@@ -117,12 +118,13 @@ def end_all(root, until=float("inf")):
     """End the QEMUs below an embedded root that libvirt doesn't know: those that a killed
     rig was just starting. Ours are children of this process. `until`: of these ticks() and
     before."""
-    mark = os.fsencode(f"{root}/")
+    # A path of its own in the word: another checkout's may end like this one.
+    mark = re.compile(rb"(?:^|[=:,\"])" + re.escape(os.fsencode(f"{root}/")))
     for pid, words in _processes():
         try:
             line = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
             if (int(words[1]) != os.getpid() and int(words[19]) <= until
-                    and any(mark in word for word in line)
+                    and any(map(mark.search, line))
                     and os.fsdecode(os.path.basename(line[0])).startswith(tuple(_names))):
                 os.kill(pid, signal.SIGKILL)
         except OSError:
