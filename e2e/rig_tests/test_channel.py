@@ -60,3 +60,40 @@ def test_one_that_stays_away(first):
     theirs.close()
     channel.leave(False)
     assert channel.recv(0.1) is None and channel.send(b"x") is None
+
+
+def test_regression_moved_again_before_the_first_is_read(first, tmp_path):
+    """Who reads is late: what each of them said comes in its order, and the last end is the end.
+    The second's words were lost."""
+    channel, theirs = first
+    ends = [theirs]
+    for number in (1, 2):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            path = str(tmp_path / f"console{number}.sock")
+            listener.bind(path)
+            listener.listen(1)
+            channel.leave()
+            channel.move(path)
+            ends.append(listener.accept()[0])
+        ends[-1].send(b"of %d" % number)
+        ends[-2].close()
+    assert channel.send(b"to the last") and ends[2].recv(99) == b"to the last"
+    said = [channel.recv(1.0) for _ in range(4)]
+    assert said == [b"", b"of 1", b"", b"of 2"]
+    channel.leave()
+    ends[2].close()
+    assert channel.recv(0.1) == b""
+    channel.leave(False)
+    assert channel.recv(0.1) is None and channel.send(b"x") is None
+
+
+def test_regression_catching_up_while_the_next_one_goes(first, second, tmp_path):
+    """It was then forgotten that there is one more to come."""
+    channel, theirs = first
+    channel.leave()
+    channel.move(str(tmp_path / "console.sock"))
+    channel.leave()
+    theirs.close()
+    other, _ = second.accept()
+    other.close()
+    assert [channel.recv(0.1) for _ in range(3)] == [b""] * 3

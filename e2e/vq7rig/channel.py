@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Byte channels to the guest's COM1, and a fault injector to put between."""
 
+import collections
 import contextlib
 import os
 import select
@@ -12,11 +13,17 @@ from .errors import RigError
 
 
 class SocketChannel:
-    """A connected stream socket. `recv` returns b"" at a time-out, None at the end."""
+    """A connected stream socket. `recv` returns b"" at a time-out, None at the end.
+
+    One thread receives, another may say that the QEMU at the other end goes and where the next
+    one listens: so often, it may be, that the first has several to catch up with.
+    """
 
     def __init__(self, sock):
-        self._sock = sock
-        self._moving, self._next = False, None
+        self._sock = sock               # what is received from
+        self._later = collections.deque()       # those after it, the newest is sent to
+        self._past = []
+        self._leaving = False
         sock.setblocking(False)
 
     @classmethod
@@ -48,32 +55,42 @@ class SocketChannel:
             return b""
         except ConnectionError:
             data = b""
-        if not data and self._moving:
-            self._follow()
+        if not data and self._followed():
             return b""
         return data or None
 
-    def _follow(self):
-        """All that the QEMU that has ended said is read."""
-        if self._next is None:
+    def _followed(self):
+        """All that the QEMU that has ended said is read. False: there is no other."""
+        leaving = self._leaving             # asked first: `move` ends that when there is a next
+        if self._later:
+            self._past.append(self._sock)   # who sends may just look at it
+            self._sock = self._later[0]
+            self._later.popleft()
+        elif leaving:
             time.sleep(0.01)                # it is to come
-            return
-        old, self._sock, self._next = self._sock, self._next, None
-        self._moving = False
-        old.close()
+        else:
+            return False
+        return True
+
+    def _newest(self):
+        try:
+            return self._later[-1]
+        except IndexError:
+            return self._sock
 
     def leave(self, leaving=True):
         """The QEMU at the other end will end, and another go on: the end of the first is none."""
-        self._moving = leaving
+        self._leaving = leaving
 
     def hang_up(self):
         """End the connection, whoever waits for it."""
         with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
+            self._newest().shutdown(socket.SHUT_RDWR)
 
     def move(self, path):
-        """Go on with the QEMU that listens there, when what the first one said has been read."""
-        self._next = SocketChannel.connect(path)._sock
+        """Go on with the QEMU that listens there, when what those before it said has been read."""
+        self._later.append(SocketChannel.connect(path)._sock)
+        self._leaving = False
 
     def send(self, data, timeout=5.0, clock=now):
         """Send all bytes. Returns False if the guest takes none for `timeout`, None at the end.
@@ -83,7 +100,7 @@ class SocketChannel:
         deadline = clock() + timeout
         while data:
             left = max(0.01, deadline - clock())    # it may stand still
-            sock = self._next or self._sock
+            sock = self._newest()
             _, ready, _ = select.select([], [sock], [], left)
             if not ready:
                 if clock() < deadline:
@@ -94,7 +111,8 @@ class SocketChannel:
             except BlockingIOError:
                 continue
             except ConnectionError:
-                if not self._moving:
+                leaving = self._leaving
+                if not leaving and sock is self._newest():
                     return None
                 if clock() >= deadline:
                     return False
@@ -102,9 +120,8 @@ class SocketChannel:
         return True
 
     def close(self):
-        self._sock.close()
-        if self._next is not None:
-            self._next.close()
+        for each in (*self._past, self._sock, *self._later):
+            each.close()
 
 
 class FaultInjector:
