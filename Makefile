@@ -178,7 +178,9 @@ e2e: setup-rig $(NEEDED) hostile
 smoke: setup-rig $(NEEDED) hostile
 	@$(RIG) run --jobs $(JOBS) -m "smoke and not nightly" $(SYSTEM) $(E2E_ARGS)
 
+# Other people's guests: where they can't be had, it says so, and their tests are skipped.
 nightly-e2e: setup-rig setup-gdb guest guest-dwarf hostile
+	@[ -n "$(VQ7_NO_SETUP)" ] || ci/other_guests.sh build/other-guests || true
 	@$(RIG) run --jobs $(JOBS) -m "nightly or not nightly" $(E2E_ARGS)
 
 # The driver with clang's counters, the long set with it, and which lines that has executed.

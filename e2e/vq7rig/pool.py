@@ -46,15 +46,16 @@ class Pool:
             self.boot()
         return self.vm
 
-    def new(self, config):
-        """A machine that is prepared but not started: the host may write its disk."""
+    def new(self, config, system=None):
+        """A machine that is prepared but not started: the host may write its disk. `system`: of
+        another guest than the run's."""
         self._check_given_up(config)
         self.release()
         self.host.ensure()
         self.boots += 1
         folder = self.folder / "machines" / f"{self._mark}{self.boots:03}-{config.name}"
         self.vm = VM(self.host, config, self.guest, folder, self.disk_mib, self.hello_timeout,
-                     self.system)
+                     system or self.system)
         return self.vm.prepare()
 
     def boot(self):
