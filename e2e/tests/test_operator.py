@@ -3,10 +3,11 @@
 them at random; and what happens to an image or with error policies."""
 
 import os
+import time
 
 import pytest
 
-from vq7rig import fault_steps, hostile, inflight
+from vq7rig import fault_steps, hostile, inflight, pressure
 from vq7rig.blkdebug import bad_sectors, resume_until
 from vq7rig.fault_steps import ROOM, SPAN, Step
 from vq7rig.machine import Config
@@ -14,6 +15,8 @@ from vq7rig.workload import Workload
 
 READ_ONLY = 30                  # EROFS
 PLUGS = 100
+MANY = Workload(ops=4000, depth=16, sizes=(512, 4096, 65536), segments=3, seed=150, span=SPAN,
+                flush=50)
 
 STEPS = {
     "vCPU starved: QEMU stopped 30 times for 0.2 s":
@@ -69,6 +72,30 @@ def test_hot_plug(vm, config):
     for number in range(PLUGS):
         rule = f"{('eject', 'pull')[number % 2]} wait={number * 7 % 120}"
         fault_steps.run(vm, Step(0, 2000 + number, config, "many", (rule,)))
+
+
+@pytest.mark.nightly
+@pytest.mark.fault("the guest's memory paged out, 10 times", "served")
+@pytest.mark.on("interrupts_of_pc", options=(*fault_steps.OPTIONS, "memory-backing=file"))
+def test_memory_paged_out(vm, note):
+    """Rings, buffers and the driver's own memory come back from a file, each page when it is
+    next touched, by the guest or by the device."""
+    process = vm.host.process_of(vm.name)
+    memory, = pressure.guest_memory(process)
+    shares = []
+    with inflight.background(vm.console.command, MANY.command(), timeout=120) as answer:
+        while len(shares) < 10:
+            assert not answer.done(), f"the load was over after {len(shares)}"
+            with vm.stopped():
+                before = pressure.cached(memory)
+                pressure.page_out(process)
+                shares.append(1 - pressure.cached(memory) / before)
+            time.sleep(0.1)
+        assert answer.result().num("errors") == 0
+    note("memory paged out", f"{100 * min(shares):.0f} to {100 * max(shares):.0f} %")
+    assert min(shares) > 0.9
+    vm.expected.ran(MANY)
+    vm.expected.check()
 
 
 LOAD = Workload(ops=300, depth=16, sizes=(512, 4096), seed=151, span=SPAN, flush=40)

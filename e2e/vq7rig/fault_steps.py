@@ -58,7 +58,7 @@ class Step(fuzz_steps.Step):
 
 
 def devices():
-    return [Config(flavour=flavour, interrupt=interrupt, options=OPTIONS)
+    return [Config(flavour=flavour, interrupt=interrupt, options=(*OPTIONS, "memory-backing=file"))
             for flavour, interrupt in (("modern", "msix"), ("legacy", "line"),
                                        ("modern", "line"), ("legacy", "msix"))]
 

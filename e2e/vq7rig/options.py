@@ -96,6 +96,15 @@ def _cpus(root, value):
     root.find("vcpu").text = value
 
 
+def _memory_backing(root, value):
+    """The guest's memory is that of a file, which a host that is short of its own writes it to."""
+    for each in root.findall("memoryBacking"):
+        root.remove(each)
+    memory = ET.SubElement(root, "memoryBacking")
+    ET.SubElement(memory, "source", {"type": value})
+    ET.SubElement(memory, "access", {"mode": "shared"})
+
+
 def _boot(root, _value):
     """No kernel of ours: the firmware starts what is in the first sector of the disk."""
     system = root.find("os")
@@ -167,9 +176,8 @@ def _backend(root, _value):
     """The disk is our own vhost-user device (e2e/hostile); for that the guest's memory is
     shared. What libvirt knows of disks it refuses here, so it goes to QEMU as it is."""
     disk, driver = disk_of(root), disk_of(root).find("driver")
-    memory = ET.SubElement(root, "memoryBacking")
-    ET.SubElement(memory, "source", {"type": "memfd"})
-    ET.SubElement(memory, "access", {"mode": "shared"})
+    if root.find("memoryBacking") is None:
+        _memory_backing(root, "memfd")
     set_property(root, "event_idx", driver.get("event_idx"))
     set_property(root, "queue-size", driver.get("queue_size"))
     driver.attrib.clear()
@@ -219,14 +227,15 @@ def _disks(root, value):
         override.append(device)
 
 
-OPTIONS = {"type": _type, "memory": _memory, "cpus": _cpus, "iommu": _iommu,
-           "big-bar": _big_bar, "block": _block, "serial": _serial, "place": _place,
-           "boot": _boot, "backend": _backend, "format": _format}
+OPTIONS = {"type": _type, "memory": _memory, "memory-backing": _memory_backing,
+           "cpus": _cpus, "iommu": _iommu, "big-bar": _big_bar, "block": _block,
+           "serial": _serial, "place": _place, "boot": _boot, "backend": _backend,
+           "format": _format}
 LAST = {"disks": _disks}
 NOT_XML = ("sectors",           # of the image, in 512 bytes
            "verifier")          # of the guest's system: guests/win7.py
 BACKEND = "backend."            # and a property of the vhost-user back end's device
 NUMBERS = ("memory", "cpus", "big-bar", "block", "disks", "sectors")
-CHOICES = {"backend": ("vhost-user",), "boot": ("disk",), "iommu": ("intel", "virtio"),
-           "format": ("raw", "qcow2"),
+CHOICES = {"backend": ("vhost-user",), "memory-backing": ("file",), "boot": ("disk",),
+           "iommu": ("intel", "virtio"), "format": ("raw", "qcow2"),
            "verifier": ("on",), "place": ("bridge", "root-port", "function")}
