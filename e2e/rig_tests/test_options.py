@@ -46,6 +46,16 @@ def test_the_disk():
     assert xml_of("serial=").find("devices/disk/serial") is None
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_regression_our_device_takes_options_of_the_disk(order):
+    chosen = ("backend=vhost-user", "block=4096", "serial=x", "page-per-vq=on")[::order]
+    root = xml_of(*chosen)
+    disk = root.find("devices/disk")
+    assert disk.get("type") == "vhostuser"
+    assert disk.find("serial") is None and disk.find("blockio") is None     # the device says them
+    assert properties(root)["page-per-vq"] == ("bool", "true")
+
+
 def test_more_disks_are_alike():
     root = xml_of("disks=29", "block=4096", "page-per-vq=on")
     disks = root.findall("devices/disk")

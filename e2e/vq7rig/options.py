@@ -48,12 +48,13 @@ def get(options, wanted, otherwise=None):
 
 
 def apply(root, options):
-    """Edit a domain. Those that multiply disks come last, so that all disks are alike."""
+    """Edit a domain, in the order of the tables, whatever that of the options. Those that multiply
+    disks come last, so that all disks are alike."""
     pairs = [parse(option) for option in options]
     for name, value in pairs:
-        if name not in OPTIONS and name not in LAST and not _not_xml(name):
+        if not any(name in table for table in (OPTIONS, REPLACING, LAST)) and not _not_xml(name):
             set_property(root, name, value)
-    for table in (OPTIONS, LAST):
+    for table in (OPTIONS, REPLACING, LAST):
         for name, value in pairs:
             if name in table:
                 table[name](root, value)
@@ -229,8 +230,8 @@ def _disks(root, value):
 
 OPTIONS = {"type": _type, "memory": _memory, "memory-backing": _memory_backing,
            "cpus": _cpus, "iommu": _iommu, "big-bar": _big_bar, "block": _block,
-           "serial": _serial, "place": _place, "boot": _boot, "backend": _backend,
-           "format": _format}
+           "serial": _serial, "place": _place, "boot": _boot, "format": _format}
+REPLACING = {"backend": _backend}       # what the others have changed
 LAST = {"disks": _disks}
 NOT_XML = ("sectors",           # of the image, in 512 bytes
            "verifier")          # of the guest's system: guests/win7.py

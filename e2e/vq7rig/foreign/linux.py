@@ -13,20 +13,25 @@ from . import cpio, parts
 MODULES = ("virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci",
            "virtio_blk")
 FOLDERS = ("bin", "dev", "modules", "mnt", "proc", "sys", "tmp")
-# The clock and the watchdogs would complain of a host that is busy.
-LINE = "console=ttyS1,115200 tsc=nowatchdog nowatchdog rcupdate.rcu_cpu_stall_suppress=1"
+# A TSC that is measured while the host is busy makes a clock that is fast, by ten times and more;
+# the watchdogs would complain of such a host, too.
+LINE = ("console=ttyS1,115200 tsc=unstable clocksource=hpet nowatchdog "
+        "rcupdate.rcu_cpu_stall_suppress=1 memhp_default_state=online_movable")
+DIMM_MIB = 128                  # a multiple of what Linux takes
+DIMM = (f"<memory model='dimm' access='shared'><target><size unit='MiB'>{DIMM_MIB}</size>"
+        "<node>0</node></target></memory>")
 INIT = pathlib.Path(__file__).with_name("init.sh")
 
 
 class Linux(Guest):
-    """A shell on COM1 (shell.py); what the kernel says is on COM2. `more`: of the kernel's
-    command line."""
+    """A shell on COM1 (shell.py); what the kernel says is on COM2. `slots`: for memory that comes
+    and goes, of DIMM_MIB each."""
 
     name = "linux"
 
-    def __init__(self, more=""):
+    def __init__(self, slots=0):
         super().__init__()
-        self._more = more
+        self._slots = slots
 
     def prepare(self, run, config=None, host=None):
         if not host.embedded:
@@ -38,9 +43,19 @@ class Linux(Guest):
         system = root.find("os")
         system.find("kernel").text = str(parts.find("boot/vmlinuz-*"))
         system.find("initrd").text = str(run / "linux.cpio")
-        ET.SubElement(system, "cmdline").text = f"{LINE} {self._more}".strip()
+        ET.SubElement(system, "cmdline").text = LINE
+        if self._slots:
+            self._add_slots(root)
         parts.log_from(root, parts.COM2, run)
         return ET.tostring(root, encoding="unicode")
+
+    def _add_slots(self, root):
+        size = int(root.find("memory").text)
+        most = ET.SubElement(root, "maxMemory", {"slots": str(self._slots), "unit": "MiB"})
+        most.text = str(size + self._slots * DIMM_MIB)
+        # libvirt plugs memory into machines with NUMA nodes alone.
+        root.append(ET.fromstring(f"<cpu><numa><cell id='0' cpus='0' memory='{size}' unit='MiB' "
+                                  "memAccess='shared'/></numa></cpu>"))
 
 
 def _entries():

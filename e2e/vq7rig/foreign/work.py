@@ -35,7 +35,7 @@ class Disk:
 
     def fill(self):
         """Before the machine starts: the host's part."""
-        self._vm.disk.write(0, _partition_table())
+        self._vm.disk.write(0, _partition_table(int(self._vm.config.option("block", SECTOR))))
         self._vm.disk.write(FIRST * AREA, self.data)
         return self
 
@@ -57,13 +57,17 @@ class Disk:
         self._vm.disk.write(PARTITION, image.read_bytes())
         return self
 
-    def of_ext4(self, name):
-        """What a file holds, of a file system that must be without fault."""
+    def of_ext4(self, *names, cut=False):
+        """What files hold, of a file system that must be without fault; of one whose power was cut
+        when its journal has been replayed."""
         image, content = self._vm.run / "ext4.img", self._vm.run / "content"
         image.write_bytes(self._vm.disk.read(PARTITION, SECTORS))
+        if cut:
+            _tool("e2fsck", "-E", "journal_only", "-y", str(image), good=(0, 1))    # 1: was changed
         _tool("e2fsck", "-f", "-n", str(image))
-        _tool("debugfs", "-R", f"dump {name} {content}", str(image))
-        return content.read_bytes()
+        for name in names:
+            _tool("debugfs", "-R", f"dump {name} {content}", str(image))
+            yield content.read_bytes()
 
     def _job(self, source, target, number, jobs, size, words):
         count = AREA * SECTOR // jobs // size
@@ -73,20 +77,20 @@ class Disk:
                 f"seek={seek} {end} {words} status=none")
 
 
-def _partition_table():
-    """An MBR with one partition of Linux'."""
-    entry = bytes((0, 0xFE, 0xFF, 0xFF, 0x83, 0xFE, 0xFF, 0xFF)) \
-        + PARTITION.to_bytes(4, "little") + SECTORS.to_bytes(4, "little")
+def _partition_table(block):
+    """An MBR with one partition of Linux'; it counts in blocks."""
+    entry = bytes((0, 0xFE, 0xFF, 0xFF, 0x83, 0xFE, 0xFF, 0xFF)) + b"".join(
+        (count * SECTOR // block).to_bytes(4, "little") for count in (PARTITION, SECTORS))
     return bytes(446) + entry + bytes(48) + b"\x55\xaa"
 
 
-def _tool(program, *words):
+def _tool(program, *words, good=(0,)):
     """One of e2fsprogs'. Raises AssertionError with its words, RigError where it isn't there."""
     path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
     if path is None:
         raise RigError(f"there is no program {program}", "apt-get install e2fsprogs")
     done = subprocess.run([path, *words], capture_output=True, text=True)
-    assert done.returncode == 0, f"{program}: {done.stdout}{done.stderr}"
+    assert done.returncode in good, f"{program}: {done.stdout}{done.stderr}"
 
 
 def complaints(shell):
