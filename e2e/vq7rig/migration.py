@@ -15,6 +15,7 @@ import xml.etree.ElementTree as ET
 
 from .bindings import libvirt, words
 from .errors import Lacking, RigError
+from .moving import going
 from .options import Q
 
 LIMIT_S = 60.0
@@ -71,8 +72,7 @@ def _move(vm, name, folder, xml, number):
     try:
         host.qmp(new, "migrate-incoming", uri=f"unix:{socket}")
         host.qmp(old, "migrate-set-parameters", **{"max-bandwidth": QUICK_MBYTES << 20})
-        vm.faults.leave()
-        with vm.console.standing_still():
+        with going(vm, "migrate the machine"), vm.console.standing_still():
             if host.accel != "kvm":
                 old.suspend()
             host.qmp(old, "migrate", uri=f"unix:{socket}")
@@ -82,9 +82,7 @@ def _move(vm, name, folder, xml, number):
             vm.dom, vm.name, vm.hops = new, name, number
             vm.resume()
             host.destroy(old)
-    except BaseException as bad:
-        vm.faults.leave(False)
-        vm.broken(bad)
+    except BaseException:
         if vm.dom is not new:
             host.destroy(new)
         raise

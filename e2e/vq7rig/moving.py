@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A running machine that goes on in another QEMU: saved to a file and restored from it."""
 
+import contextlib
 import pathlib
 import xml.etree.ElementTree as ET
 
@@ -31,17 +32,26 @@ def save_and_restore(vm, emulator=None):
 
 
 def _move(vm, saved, xml):
+    try:
+        with going(vm, "move the machine"):
+            vm.dom.saveFlags(str(saved), None, libvirt.VIR_DOMAIN_SAVE_PAUSED)
+            vm.host.conn.restoreFlags(str(saved), xml, libvirt.VIR_DOMAIN_SAVE_PAUSED)
+            vm.dom = vm.host.taken_over(vm.name)
+            vm.faults.move(vm.console_socket)
+    finally:
+        saved.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def going(vm, what):
+    """The machine's QEMU ends in here and another goes on, or the machine is broken. Raises
+    RigError where libvirt fails."""
     vm.faults.leave()
     try:
-        vm.dom.saveFlags(str(saved), None, libvirt.VIR_DOMAIN_SAVE_PAUSED)
-        vm.host.conn.restoreFlags(str(saved), xml, libvirt.VIR_DOMAIN_SAVE_PAUSED)
-        vm.dom = vm.host.taken_over(vm.name)
-        vm.faults.move(vm.console_socket)
+        yield
     except BaseException as bad:
         vm.faults.leave(False)          # or who reads the console would wait for another
         vm.broken(bad)
         if isinstance(bad, libvirt.libvirtError):
-            raise RigError(f"libvirt can't move the machine: {words(bad)}") from bad
+            raise RigError(f"libvirt can't {what}: {words(bad)}") from bad
         raise
-    finally:
-        saved.unlink(missing_ok=True)

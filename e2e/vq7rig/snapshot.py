@@ -3,6 +3,7 @@
 
 from .bindings import libvirt, words
 from .errors import Lacking, RigError
+from .moving import going
 
 
 def take(vm, name):
@@ -20,19 +21,11 @@ def revert(vm, name):
     """The machine, its memory and its disk are what they were, and it goes on from there: in
     the same QEMU, or in another one, as libvirt likes."""
     process = vm.host.process_of(vm.name)
-    vm.faults.leave()
-    try:
-        with vm.console.standing_still():
-            vm.dom.revertToSnapshot(vm.dom.snapshotLookupByName(name),
-                                    libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING)
-            vm.dom = vm.host.taken_over(vm.name)
-            if vm.host.process_of(vm.name) != process:
-                vm.faults.move(vm.console_socket)
-            else:
-                vm.faults.leave(False)
-    except BaseException as bad:
-        vm.faults.leave(False)          # or who reads the console would wait for another
-        vm.broken(bad)
-        if isinstance(bad, libvirt.libvirtError):
-            raise RigError(f"libvirt can't revert to the snapshot: {words(bad)}") from bad
-        raise
+    with going(vm, "revert to the snapshot"), vm.console.standing_still():
+        vm.dom.revertToSnapshot(vm.dom.snapshotLookupByName(name),
+                                libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING)
+        vm.dom = vm.host.taken_over(vm.name)
+        if vm.host.process_of(vm.name) != process:
+            vm.faults.move(vm.console_socket)
+        else:
+            vm.faults.leave(False)
