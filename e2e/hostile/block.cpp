@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "block.h"
+#include "block_wire.h"
 
 #include <algorithm>
 #include <array>
@@ -13,62 +13,9 @@ namespace hostile {
 
 namespace {
 
-constexpr uint32_t Sector = 512;
-
-// 5.2.3, 6.
-constexpr uint64_t FeatureSizeMax = bit(1), FeatureSegMax = bit(2), FeatureGeometry = bit(4),
-                   FeatureRo = bit(5), FeatureBlkSize = bit(6), FeatureFlush = bit(9),
-                   FeatureTopology = bit(10), FeatureConfigWce = bit(11), FeatureMq = bit(12);
-constexpr uint64_t FeatureIndirect = bit(28), FeatureEventIdx = bit(29), FeatureVersion1 = bit(32);
-
-// 5.2.6.
-constexpr uint32_t TypeIn = 0, TypeOut = 1, TypeFlush = 4, TypeGetId = 8;
-constexpr uint8_t StatusOk = 0, StatusIoErr = 1, StatusUnsupp = 2;
-constexpr size_t IdBytes = 20;
-
-#pragma pack(push, 1)
-struct Config { // 5.2.4
-    uint64_t capacity;
-    uint32_t sizeMax;
-    uint32_t segMax;
-    uint16_t cylinders;
-    uint8_t heads;
-    uint8_t sectors;
-    uint32_t blkSize;
-    uint8_t physicalBlockExp;
-    uint8_t alignmentOffset;
-    uint16_t minIoSize;
-    uint32_t optIoSize;
-    uint8_t writeback;
-    uint8_t unused;
-    uint16_t queues;
-};
-#pragma pack(pop)
-static_assert(sizeof(Config) == 36);
-
+const std::vector<std::string_view> kindNames = {"read",    "write",  "flush", "id",
+                                                 "discard", "zeroes", "other"};
 constexpr uint8_t Heads = 16, SectorsPerTrack = 63;
-
-struct Property {
-    const char *name;
-    uint64_t Block::Properties::*value;
-    uint64_t max;
-};
-
-const Property propertyTable[] = {
-    {"capacity", &Block::Properties::capacity, UINT64_MAX},
-    {"size_max", &Block::Properties::sizeMax, UINT32_MAX},
-    {"seg_max", &Block::Properties::segMax, UINT32_MAX},
-    {"blk_size", &Block::Properties::blkSize, UINT32_MAX},
-    {"queues", &Block::Properties::queues, 64},
-    {"read_only", &Block::Properties::readOnly, 1},
-    {"flush", &Block::Properties::flush, 1},
-    {"config_wce", &Block::Properties::configWce, 1},
-    {"cache", &Block::Properties::cache, 1},
-    {"without", &Block::Properties::without, UINT64_MAX},
-    {"with", &Block::Properties::with, UINT64_MAX},
-};
-
-const std::vector<std::string_view> kindNames = {"read", "write", "flush", "id", "other"};
 
 std::string_view kindOfType(uint32_t type) {
     switch (type) {
@@ -80,8 +27,12 @@ std::string_view kindOfType(uint32_t type) {
         return kindNames[2];
     case TypeGetId:
         return kindNames[3];
-    default:
+    case TypeDiscard:
         return kindNames[4];
+    case TypeWriteZeroes:
+        return kindNames[5];
+    default:
+        return kindNames[6];
     }
 }
 
@@ -119,28 +70,16 @@ void clear(const std::vector<iovec> &parts) {
 
 } // namespace
 
-// One request, taken apart.
-struct Block::Request {
-    Header header;
-    const Chain &chain;
-    const GuestMemory &memory;
-    uint64_t out; // bytes of data to the device
-    uint64_t in;  // bytes of data from the device
-
-    uint64_t data() const {
-        return header.type == TypeIn ? in : out;
+std::vector<iovec> Block::Request::dataParts() const {
+    std::vector<iovec> parts;
+    bool there = header.type == TypeIn || header.type == TypeGetId
+                     ? slice(memory, chain.writable, 0, in, parts)
+                     : slice(memory, chain.readable, sizeof(Header), out, parts);
+    if (!there) {
+        throw RingError("a request's memory is gone");
     }
-    std::vector<iovec> dataParts() const {
-        std::vector<iovec> parts;
-        bool read = header.type != TypeOut;
-        bool there = read ? slice(memory, chain.writable, 0, in, parts)
-                          : slice(memory, chain.readable, sizeof(Header), out, parts);
-        if (!there) {
-            throw RingError("a request's memory is gone");
-        }
-        return parts;
-    }
-};
+    return parts;
+}
 
 Block::Block(const std::string &file) {
     struct stat about;
@@ -163,11 +102,14 @@ uint64_t Block::features() const {
     offered |= properties_.flush != 0 ? FeatureFlush : 0;
     offered |= properties_.configWce != 0 ? FeatureConfigWce : 0;
     offered |= properties_.queues > 1 ? FeatureMq : 0;
+    offered |= properties_.discard != 0 ? FeatureDiscard : 0;
+    offered |= properties_.writeZeroes != 0 ? FeatureWriteZeroes : 0;
     return (offered | properties_.with) & ~properties_.without;
 }
 
 std::vector<uint8_t> Block::config() const {
     uint64_t cylinders = properties_.capacity / (Heads * SectorsPerTrack);
+    bool discards = properties_.discard != 0, zeroes = properties_.writeZeroes != 0;
     Config config{properties_.capacity,
                   uint32_t(properties_.sizeMax),
                   uint32_t(properties_.segMax),
@@ -181,7 +123,14 @@ std::vector<uint8_t> Block::config() const {
                   0,
                   writeback_,
                   0,
-                  uint16_t(properties_.queues)};
+                  uint16_t(properties_.queues),
+                  uint32_t(properties_.discard),
+                  discards ? MaxRanges : 0,
+                  discards ? uint32_t(unit()) : 0,
+                  uint32_t(properties_.writeZeroes),
+                  zeroes ? MaxRanges : 0,
+                  zeroes,
+                  {}};
     std::vector<uint8_t> bytes(sizeof(config));
 
     memcpy(bytes.data(), &config, sizeof(config));
@@ -243,18 +192,20 @@ bool Block::withinLimits(const Request &request) {
     return good;
 }
 
-bool Block::inRange(const Request &request) const {
-    uint64_t sectors = request.data() / Sector, sector = request.header.sector;
-    uint64_t unit = std::max<uint64_t>(properties_.blkSize / Sector, 1);
+uint64_t Block::unit() const {
+    return std::max<uint64_t>(properties_.blkSize / Sector, 1);
+}
 
-    return request.data() != 0 && request.data() % Sector == 0 && sectors % unit == 0 &&
-           sector % unit == 0 && sector <= properties_.capacity &&
+bool Block::inRange(uint64_t sector, uint64_t sectors) const {
+    return sectors != 0 && sectors % unit() == 0 && sector % unit() == 0 &&
+           sector <= properties_.capacity &&
            sector < uint64_t(INT64_MAX) / Sector && // a file has no more
            sectors <= properties_.capacity - sector;
 }
 
 bool Block::transfer(const Request &request, bool read) {
-    if (!withinLimits(request) || !inRange(request)) {
+    if (!withinLimits(request) || request.data() % Sector != 0 ||
+        !inRange(request.header.sector, request.data() / Sector)) {
         return false;
     }
     std::vector<iovec> parts = request.dataParts(), all = parts;
@@ -324,6 +275,10 @@ uint8_t Block::statusOf(const Request &request) {
         return flushFile() ? StatusOk : StatusIoErr;
     case TypeGetId:
         return answerId(request) ? StatusOk : StatusIoErr;
+    case TypeDiscard:
+        return makeZeros(request, properties_.discard, 0);
+    case TypeWriteZeroes:
+        return makeZeros(request, properties_.writeZeroes, RangeUnmap);
     default:
         return StatusUnsupp;
     }
@@ -356,38 +311,6 @@ void Block::writeStatus(const Chain &chain, const GuestMemory &memory, uint8_t s
     if (slice(memory, chain.writable, bytesOf(chain.writable) - 1, 1, parts)) {
         *static_cast<volatile uint8_t *>(parts[0].iov_base) = status;
     }
-}
-
-bool Block::set(const std::string &name, const std::string &value) {
-    if (name == "serial") {
-        if (value.size() > IdBytes) {
-            throw Error("serial '" + value + "' has more than 20 characters");
-        }
-        serial_ = value;
-        return false;
-    }
-    for (const Property &each : propertyTable) {
-        if (name == each.name) {
-            properties_.*each.value = number(value, name, each.max);
-            return each.value != &Properties::without && each.value != &Properties::with &&
-                   each.value != &Properties::cache;
-        }
-    }
-    std::string known = "serial";
-    for (const Property &each : propertyTable) {
-        known += std::string(", ") + each.name;
-    }
-    throw Error("unknown property '" + name + "'; known: " + known);
-}
-
-Words Block::properties() const {
-    Words all;
-
-    for (const Property &each : propertyTable) {
-        all.push_back(std::string(each.name) + "=" + std::to_string(properties_.*each.value));
-    }
-    all.push_back("serial=" + serial_);
-    return all;
 }
 
 } // namespace hostile

@@ -7,6 +7,8 @@
 
 namespace hostile {
 
+struct Range;
+
 class Block : public Device {
   public:
     // The capacity is the file's. Throws Error when it can't be opened.
@@ -47,9 +49,11 @@ class Block : public Device {
         uint64_t readOnly = 0;
         uint64_t flush = 1;
         uint64_t configWce = 0;
-        uint64_t cache = 0;   // what is written is in memory until it is flushed
-        uint64_t without = 0; // feature bits that are not offered
-        uint64_t with = 0;    // those that are, whatever their fields hold
+        uint64_t discard = 0;     // sectors of a range
+        uint64_t writeZeroes = 0; // the same
+        uint64_t cache = 0;       // what is written is in memory until it is flushed
+        uint64_t without = 0;     // feature bits that are not offered
+        uint64_t with = 0;        // those that are, whatever their fields hold
     };
 
   private:
@@ -62,11 +66,16 @@ class Block : public Device {
 
     Header headerOf(const Chain &chain, const GuestMemory &memory) const;
     bool withinLimits(const Request &request);
-    bool inRange(const Request &request) const;
+    uint64_t unit() const; // sectors of a block
+    bool inRange(uint64_t sector, uint64_t sectors) const;
     bool transfer(const Request &request, bool read);
     bool cached() const;
     bool flushFile();
     bool answerId(const Request &request);
+    // block_zeroes.cpp: of ranges of at most so many sectors, with flags among these.
+    uint8_t makeZeros(const Request &request, uint64_t most, uint32_t flags);
+    uint8_t checkRange(const Range &range, uint64_t most, uint32_t flags);
+    bool zero(const Range &range, bool unmap);
     uint8_t statusOf(const Request &request);
 
     Fd file_;

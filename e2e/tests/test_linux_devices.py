@@ -98,3 +98,32 @@ def test_linux_read_only(linux):
         shell.run("dd if=/dev/vda of=/dev/null bs=64k")
         assert work.check(linux)["write"] == 0
         assert work.complaints(shell) == []
+
+
+def discard(vm, shell):
+    """A whole area, by a command; its neighbours are as they were. Returns how many requests."""
+    first, count = work.FIRST * work.AREA, vm.backend.status()["discard"]
+    before = vm.disk.read(first - 8, work.AREA + 16)
+    shell.run(f"blkdiscard -o {first * 512} -l {work.AREA * 512} /dev/vda")
+    after = vm.disk.read(first - 8, work.AREA + 16)
+    assert before[4096:-4096] != bytes(work.AREA * 512) == after[4096:-4096]
+    assert (before[:4096], before[-4096:]) == (after[:4096], after[-4096:])
+    return vm.backend.status()["discard"] - count
+
+
+@pytest.mark.on("transports", options=BACKEND + ("backend.discard=512", "backend.write_zeroes=256"))
+def test_linux_discards(linux):
+    """By command, and by a file system; and the zeros that ext4 writes into its new tables."""
+    with booted(linux, ext4=True) as (shell, disk):
+        has(shell, "queue/discard_max_bytes", str(512 * 512))
+        has(shell, "queue/write_zeroes_max_bytes", str(256 * 512))
+        disk.copy(shell)
+        requests = discard(linux, shell)
+        assert 1 <= requests <= work.AREA // 512        # of up to 16 ranges each
+        shell.run("mount -t ext4 /dev/vda1 /mnt")
+        shell.run(f"dd if=/dev/vda of=/mnt/a bs=1M skip={work.FIRST + 1} count=1")
+        shell.run("cp /mnt/a /mnt/b && sync && rm /mnt/b && sync && fstrim /mnt")
+        linux.backend.wait("zeroes", 1, 60)
+        shell.run("umount /mnt")
+        assert list(disk.of_ext4("/a")) == [disk.data]
+        assert served(linux, shell, disk)["discard"] > requests

@@ -2,11 +2,15 @@
 """What happens to a machine with Linux and our vhost-user device: resets in the middle of its
 work, memory that comes and goes, and power that goes."""
 
+import xml.etree.ElementTree as ET
+
 import pytest
 
 from linux_guest import BACKEND, booted, machine
 from vq7rig.foreign import work
 from vq7rig.foreign.linux import DIMM, DIMM_MIB
+from vq7rig.hotplug import Plug
+from vq7rig.libvirt_host import libvirt
 
 pytestmark = [pytest.mark.nightly, pytest.mark.needs("firmware")]
 
@@ -65,6 +69,31 @@ def test_linux_memory_comes_and_goes(roomy):
         assert roomy.backend.status()["regions"] == regions
         disk.copy(shell)
         work.check(roomy)
+        assert work.complaints(shell) == []
+
+
+def disk_xml(vm):
+    """Of the disk that the machine has begun with. libvirt's overrides are for the start alone: a
+    legacy device comes back as a transitional one."""
+    root = ET.fromstring((vm.folder / "domain.xml").read_text())
+    return ET.tostring(root.find("devices/disk"), encoding="unicode")
+
+
+@pytest.mark.on("transports", options=BACKEND)
+def test_linux_disk_comes_and_goes(linux):
+    """Linux lets it go when it is asked, and finds it when it is there again."""
+    plug = Plug(linux)
+    with booted(linux) as (shell, disk):
+        for _ in range(2):
+            disk.copy(shell)
+            plug.ask_out()
+            plug.wait_out(30)
+            shell.run("test ! -e /dev/vda")
+            assert linux.backend.status()["connected"] == 0
+            linux.dom.attachDeviceFlags(disk_xml(linux), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+            shell.run("until test -e /dev/vda; do sleep 0.1; done")
+        disk.copy(shell)
+        assert work.check(linux)["connections"] == 3
         assert work.complaints(shell) == []
 
 

@@ -171,6 +171,13 @@ void FrontEnd::negotiate(uint64_t features) {
     }
 }
 
+void FrontEnd::negotiateOld(uint64_t features) {
+    old_ = true;
+    features_ = features;
+    tell(Type::SetOwner, uint64_t(0));
+    tell(Type::SetFeatures, features);
+}
+
 void FrontEnd::shareMemory() {
     struct {
         MemoryTable head;
@@ -205,7 +212,7 @@ void FrontEnd::startQueue(uint16_t size, uint16_t base) {
     bad |= tell(Type::SetVringCall, index, {call_.get()});
     bad |= tell(Type::SetVringErr, index, {error_.get()});
     bad |= tell(Type::SetVringKick, index, {kick_.get()});
-    bad |= tell(Type::SetVringEnable, on);
+    bad |= old_ ? 0 : tell(Type::SetVringEnable, on);
     if (bad != 0) {
         throw Error("the queue is refused");
     }

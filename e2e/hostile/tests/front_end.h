@@ -55,13 +55,16 @@ class FrontEnd {
     Message reply();
     bool closed();
     uint64_t ask(Type type);
-    // Sends it, and asks for an acknowledgement; returns that.
+    // Sends it, and asks for an acknowledgement; returns that. Without the protocol's features
+    // there is none.
     template <class T> uint64_t tell(Type type, const T &payload, std::vector<int> fds = {}) {
-        send(type, &payload, sizeof(payload), std::move(fds), NeedReplyFlag);
-        return reply().as<uint64_t>();
+        send(type, &payload, sizeof(payload), std::move(fds), old_ ? 0 : NeedReplyFlag);
+        return old_ ? 0 : reply().as<uint64_t>();
     }
     std::vector<uint8_t> config(uint32_t offset, uint32_t bytes);
     void negotiate(uint64_t features);
+    // As a front end that knows of no protocol features.
+    void negotiateOld(uint64_t features);
     void shareMemory();
     void startQueue(uint16_t size = 64, uint16_t base = 0);
     uint32_t stopQueue();
@@ -112,6 +115,7 @@ class FrontEnd {
     static constexpr uint64_t Descriptors = 0x1000, Available = 0x4000, UsedRing = 0x6000;
 
     uint64_t features_ = 0;
+    bool old_ = false;
     uint16_t size_ = 0, published_ = 0, seen_ = 0;
     uint64_t next_ = Data;
     Fd socket_, file_, kick_, call_, error_, inflight_;

@@ -218,6 +218,25 @@ TEST_F(SessionTest, DisabledRingsWait) {
     front->used(1);
 }
 
+// "If VHOST_USER_F_PROTOCOL_FEATURES has not been negotiated, the ring starts directly in the
+// enabled state"; and a legacy driver knows no VIRTIO_F_VERSION_1.
+TEST_F(SessionTest, FrontEndWithoutProtocolFeatures) {
+    front->negotiateOld(0);
+    for (uint16_t size : {1024, 2, 64}) {
+        front->shareMemory();
+        front->startQueue(size);
+        if (size > 2) { // a request has three descriptors
+            EXPECT_EQ(front->request(1, 3, std::string(512, char('a' + size % 26)), 0).status, 0);
+            EXPECT_EQ(served.disk(3, 1), std::string(1, char('a' + size % 26)));
+            EXPECT_TRUE(front->called(1000));
+        }
+        EXPECT_EQ(front->stopQueue(), size > 2 ? 1u : 0u);
+        front->resetRing();
+    }
+    EXPECT_EQ(served.counter("ring_errors"), 0u);
+    EXPECT_EQ(served.counter("connections"), 1u);
+}
+
 TEST_F(SessionTest, ResetDevice) {
     start();
     front->request(4, 0, "", 0);
