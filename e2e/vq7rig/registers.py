@@ -15,6 +15,7 @@ from .errors import Lacking, RigError
 VIRTIO = 0x1AF4
 CONFIG_ADDRESS, CONFIG_DATA = 0xCF8, 0xCFC
 COMMAND, BAR0, CAPABILITIES = 0x04, 0x10, 0x34      # PCI configuration space
+VENDOR_CAPABILITY, MSIX_CAPABILITY = 0x09, 0x11
 IO_SPACE = 1                                        # of COMMAND
 COMMON_CFG, PCI_CFG = 1, 5          # cfg_type, Virtio 1.2, section 4.1.4
 
@@ -79,7 +80,7 @@ class Device:
     def _find(self):
         at = self._config_in(CAPABILITIES, 1) & 0xFC
         while at:
-            if self._config_in(at, 1) == 9:             # vendor specific
+            if self._config_in(at, 1) == VENDOR_CAPABILITY:
                 kind = self._config_in(at + 3, 1)
                 if kind == COMMON_CFG and self._common is None:
                     self._common = self._config_in(at + 4, 1), self._config_in(at + 8, 4)
@@ -162,12 +163,16 @@ class Device:
         return (size, desc, avail, used) if desc else (size, 0, 0, 0)
 
     def structures(self):
-        """{cfg_type: (place of its capability, bar, offset)} of the first of each (4.1.4)."""
+        """{cfg_type: (place of its capability, bar, offset)} of the first of each (4.1.4), and
+        {"msix": (place,)} where there is one."""
         found, at = {}, self._config_in(CAPABILITIES, 1) & 0xFC
         while at:
-            if self._config_in(at, 1) == 9:             # vendor specific
+            kind = self._config_in(at, 1)
+            if kind == VENDOR_CAPABILITY:
                 found.setdefault(self._config_in(at + 3, 1),
                                  (at, self._config_in(at + 4, 1), self._config_in(at + 8, 4)))
+            elif kind == MSIX_CAPABILITY:
+                found["msix"] = (at,)
             at = self._config_in(at + 1, 1) & 0xFC
         return found
 
