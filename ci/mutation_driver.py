@@ -39,12 +39,12 @@ DEBUG = {"-g", "-gcodeview"}
 GUEST_FILES = ("ntoskrnl.exe", "hal.dll", "WDFLDR.SYS", "vq7test.sys", "vq7agent.sys")
 
 
-def pack(top, guest):
-    """Makes guest.cpio of a folder's images and of the driver's INF, as the guest's build does."""
-    archive = guest / "guest.cpio"
+def pack(top, guest, name="guest.cpio", images=GUEST_FILES, inf="package/vq7test.inf"):
+    """Makes a boot archive of a folder's images and of an INF, as the guest's build does."""
+    archive = guest / name
     archive.unlink(missing_ok=True)
-    for folder, names, more in ((guest, GUEST_FILES, ()),
-                                (top / "guest_driver" / "package", ("vq7test.inf",), ("-A",))):
+    inf = top / "guest_driver" / inf
+    for folder, names, more in ((guest, images, ()), (inf.parent, (inf.name,), ("-A",))):
         subprocess.run(["cpio", "--quiet", "-o", *more, "-H", "newc", "-R", "0:0",
                         "--reproducible", "-D", str(folder), "-F", str(archive)],
                        input="".join(f"{name}\n" for name in names).encode(), check=True)

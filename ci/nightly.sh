@@ -144,7 +144,7 @@ if wanted host-faults; then
 fi
 # Each check of what a device says, switched off: its test fails.
 if wanted hostile-checks; then
-    step hostile-checks ci/hostile_checks.py
+    step hostile-checks ci/hostile_checks.py --jobs 2
 fi
 # The rig's long tests, the smoke set through every kind of libvirt connection among them,
 # which needs root.

@@ -29,7 +29,7 @@ SELF = "self"           # a value: where the capability itself is
 
 @dataclasses.dataclass(frozen=True)
 class Lie:
-    """`place`: a structure's cfg_type; "capability" and a cfg_type or "msix"; "config"; "legacy"."""
+    """`place`: a structure's cfg_type; "capability", and that or "msix"; "config"; "legacy"."""
 
     name: str
     place: object
