@@ -41,7 +41,8 @@ unpack() { # PACKAGE PATTERN...
         tar -x -C "$folder/root" --wildcards "$@" || fail "$package isn't as it was: $*"
 }
 
-unpack "$kernel" '*/vmlinuz-*' '*/kernel/drivers/virtio/*' '*/kernel/drivers/block/virtio_blk.ko*'
+unpack "$kernel" '*/vmlinuz-*' '*/modules.builtin' '*/kernel/drivers/virtio/*' \
+    '*/kernel/drivers/block/virtio_blk.ko*'
 unpack busybox-static '*bin/busybox'
 unpack ovmf '*/OVMF.fd'
 unpack u-boot-qemu '*/qemu-x86_64/u-boot.rom'

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Other people's guests, as far as it can be known without one."""
 
+import lzma
 import shutil
 import subprocess
 
 import pytest
 
 from vq7rig.errors import Lacking
-from vq7rig.foreign import cpio, parts, work
+from vq7rig.foreign import cpio, linux, parts, work
 
 
 def test_archive_is_one_that_others_read(tmp_path):
@@ -25,6 +26,25 @@ def test_missing_guests_are_said_with_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "FOLDER", tmp_path / "none")
     with pytest.raises(Lacking, match="run `ci/other_guests.sh .*none`"):
         parts.find("boot/vmlinuz-*")
+
+
+def test_modules_are_loaded_unless_the_kernel_has_them(tmp_path, monkeypatch):
+    """As Debian 12's kernel has them, and Debian 13's: packed, and few."""
+    monkeypatch.setattr(parts, "FOLDER", tmp_path)
+    monkeypatch.setattr(parts, "ROOT", tmp_path)
+    for name, content in (("ready", b""), ("bin/busybox", b"shell"),
+                          ("lib/drivers/virtio_blk.ko.xz", lzma.compress(b"driver")),
+                          ("lib/modules.builtin", "".join(
+                              f"kernel/drivers/virtio/{each}.ko\n" for each in linux.MODULES
+                              if each != "virtio_blk").encode())):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    found = {name: content for name, _, content in linux._entries()}
+    assert found["modules/order"] == b"virtio_blk.ko"
+    assert found["modules/virtio_blk.ko"] == b"driver"
+    (tmp_path / "lib/modules.builtin").write_bytes(b"")
+    with pytest.raises(Lacking, match="virtio_ring"):
+        linux._entries()
 
 
 class Says:

@@ -111,6 +111,8 @@ def test_linux_power_is_cut(linux):
         shell.type("x while cp /mnt/f0 /mnt/g; do cp -r /bin/busybox /modules /mnt; sync; "
                    "rm -r /mnt/g /mnt/modules; done\n")
         linux.backend.wait("write", linux.backend.status()["write"] + 100, 60)
+        linux.backend.misbehave("slow", value=500, kind="flush")    # else the cache may be empty
+        linux.backend.wait("cached", 50, 60)
         lost = linux.backend.cut(1)
         linux.host.destroy(linux.dom)
         assert lost["dropped"] > 0, "nothing was in the cache"

@@ -14,8 +14,8 @@ MODULES = ("virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_
            "virtio_blk")
 FOLDERS = ("bin", "dev", "modules", "mnt", "proc", "sys", "tmp")
 # A TSC that is measured while the host is busy makes a clock that is fast, by ten times and more;
-# the watchdogs would complain of such a host, too.
-LINE = ("console=ttyS1,115200 tsc=unstable clocksource=hpet nowatchdog "
+# the watchdogs and the timer's check would complain of such a host, too.
+LINE = ("console=ttyS1,115200 tsc=unstable clocksource=hpet nowatchdog no_timer_check "
         "rcupdate.rcu_cpu_stall_suppress=1 memhp_default_state=online_movable")
 DIMM_MIB = 128                  # a multiple of what Linux takes
 DIMM = (f"<memory model='dimm' access='shared'><target><size unit='MiB'>{DIMM_MIB}</size>"
@@ -61,11 +61,17 @@ class Linux(Guest):
 def _entries():
     """Of the initramfs."""
     files = {"bin/busybox": parts.find("**/bin/busybox").read_bytes(), "init": INIT.read_bytes()}
-    modules = [parts.find(f"**/{name}.ko*") for name in MODULES]
+    modules = [parts.find(f"**/{name}.ko*") for name in MODULES if name not in _built_in()]
     files |= {f"modules/{_plain(path)}": _module(path) for path in modules}
     files["modules/order"] = "\n".join(map(_plain, modules)).encode()
     return [*((name, cpio.DIRECTORY, b"") for name in FOLDERS),
             *((name, cpio.FILE, content) for name, content in files.items())]
+
+
+def _built_in():
+    """Modules that this kernel has in itself."""
+    lines = parts.find("**/modules.builtin").read_text().splitlines()
+    return {pathlib.PurePosixPath(line).stem for line in lines}
 
 
 def _plain(path):
