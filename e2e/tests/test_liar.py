@@ -139,6 +139,8 @@ def legacy():
         Lie("queue-size-0", "legacy", 12, 2, 0, REFUSED, start(NOT_THERE)),
         Lie("queue-size-3", "legacy", 12, 2, 3, REFUSED, start(WRONG)),
         Lie("queue-size-65535", "legacy", 12, 2, 0xFFFF, REFUSED, start(WRONG)),
+        # After 64 readings that count the queues, and the one by which it was chosen.
+        Lie("queue-size-changes", "legacy", 12, 2, 512, REFUSED, start(CHANGED), skip=65),
         Lie("queue-set-up-already", "legacy", 8, 4, 1, REFUSED, start(BUSY)),
         Lie("config-vector-refused", "legacy", 20, 2, 0xFFFF, REFUSED, start(NO_VECTOR)),
         Lie("queue-vector-refused", "legacy", 22, 2, 0xFFFF, REFUSED, start(NO_VECTOR)),
@@ -209,6 +211,8 @@ class Liar:
         """All that is so while the lie is told."""
         self.write()
         assert "state=running" in self.vm.console.command("devices").lines[0]
+        # Memory that the device can take as it lies isn't copied.
+        assert self.vm.console.command("stats").num("bounced") == 0
 
     def serves_polled(self):
         self.vm.console.command("stats clear")

@@ -208,9 +208,9 @@ static bool QueueRegisters() {
             continue;
         m->refuse_size = true;
         CHECK_STATUS(setup(), STATUS_DEVICE_CONFIGURATION_ERROR);
+        m->refuse_size = false;
         m->queues[0].notify_off = 64; // 256 bytes of registers, 4 each
         CHECK_STATUS(setup(), STATUS_DEVICE_CONFIGURATION_ERROR);
-        m->refuse_size = false;
         m->queues[0].notify_off = 63;
         CHECK_STATUS(setup(), STATUS_SUCCESS);
     }
