@@ -121,8 +121,9 @@ class Workplace:
         report = home / "e2e" / "latest" / "junit.xml"
         report.unlink(missing_ok=True)
         code = self._run("rig", "/usr/bin/python3", "-B", "-m", "vq7rig", "run", "--guest",
-                         self.guest, "-m", "nightly or not nightly", *names, cwd=TOP / "e2e",
-                         timeout=LIMIT_S, env={**os.environ, **environment, "VQ7_BUILD": str(home)})
+                         self.guest, "--accel", "tcg", "-m", "nightly or not nightly", *names,
+                         cwd=TOP / "e2e", timeout=LIMIT_S,
+                         env={**os.environ, **environment, "VQ7_BUILD": str(home)})
         found = {}
         for case in ET.parse(report).iter("testcase") if report.exists() else ():
             verdict = case.find("properties/property[@name='verdict']").get("value")
