@@ -114,9 +114,10 @@ void Queue::close() {
 
 void Queue::setEnabled(bool enabled) {
     enabled_ = enabled;
-    // A ring starts with its first kick ("Starting and stopping rings"). But of one that a
-    // lost connection has left requests in, the driver has nothing to say any more: it waits.
-    if (ring_ != nullptr || (kick_ && inflight_.any())) {
+    // A ring starts with its first kick, also while it is disabled ("Starting and stopping
+    // rings"). But of one that a lost connection has left requests in, the driver has nothing to
+    // say any more: it waits.
+    if (started_ || ring_ != nullptr || (kick_ && inflight_.any())) {
         guarded(&Queue::serve);
     }
 }
@@ -136,6 +137,7 @@ void Queue::memoryChanged() {
 
 void Queue::kicked() {
     around_.counters.kicks++;
+    started_ = true;
     serve();
 }
 
@@ -266,7 +268,7 @@ void Queue::abandon() {
     around_.counters.forgotten += requests_.size();
     requests_.clear();
     ring_.reset();
-    broken_ = false;
+    started_ = broken_ = false;
     mapped_ = true;
 }
 

@@ -116,6 +116,7 @@ class Queue {
     Surroundings around_;
     unsigned index_;
     bool enabled_ = false, broken_ = false, mapped_ = true, eventIdx_ = false, indirect_ = false;
+    bool started_ = false; // by its first kick, be it enabled or not
     uint16_t size_ = 0, base_ = 0;
     VringAddress addresses_{};
     Fd kick_, call_, error_;

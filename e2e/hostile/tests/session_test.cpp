@@ -214,7 +214,6 @@ TEST_F(SessionTest, DisabledRingsWait) {
     EXPECT_EQ(front->tell(Type::SetOwner, uint64_t(0)), 0u);
     EXPECT_EQ(served.counter("requests"), 0u);
     EXPECT_EQ(front->tell(Type::SetVringEnable, VringState{0, 1}), 0u);
-    front->kick();
     front->used(1);
 }
 
