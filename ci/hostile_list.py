@@ -15,9 +15,12 @@ KINDS = ("way", "start", "lie", "library", "unit", "test")
 BLAME = re.compile(r"\b(?:STATUS_DEVICE_(?:CONFIGURATION_ERROR|DATA_ERROR|PROTOCOL_ERROR"
                    r"|DOES_NOT_EXIST|BUSY)|STATUS_(?:IO_TIMEOUT|NOT_SUPPORTED|NOT_FOUND"
                    r"|IO_DEVICE_ERROR|BUFFER_OVERFLOW)|VIRTQ_STATUS_USED_\w+|VQ7_FAILURE_\w+)\b")
+# By this one the library says that a device refuses a vector; elsewhere it is memory.
+VECTOR = re.compile(r"\bSTATUS_INSUFFICIENT_RESOURCES\b")
 # The fast paths of the library mark what they refuse.
 REFUSAL = re.compile(r"\bVIRTIO_UNLIKELY\b")
-FAILURE = re.compile(r"#define (VQ7_FAILURE_\w+) \d+ +/\*")
+FAILURE = re.compile(r"#define (VQ7_FAILURE_\w+) (\d+) +/\*")
+NAMES = re.compile(r"kFailures\[\] = \{([^}]*)\}")      # by their numbers, of the agent
 
 
 def kind(check):
@@ -126,7 +129,8 @@ def _unlisted(path, checks, others):
     """The places of a source where a device is blamed, and that no entry names."""
     source = path.read_text()
     code, spans = blanked(source), list(_spans(path, checks, others))
-    for found in [*BLAME.finditer(code), *REFUSAL.finditer(code)]:
+    words = [BLAME, REFUSAL] + [VECTOR] * path.name.startswith("virtio_pci_")
+    for found in [each for word in words for each in word.finditer(code)]:
         if not any(start <= found.start() < end for start, end in spans):
             line = source.count("\n", 0, found.start()) + 1
             yield f"{path.relative_to(TOP)}:{line}: {found.group()}"
@@ -142,13 +146,28 @@ def _stale(others):
                 yield f"{other['file']} has no '{at}' any more"
 
 
+def _failures():
+    """{VQ7_FAILURE_*: what the agent calls it} of the driver's."""
+    agent = (TOP / "guest_driver/agent/core/commands_stats.cpp").read_text()
+    names = re.findall(r'"([^"]*)"', NAMES.search(agent)[1])
+    header = (TOP / "guest_driver/driver/vq7_ioctl.h").read_text()
+    return {name: names[int(number)] for name, number in FAILURE.findall(header)}
+
+
 def _unprovoked(checks, others):
-    """Failures of the driver's that no entry is about."""
-    named = {check.get("failure") for check in checks}
-    named.update(name for other in others for name in other.get("failures", ()))
-    for name in FAILURE.findall((TOP / "guest_driver/driver/vq7_ioctl.h").read_text()):
-        if name not in named:
-            yield f"{name}: no check has it as its `failure`"
+    """Failures of the driver's that no entry is about, and ways that end with another one."""
+    named = {name for other in others for name in other.get("failures", ())}
+    named.update(check.get("failure") for check in checks)
+    failures = _failures()
+    yield from (f"{name}: no check has it as its `failure`" for name in failures
+                if name not in named)
+    with open(E2E / "hostile" / "ways.toml", "rb") as file:
+        ways = {way["name"]: way["expect"] for way in tomllib.load(file)["way"]}
+    for check in checks:
+        if "failure" in check and "way" in check:
+            seen = ways[check["way"]] + check.get("says", "")
+            if failures[check["failure"]] not in seen:
+                yield f"'{check['name']}': its way has no {check['failure']}"
 
 
 def is_whole(checks, others):

@@ -124,6 +124,8 @@ def capabilities():
         Lie("configuration-of-4-bytes", ("capability", DEVICE), 12, 4, 4, REFUSED,
             start(TOO_SHORT)),
         Lie("msix-is-off", ("capability", "msix"), 2, 2, 0x7FFF, REFUSED, start(WRONG), "and"),
+        Lie("command-register-all-ones", "config", 0x04, 2, 0xFFFF, REFUSED,
+            "bus mastering cannot be switched on"),
         Lie("no-configuration", ("capability", DEVICE), 3, 1, 9, REFUSED, start(TOO_SHORT)),
     ]
 
@@ -218,7 +220,8 @@ class Liar:
         self.vm.console.command("stats clear")
         self.vm.console.command("device timeout ms=400")
         self.write()
-        assert self.vm.console.command("stats").num("lost_interrupts") > 0
+        stats = self.vm.console.command("stats")
+        assert stats.num("lost_interrupts") > 0 and stats.num("interrupts_not_ours") > 0
 
     def try_something(self):
         """Whether it serves or not, it says so."""
