@@ -14,6 +14,7 @@ import time
 from fake_agent import FakeAgent
 from kd_target import KdPort
 from vq7rig import features, pool
+from vq7rig.bindings import MonitorError
 from vq7rig.channel import FaultInjector, SocketChannel
 from vq7rig.console import Console
 from vq7rig.disk import Disk
@@ -47,6 +48,9 @@ class FakeHost:
 
     def destroy(self, dom):
         dom.end()
+
+    def hmp(self, _dom, command):
+        raise MonitorError(f"HMP {command}: a fake machine has no monitor")
 
     def dump_memory(self, _dom, _path):
         raise RigError("a fake machine has no memory")
@@ -139,4 +143,4 @@ def pytest_configure():
     Host.facts = lambda self: {"qemu": "none"}
     Host.failure_of = lambda self, name: None
     Host.destroy = lambda self, dom: dom.end()
-    Host.dump_memory = FakeHost.dump_memory
+    Host.dump_memory, Host.hmp = FakeHost.dump_memory, FakeHost.hmp

@@ -54,6 +54,9 @@ def test_hanging_guest_is_given_up_on(cli):
     assert "virtqueue: device: " in done.stderr and "; driver: " in done.stderr
     assert "given up on pc-modern after 2 failures" in \
         (cli.build / "e2e" / "latest" / "junit.xml").read_text()
+    said = [path.read_text() for path in (cli.build / "e2e" / "latest").glob("*/machine.txt")]
+    assert len(said) == 2, "one that QEMU says nothing of is kept, too"
+    assert all("(HMP info pic: a fake machine has no monitor)" in text for text in said)
 
 
 def test_artefacts(cli):
