@@ -49,6 +49,9 @@ class FakeHost:
     def destroy(self, dom):
         dom.end()
 
+    def answered(self, _name):
+        return contextlib.nullcontext()
+
     def hmp(self, _dom, command):
         raise MonitorError(f"HMP {command}: a fake machine has no monitor")
 

@@ -5,13 +5,16 @@ By default it is libvirt's embedded driver, which lives in this process: no
 daemon, all state below one folder of the build tree.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import urllib.parse
+import xml.etree.ElementTree as ET
 
 from . import emulator, guardian, orphans
 from .bindings import INSTALL, MonitorError, libvirt, libvirt_qemu, start_event_loop, words
@@ -20,6 +23,7 @@ from .ends import Ends
 from .errors import Lacking, RigError, UsageError
 from .paths import E2E
 from .temps import remove_temps, short_temp, tree
+from .unanswered import answered
 
 QEMU_CONF = """\
 stdio_handler = "file"
@@ -269,10 +273,11 @@ class Host:
         `run` is the folder of its sockets and files.
         """
         try:
-            if self.embedded:
-                dom = self.conn.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED)
-            else:
-                dom = self._define(xml, run)
+            with self.answered(ET.fromstring(xml).findtext("name")):
+                if self.embedded:
+                    dom = self.conn.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED)
+                else:
+                    dom = self._define(xml, run)
         except libvirt.libvirtError as bad:
             refused = bad.get_error_code() == libvirt.VIR_ERR_CONFIG_UNSUPPORTED
             if refused and (self.qemu or not self.embedded):
@@ -286,6 +291,17 @@ class Host:
                 self.destroy(dom)
                 raise
         return dom
+
+    def answered(self, name):
+        """Around a call that waits for the QEMU of a domain."""
+        def end():
+            with contextlib.suppress(libvirt.libvirtError, OSError):
+                if not self.embedded:
+                    self.conn.lookupByName(name).destroy()
+                elif pid := self._pid_of(name):
+                    os.kill(pid, signal.SIGKILL)
+
+        return answered(end)
 
     def taken_over(self, name):
         """The domain of a machine that goes on in another QEMU."""
@@ -379,8 +395,9 @@ class Host:
     def hmp(self, dom, command):
         """Execute a command for people and return what is said. Raises RigError."""
         try:
-            said = libvirt_qemu.qemuMonitorCommand(
-                dom, command, libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
+            with self.answered(dom.name()):
+                said = libvirt_qemu.qemuMonitorCommand(
+                    dom, command, libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
         except libvirt.libvirtError as bad:
             raise MonitorError(f"HMP {command}: {bad}") from bad
         return said.replace("\r\n", "\n")
@@ -389,7 +406,8 @@ class Host:
         """Execute a QMP command and return its `return`. Raises RigError."""
         request = json.dumps({"execute": command, "arguments": arguments})
         try:
-            reply = json.loads(libvirt_qemu.qemuMonitorCommand(dom, request, 0))
+            with self.answered(dom.name()):
+                reply = json.loads(libvirt_qemu.qemuMonitorCommand(dom, request, 0))
         except libvirt.libvirtError as bad:
             raise MonitorError(f"QMP {command}: {bad}") from bad
         if "return" not in reply:

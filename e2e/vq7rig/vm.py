@@ -165,7 +165,8 @@ class VM:
     def _libvirt(self, what):
         """libvirt's refusal is a RigError that says why QEMU is gone, if it is."""
         try:
-            yield
+            with self.host.answered(self.name):
+                yield
         except (libvirt.libvirtError, MonitorError) as bad:
             self.broken(bad)
             raise self.qemu_failure() or RigError(f"can't {what}: {bad}") from bad
