@@ -22,16 +22,18 @@ uint8_t Block::checkRange(const Range &range, uint64_t most, uint32_t flags) {
 }
 
 uint8_t Block::makeZeros(const Request &request, uint64_t most, uint32_t flags) {
-    std::vector<Range> ranges(request.out / sizeof(Range));
-    auto *to = reinterpret_cast<uint8_t *>(ranges.data());
+    uint64_t count = request.out / sizeof(Range);
 
     if (most == 0) {
         return StatusUnsupp; // it isn't offered
     }
-    if (ranges.empty() || request.out % sizeof(Range) != 0 || ranges.size() > MaxRanges) {
-        counters_["limits_exceeded"] += ranges.size() > MaxRanges ? 1 : 0;
+    if (count == 0 || request.out % sizeof(Range) != 0 || count > MaxRanges) {
+        counters_["limits_exceeded"] += count > MaxRanges ? 1 : 0;
         return StatusIoErr;
     }
+    std::vector<Range> ranges(count); // a driver may say that there are any number of them
+    auto *to = reinterpret_cast<uint8_t *>(ranges.data());
+
     for (const iovec &part : request.dataParts()) {
         memcpy(to, part.iov_base, part.iov_len);
         to += part.iov_len;

@@ -48,7 +48,8 @@ def going(vm, what):
     RigError where libvirt fails."""
     vm.faults.leave()
     try:
-        yield
+        with vm.host.answered(vm.name):
+            yield
     except BaseException as bad:
         vm.faults.leave(False)          # or who reads the console would wait for another
         vm.broken(bad)
